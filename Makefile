@@ -1,0 +1,72 @@
+# `make lab` opens the course, `make test` runs every check; each sets up all that it needs first.
+# On Windows, which has no make, README.md gives the plain commands.
+
+# The first Python here that the course runs on; or say which: make lab PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+NOTEBOOK ?= notebooks/01_two_files.ipynb
+LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
+TESTS ?= tests notebooks
+WORKERS ?= 2
+
+# Threads that wait must not spin: beside any other load they make torch 4 to 15 times slower.
+export OMP_WAIT_POLICY := PASSIVE
+export PATH := $(abspath $(BIN)):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help lab test notebooks format clean
+
+help:
+	@echo "make lab        set up, then open the course in JupyterLab"
+	@echo "make test       set up, then run every check: style, unit tests, C, notebooks, browser"
+	@echo "make notebooks  run every notebook anew and store its outputs"
+	@echo "make format     bring the Python and C files and the notebooks into shape"
+	@echo "make clean      remove the virtual environment and everything else that was made"
+	@echo "Choose a Python with PYTHON=python3.12, another notebook with NOTEBOOK=notebooks/..."
+
+lab: $(VENV)/.course
+	$(BIN)/jupyter lab --notebook-dir=. $(LAB_FLAGS) $(NOTEBOOK)
+
+# One call of pytest for the unit tests and the notebooks, last, so that its closing line covers all.
+# One thread for each worker: --dist loadscope keeps a notebook's cells on one of them.
+test: export OMP_NUM_THREADS := 1
+test: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run --Werror course_lib/run.c
+	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --dist loadscope --durations=10 \
+		--nbval --nbval-current-env --nbval-cell-timeout=180 \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg
+
+notebooks: $(VENV)/.dev
+	$(BIN)/python -m tests.freeze_notebooks notebooks/*.ipynb
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i course_lib/run.c
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are older than these files where something new has to be installed.
+$(VENV)/.course: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	@touch $@ $(VENV)/.course
+
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11 or newer, and finds none here."; \
+		echo "Install it, or say where it is: make lab PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "The course needs Python 3.11 or newer: $(PYTHON) is older, or isn't there."; exit 1; }
+	@echo "Making a virtual environment in $(VENV) and filling it: a few minutes, once."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) can't make a virtual"; \
+		echo "environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -1,0 +1,332 @@
+"""The command line: `python -m course_lib --help`.
+
+Here, and only here, results are shown: the package below yields records and returns data.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+DESCRIPTION = """Inside an LLM: train a small language model from nothing and talk to it.
+
+  python -m course_lib doctor              is this machine ready?
+  python -m course_lib train               from nothing to the two files: corpus, tokenizer,
+                                           base model, SFT, reward model, RLHF, model.gguf
+  python -m course_lib chat                talk to what you trained
+  python -m course_lib probs "In that match Virat Kohli hit a"
+                                           what could come next, beside the truth
+  python -m course_lib report              how much the model knows, and makes up
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):  # Windows consoles may not speak UTF-8
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except (ValueError, FloatingPointError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. What was done is kept: the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "python -m course_lib", description=DESCRIPTION, formatter_class=raw
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help[:1].upper() + help[1:] + ".")
+        sub.set_defaults(run=run)
+        return sub
+
+    command("doctor", _doctor, "check this machine, in plain words")
+
+    train = command(
+        "train", _train, "train one stage or all of them, going on where an earlier run stopped"
+    )
+    train.add_argument(
+        "--preset", default="nano", choices=("nano", "small", "gpt2"), help="size (default: nano)"
+    )
+    train.add_argument(
+        "--stage", default="all", help="tokenizer, base, sft, reward, rlhf, export (default: all)"
+    )
+    train.add_argument("--out", type=Path, help="folder of the stages (default: artifacts/PRESET)")
+    train.add_argument(
+        "--seed", type=int, default=0, help="another seed, another model (default: 0)"
+    )
+    train.add_argument(
+        "--device", help="cpu, cuda or mps (default: the best that computes rightly)"
+    )
+    train.add_argument("--threads", type=int, help="CPU threads (default: the cores that are free)")
+    train.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        help="number format of the products (default: what is fast)",
+    )
+    train.add_argument(
+        "--compile", action="store_true", help="use torch.compile: slow to start, faster on a GPU"
+    )
+
+    chat = command(
+        "chat", _chat, "talk to a trained model, through run.c where there is a compiler"
+    )
+    chat.add_argument("message", nargs="?", help="one message; without it you talk line by line")
+    chat.add_argument(
+        "--engine", choices=("c", "python"), help="which run file (default: c if it was compiled)"
+    )
+    chat.add_argument(
+        "--temperature",
+        type=float,
+        default=0.7,
+        help="0 is always the likeliest word (default: 0.7)",
+    )
+    chat.add_argument(
+        "--seed", type=int, default=0, help="another seed, other answers (default: 0)"
+    )
+
+    probs = command(
+        "probs", _probs, "show what could come next, beside the world's own probabilities"
+    )
+    probs.add_argument(
+        "text", help='the beginning of a document, for example "In that match Virat Kohli hit a"'
+    )
+    probs.add_argument("--top", type=int, default=10, help="how many tokens (default: 10)")
+
+    report = command("report", _report, "write the report card of a trained model")
+    report.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+    export = command(
+        "export", _export, "write a stage as model.gguf, the file that run.c and llama.cpp read"
+    )
+    export.add_argument("file", type=Path, help="where to, for example my_model.gguf")
+
+    for sub, stage in ((chat, "rlhf"), (probs, "base"), (report, "rlhf"), (export, "rlhf")):
+        sub.add_argument(
+            "--from",
+            dest="root",
+            type=Path,
+            default=Path("artifacts/nano"),
+            help="folder of the stages",
+        )
+        sub.add_argument(
+            "--stage",
+            default=stage,
+            choices=("base", "sft", "rlhf"),
+            help=f"which model (default: {stage})",
+        )
+    return parser
+
+
+def _doctor(options) -> int:
+    from course_lib.device import findings
+
+    signs = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
+    worst = 0
+    for finding in findings():
+        print(f"[{signs[finding.status]}] {finding.name}: {finding.found}")
+        if finding.advice:
+            print(f"       -> {finding.advice}")
+        worst = max(worst, finding.status == "fail")
+    print("Mend what failed, then ask again." if worst else "Ready.")
+    return int(worst)
+
+
+def _train(options) -> int:
+    import torch
+    from tqdm import tqdm
+
+    from course_lib import stages
+    from course_lib.device import compute_dtype, free_cores, pick_device, set_threads
+
+    device = pick_device(options.device)
+    threads = options.threads or free_cores()
+    set_threads(threads)
+    fast = "bfloat16" if compute_dtype(device) == torch.bfloat16 else "float32"
+    plan = stages.recipe(options.preset, options.seed, options.precision or fast)
+    root = options.out or Path("artifacts") / options.preset
+    wanted = stages.STAGES if options.stage == "all" else (options.stage,)
+    print(
+        f"{options.preset}: {plan.model.n_parameters:,} parameters, {device}, {threads} threads, ",
+        end="",
+    )
+    print(f"{plan.base.precision}, seed {plan.seed}. Ctrl-C stops; the same command goes on.")
+    started = time.perf_counter()
+    for stage in wanted:
+        if stage in stages.STAGES and stages.read_manifest(root / stage):
+            print(f"{stage}: finished before")
+        bar = None
+        for progress in stages.run_stage(stage, root, plan, device, options.compile):
+            if bar is None:
+                bar = tqdm(
+                    total=progress.steps,
+                    desc=f"{stage:<9}",
+                    unit="step",
+                    file=sys.stdout,
+                    mininterval=0.5,
+                )
+            bar.update(progress.step - bar.n)
+            bar.set_postfix_str(_note(progress), refresh=False)
+        if bar is not None:
+            bar.close()
+            for name, value in stages.read_manifest(root / stage)["metrics"].items():
+                shown = value if isinstance(value, int) else f"{value:.3f}"
+                print(f"    {name.replace('_', ' ')}: {shown}")
+    print(f"Done in {(time.perf_counter() - started) / 60:.1f} minutes. In {root}:")
+    if stages.read_manifest(root / "export"):
+        print(f"  {root / 'export' / 'model.gguf'}  the parameters file")
+        print(f"Talk to it:  python -m course_lib chat --from {root}")
+    return 0
+
+
+def _note(progress) -> str:
+    record = progress.record
+    if record is None:
+        return progress.note
+    extra = "".join(
+        f", {name.replace('_', ' ')} {value:.2f}" for name, value in record.extra.items()
+    )
+    return f"loss {record.loss:.3f}, {record.tokens_per_second:,.0f} tokens/s{extra}"
+
+
+def _chat(options) -> int:
+    from course_lib.stages import load_stage, read_manifest
+
+    compiled = _compiled_run_file(options)
+    if options.engine == "c" and compiled is None:
+        raise ValueError(
+            f"{options.root / 'export'} has no compiled run file for the stage {options.stage!r}: "
+            "only rlhf is exported, and only where a C compiler is found. Use --engine python"
+        )
+    if compiled is not None and options.engine != "python":
+        from course_lib.run_file import chat_in_terminal
+
+        if read_manifest(options.root / "export") is None:
+            raise ValueError(
+                f"{options.root} holds no finished model: run `python -m course_lib train` first"
+            )
+        gguf = options.root / "export" / "model.gguf"
+        return chat_in_terminal(
+            compiled, gguf, options.message, temperature=options.temperature, seed=options.seed
+        )
+    model, tokenizer = load_stage(options.root, options.stage)
+    _chat_in_python(model, tokenizer, options)
+    return 0
+
+
+def _compiled_run_file(options) -> Path | None:
+    from course_lib.run_file import binary_name
+
+    path = options.root / "export" / binary_name()
+    return path if options.stage == "rlhf" and path.is_file() else None
+
+
+def _chat_in_python(model, tokenizer, options) -> None:
+    import torch
+
+    from course_lib.chat import decode_answer, encode_prompt
+    from course_lib.sample import stream
+
+    generator = torch.Generator().manual_seed(options.seed)
+    stop = (tokenizer.im_end_id, tokenizer.eot_id)
+    messages: list[dict] = []
+
+    def reply(text: str) -> None:
+        messages.append({"role": "user", "content": text})
+        prompt = encode_prompt(tokenizer, messages)
+        while len(prompt) > model.config.context_length - 40 and len(messages) > 1:
+            del messages[:2]  # forget the oldest turn
+            prompt = encode_prompt(tokenizer, messages)
+        ids = []
+        for id in stream(
+            model, prompt, 64, temperature=options.temperature, stop=stop, generator=generator
+        ):
+            ids.append(id)
+            if id not in stop:
+                print(tokenizer.decode([id]), end="", flush=True)
+        print()
+        messages.append({"role": "assistant", "content": decode_answer(tokenizer, ids)})
+
+    if options.message is not None:
+        reply(options.message)
+        return
+    print("Type a question; an empty line ends the talk.")
+    while True:
+        try:
+            text = input("> ").strip()
+        except EOFError:
+            return
+        if not text:
+            return
+        reply(text)
+
+
+def _probs(options) -> int:
+    from course_lib.evaluate import word_probs
+    from course_lib.sample import next_token_probs
+    from course_lib.stages import load_stage
+    from course_lib.world.documents import world_grammar
+    from course_lib.world.grammar import END
+
+    if options.top < 1:
+        raise ValueError(f"--top must be 1 or more, got {options.top}")
+    model, tokenizer = load_stage(options.root, options.stage)
+    found = next_token_probs(model, [tokenizer.eot_id, *tokenizer.encode(options.text)])
+    top = found.topk(min(options.top, len(found)))
+    print(
+        f"After {options.text!r} the {options.stage} model gives:\n\n"
+        f"  {'next token':<16}{'id':>6}  probability"
+    )
+    for p, id in zip(top.values.tolist(), top.indices.tolist(), strict=True):
+        text = repr(tokenizer.decode([id]))[1:-1].replace(" ", "\u2423")
+        print(f"  {text:<16}{id:>6}  {p:7.1%} {'#' * round(40 * p)}")
+    truth = world_grammar().next_word(options.text)
+    if not truth:
+        print(
+            "\nThe world never writes a document that begins so: there is no truth to compare with."
+        )
+        return 0
+    best = [word for word in list(truth)[: options.top] if word != END]
+    ours = word_probs(model, tokenizer, options.text, best)
+    print(f"\n  {'next word':<16}{'world':>8}{'model':>8}")
+    for word in list(truth)[: options.top]:
+        shown = "(end)" if word == END else repr(word)[1:-1].replace(" ", "\u2423")
+        model_p = found[tokenizer.eot_id].item() if word == END else ours[word]
+        print(f"  {shown:<16}{truth[word]:>8.1%}{model_p:>8.1%}")
+    return 0
+
+
+def _report(options) -> int:
+    from course_lib.evaluate import report, table
+    from course_lib.stages import load_stage
+
+    model, tokenizer = load_stage(options.root, options.stage)
+    card = report(model, tokenizer, chat=options.stage != "base")
+    print(json.dumps(card, indent=1) if options.json else table(card))
+    return 0
+
+
+def _export(options) -> int:
+    from course_lib.gguf import write_gguf
+    from course_lib.stages import load_stage
+
+    model, tokenizer = load_stage(options.root, options.stage)
+    write_gguf(options.file, model, tokenizer)
+    print(f"{options.file}: {options.file.stat().st_size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""The sizes of a model and the settings of a training run, as frozen dataclasses.
+
+Nothing here computes with tensors: `model.py` builds a Transformer from a `ModelConfig`, `train.py`
+follows a `TrainConfig`. Derived values are properties, so that no two fields can disagree.
+"""
+
+from dataclasses import asdict, dataclass, replace
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a Llama-style Transformer (Touvron et al. 2023, arXiv 2307.09288, section 2)."""
+
+    vocab_size: int = 1024  # rows of the embedding table
+    context_length: int = 128  # tokens the model can look at
+    dim: int = 128  # width of the residual stream
+    n_layers: int = 4
+    n_heads: int = 4  # query heads
+    n_kv_heads: int = 2  # key and value heads; fewer than n_heads is grouped-query attention
+    ffn_dim: int = 352  # hidden width of SwiGLU, about 8/3 of dim
+    rope_theta: float = 10_000.0  # RoPE's base
+    norm_eps: float = 1e-5
+    tied_embeddings: bool = True  # the output layer reuses the embedding table
+
+    def __post_init__(self) -> None:
+        for name in (
+            "vocab_size",
+            "context_length",
+            "dim",
+            "n_layers",
+            "n_heads",
+            "n_kv_heads",
+            "ffn_dim",
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of 1 or more, got {value!r}")
+        if self.dim % self.n_heads:
+            raise ValueError(
+                f"dim {self.dim} can't be split over {self.n_heads} heads: choose a multiple"
+            )
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(
+                f"{self.n_heads} query heads can't share {self.n_kv_heads} key/value heads evenly"
+            )
+        if self.head_dim % 2:
+            raise ValueError(f"RoPE rotates pairs, so head_dim must be even, got {self.head_dim}")
+        if self.rope_theta <= 0 or self.norm_eps <= 0:
+            raise ValueError("rope_theta and norm_eps must be above zero")
+
+    @property
+    def head_dim(self) -> int:
+        return self.dim // self.n_heads
+
+    @property
+    def n_parameters(self) -> int:
+        """Exact number of parameters: no biases, two norms a layer and one at the end."""
+        kv_dim = self.n_kv_heads * self.head_dim
+        layer = (
+            2 * self.dim * self.dim
+            + 2 * self.dim * kv_dim
+            + 3 * self.dim * self.ffn_dim
+            + 2 * self.dim
+        )
+        tables = 1 if self.tied_embeddings else 2
+        return tables * self.vocab_size * self.dim + self.n_layers * layer + self.dim
+
+    @property
+    def flops_per_token(self) -> int:
+        """Training FLOPs a token: 6 N plus attention's 12 L d T (PaLM, arXiv 2204.02311, appendix
+        B)."""
+        embedding = (
+            0 if self.tied_embeddings else self.vocab_size * self.dim
+        )  # a lookup costs no product
+        products = self.n_parameters - embedding
+        return 6 * products + 12 * self.n_layers * self.dim * self.context_length
+
+    def replace(self, **changes) -> "ModelConfig":
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, how fast and from which seed a model is trained."""
+
+    steps: int  # optimizer steps
+    batch_rows: int = 16  # rows (of context_length tokens, dialogues or pairs) in one step
+    learning_rate: float = 4e-3  # the plateau of the schedule
+    warmup: float = 0.02  # fraction of the steps in which the rate rises
+    decay: float = 0.3  # fraction of the steps in which it falls to zero again
+    weight_decay: float = 0.1  # on matrices only
+    clip: float = 1.0  # largest norm of the gradient
+    seed: int = 0
+    precision: str = (
+        "float32"  # or "bfloat16": the products under autocast, the weights stay float32
+    )
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_rows < 1:
+            raise ValueError(
+                f"steps and batch_rows must be 1 or more, got {self.steps} and {self.batch_rows}"
+            )
+        if self.learning_rate <= 0 or self.clip <= 0 or self.weight_decay < 0:
+            raise ValueError("learning_rate and clip must be above zero, weight_decay zero or more")
+        if not (0 <= self.warmup and 0 <= self.decay and self.warmup + self.decay <= 1):
+            raise ValueError(
+                f"warmup {self.warmup} and decay {self.decay} are fractions, 1 at most together"
+            )
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision is 'float32' or 'bfloat16', got {self.precision!r}")
+
+    def replace(self, **changes) -> "TrainConfig":
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RLConfig:
+    """The dials of the RL step (GRPO: Shao et al. 2024, arXiv 2402.03300)."""
+
+    prompts: int = 12  # prompts of a rollout
+    answers: int = 8  # answers to each prompt, compared with each other
+    max_new_tokens: int = 32
+    temperature: float = 1.0
+    kl: float = 0.4  # the leash: what a nat of KL to the SFT model costs, in rewards
+    clip: float = 0.2  # PPO's clip range
+    updates: int = 2  # optimizer steps on each rollout
+    divide_by_std: bool = False  # GRPO's division of the advantages; see `group_advantages`
+    unfinished: float = -2.0  # reward of an answer that never ends
+
+    def __post_init__(self) -> None:
+        if self.prompts < 1 or self.answers < 2 or self.max_new_tokens < 1 or self.updates < 1:
+            raise ValueError(
+                "a rollout needs 1 prompt, 2 answers, 1 new token and 1 update at least"
+            )
+        if self.temperature <= 0 or self.kl < 0 or not 0 < self.clip < 1:
+            raise ValueError("temperature must be above 0, kl 0 or more, clip between 0 and 1")
+
+
+MODELS = {
+    "nano": ModelConfig(),
+    "small": ModelConfig(
+        vocab_size=4096,
+        context_length=256,
+        dim=384,
+        n_layers=6,
+        n_heads=6,
+        n_kv_heads=2,
+        ffn_dim=1024,
+    ),
+    "gpt2": ModelConfig(
+        vocab_size=50_304,
+        context_length=1024,
+        dim=768,
+        n_layers=12,
+        n_heads=12,
+        n_kv_heads=12,
+        ffn_dim=2048,
+    ),
+}
+
+
+def model_preset(name: str) -> ModelConfig:
+    """The `ModelConfig` called `name`: nano, small or gpt2."""
+    if name not in MODELS:
+        raise ValueError(f"there is no preset {name!r}: choose one of {', '.join(MODELS)}")
+    return MODELS[name]

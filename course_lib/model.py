@@ -1,0 +1,270 @@
+"""The Transformer of the course: Llama's architecture in one file, KV cache included.
+
+Pre-norm blocks of grouped-query attention with rotary positions (RoPE) and SwiGLU, RMSNorm, no
+biases (Touvron et al. 2023, arXiv 2307.09288). Modules carry the names of Hugging Face's
+`LlamaForCausalLM`. No optimizer, data or device choice; no dropout and no scaled RoPE.
+
+Shapes: B rows of the batch, T positions fed now, S positions seen (the cached ones and T),
+C channels (dim), H query heads, K key/value heads, D channels of a head, L layers, V vocabulary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.config import ModelConfig
+
+
+def linear(n_in: int, n_out: int) -> nn.Linear:
+    """A matrix without bias, not filled yet: `Transformer.initialise` draws every weight."""
+    return nn.utils.skip_init(nn.Linear, n_in, n_out, bias=False)
+
+
+def rope_tables(context_length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the angle m * theta^(-2i/D) of position m and pair i, each (S, D/2).
+
+    Su et al. 2021, arXiv 2104.09864.
+    """
+    frequencies = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    angles = torch.outer(torch.arange(context_length, dtype=torch.float32), frequencies)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Each pair (x_i, x_{i+D/2}) of x (B, heads, T, D) turned by its position's angle, float32.
+
+    The pairs are a head's two halves, as in Hugging Face; GGUF and Meta pair neighbours instead.
+    """
+    a, b = x.float().chunk(2, dim=-1)  # far positions need float32's digits
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+
+
+def visible(T: int, S: int, padding: Tensor | None, device: torch.device) -> Tensor:
+    """True where a query may look at a key, (1 or B, 1, T, S); the queries are the last T of S."""
+    query = torch.arange(S - T, S, device=device)[:, None]
+    key = torch.arange(S, device=device)
+    mask = (key <= query)[None, None]
+    if padding is not None:
+        # A pad sees itself: nobody reads its output, but a softmax over nothing would be NaN.
+        mask = mask & (key >= padding.view(-1, 1, 1, 1)) | (key == query)
+    return mask
+
+
+class KVCache:
+    """Keys and values of the positions read so far, so that each is computed only once.
+
+    Two tensors (L, B, K, context_length, D), allocated whole; `length` positions are filled.
+    """
+
+    def __init__(
+        self, config: ModelConfig, batch_size: int, dtype=torch.float32, device=None
+    ) -> None:
+        heads = (config.n_layers, batch_size, config.n_kv_heads)
+        shape = (*heads, config.context_length, config.head_dim)
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.length = 0
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """One layer's keys and values up to now, (B, K, S, D), the new (B, K, T, D) included."""
+        start, end = self.length, self.length + k.shape[2]  # `length` grows after the last layer
+        self.keys[layer, :, :, start:end] = k
+        self.values[layer, :, :, start:end] = v
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def truncate(self, n: int) -> None:
+        """Rewind to the first `n` positions."""
+        if not 0 <= n <= self.length:
+            raise ValueError(f"the cache holds {self.length} positions, so it can't rewind to {n}")
+        self.length = n
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.truncate(0)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one pass computed on its way: `model(ids, record=True)`."""
+
+    logits: Tensor  # (B, T, V)
+    attention: Tensor  # (L, B, H, T, T); each row is a distribution over the keys
+    residual: Tensor  # (L + 1, B, T, C): the embedding, then the stream after each layer
+
+
+class RMSNorm(nn.Module):
+    """x over its root mean square, times a learned gain (Zhang & Sennrich 2019, 1910.07467)."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+class Attention(nn.Module):
+    """Causal attention; H/K query heads share one key/value head (Ainslie 2023, 2305.13245)."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.head_dim = config.head_dim
+        self.q_proj = linear(config.dim, config.n_heads * config.head_dim)
+        self.k_proj = linear(config.dim, config.n_kv_heads * config.head_dim)
+        self.v_proj = linear(config.dim, config.n_kv_heads * config.head_dim)
+        self.o_proj = linear(config.n_heads * config.head_dim, config.dim)
+
+    def forward(self, x, cos, sin, mask=None, cache=None, maps: list | None = None) -> Tensor:
+        """The heads' answers, (B, T, C); the attention maps (B, H, T, S) are added to `maps`."""
+        B, T, C = x.shape
+        q = self.q_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, H, T, D)
+        k = self.k_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, K, T, D)
+        v = self.v_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, K, T, D)
+        q, k, v = rotate(q, cos, sin).type_as(x), rotate(k, cos, sin).type_as(x), v.type_as(x)
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)  # (B, K, S, D)
+        if maps is not None:
+            maps.append(attention_map(q, k, mask))
+        # No mask is plain causal attention, or one new position, which sees all there is.
+        # A CPU's fused attention is slower in bfloat16 than in float32: no autocast here.
+        with torch.autocast("cpu", enabled=False):
+            y = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=mask, is_causal=mask is None and T > 1, enable_gqa=True
+            )  # (B, H, T, D)
+        return self.o_proj(y.transpose(1, 2).reshape(B, T, C))
+
+
+def attention_map(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(D)) over the visible keys, (B, H, T, S).
+
+    The fused kernel never forms this map; here it is written out to be looked at.
+    """
+    k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)  # (B, H, S, D)
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    return scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+
+
+class MLP(nn.Module):
+    """SwiGLU: down(silu(gate(x)) * up(x)) (Shazeer 2020, arXiv 2002.05202)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_proj = linear(config.dim, config.ffn_dim)
+        self.up_proj = linear(config.dim, config.ffn_dim)
+        self.down_proj = linear(config.ffn_dim, config.dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    """One layer: attention moves information between positions, the MLP works on each alone."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.dim, config.norm_eps)
+        self.self_attn = Attention(config, layer)
+        self.post_attention_layernorm = RMSNorm(config.dim, config.norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, *context) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), *context)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Transformer(nn.Module):
+    """A Llama-style language model: ids (B, T) in, logits of the next token (B, T, V) out."""
+
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.utils.skip_init(nn.Embedding, config.vocab_size, config.dim)
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
+        self.norm = RMSNorm(config.dim, config.norm_eps)
+        self.lm_head = linear(config.dim, config.vocab_size)
+        if config.tied_embeddings:
+            self.lm_head.weight = self.embed_tokens.weight
+        cos, sin = rope_tables(config.context_length, config.head_dim, config.rope_theta)
+        self.register_buffer("cos", cos, persistent=False)  # derived: not part of a checkpoint
+        self.register_buffer("sin", sin, persistent=False)
+        self.initialise(seed)
+
+    @classmethod
+    def from_pretrained(cls, source: str) -> "Transformer":
+        """The model of a Hugging Face directory or Hub id of the Llama family."""
+        from course_lib.checkpoint import load_pretrained  # which builds on this module
+
+        return load_pretrained(source)[0]
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Draw every matrix from N(0, 0.02), as GPT-2 does; the norms start at 1.
+
+        The 2 L matrices that write to the residual stream are drawn from N(0, 0.02 / sqrt(2 L)),
+        so that its variance doesn't grow with the depth.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        for name, weight in self.named_parameters():
+            writes = name.endswith(("o_proj.weight", "down_proj.weight"))
+            std = 0.02 / (2 * self.config.n_layers) ** 0.5 if writes else 0.02
+            if weight.dim() == 2:
+                weight.normal_(0.0, std, generator=generator)
+
+    def hidden(self, ids: Tensor, cache=None, padding=None) -> Tensor:
+        """The residual stream after the last layer and the final norm, (B, T, C)."""
+        return self.norm(self._run_layers(ids, cache, padding))
+
+    def forward(
+        self, ids: Tensor, cache: KVCache | None = None, padding: Tensor | None = None, record=False
+    ) -> Tensor | Record:
+        """Logits of the token after each position, (B, T, V), or the whole pass as a `Record`.
+
+        With a `cache`, the new positions follow the cached ones and join them. `padding` (B,)
+        counts the pads at the LEFT of each row: they are masked, and as RoPE knows only
+        distances, nothing else changes.
+        """
+        if not record:
+            return self.lm_head(self.hidden(ids, cache, padding))
+        if cache is not None:
+            raise ValueError("record=True shows one whole pass: call the model without a cache")
+        stream, maps = [], []
+        logits = self.lm_head(self.norm(self._run_layers(ids, None, padding, stream, maps)))
+        return Record(logits, torch.stack(maps), torch.stack(stream))
+
+    def _run_layers(self, ids, cache, padding, stream: list | None = None, maps=None) -> Tensor:
+        """The residual stream before the final norm, (B, T, C)."""
+        T = ids.shape[-1]
+        start = 0 if cache is None else cache.length
+        self._check(ids, start + T)
+        mask = None
+        if padding is not None or maps is not None or (start > 0 and T > 1):
+            mask = visible(T, start + T, padding, ids.device)
+        cos, sin = self.cos[start : start + T], self.sin[start : start + T]
+        x = self.embed_tokens(ids)  # (B, T, C)
+        for layer in self.layers:
+            if stream is not None:
+                stream.append(x)
+            x = layer(x, cos, sin, mask, cache, maps)
+        if stream is not None:
+            stream.append(x)
+        if cache is not None:
+            cache.length += T
+        return x
+
+    def _check(self, ids: Tensor, n_positions: int) -> None:
+        limit, last = self.config.context_length, self.config.vocab_size - 1
+        if ids.dim() != 2 or ids.numel() == 0:
+            raise ValueError(f"ids must be (B, T) with one id at least, got {tuple(ids.shape)}")
+        if n_positions > limit:
+            raise ValueError(f"{n_positions} positions exceed context_length {limit}: feed fewer")
+        if torch.compiler.is_compiling():
+            return  # reading values would split the compiled graph
+        low, high = ids.min().item(), ids.max().item()
+        if low < 0 or high > last:
+            raise ValueError(
+                f"ids must be 0 to {last}, got {low} to {high}: made by another tokenizer?"
+            )

@@ -1,0 +1,312 @@
+"""The pipeline: corpus -> tokenizer -> base -> SFT -> reward model -> RLHF -> the two files.
+
+Each stage writes a folder and, last of all, its `manifest.json`: a stage without one is unfinished
+and is gone on with, a stage with one is done. A stage is a generator of records, so that whoever
+runs it can show how it goes; nothing here prints.
+"""
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from course_lib.checkpoint import load_pretrained, save_pretrained
+from course_lib.config import ModelConfig, RLConfig, TrainConfig, model_preset
+from course_lib.data import Batches, inputs_and_targets, pack, pack_dialogues
+from course_lib.evaluate import HELD_OUT_SEED, chat_answers, held_out
+from course_lib.gguf import write_gguf
+from course_lib.model import Transformer
+from course_lib.preferences import collect, save_preferences
+from course_lib.reward import RewardModel, pair_accuracy, reward_batches, reward_loss
+from course_lib.rlhf import grpo_batches, grpo_loss
+from course_lib.run_file import compile_run_file, find_compiler
+from course_lib.sft import sft_batches
+from course_lib.tokenizer import Tokenizer
+from course_lib.train import TrainRecord, next_token_loss, train
+from course_lib.world.annotators import gold, rank
+from course_lib.world.dialogues import dialogues, rl_prompts
+from course_lib.world.documents import documents
+
+STAGES = ("tokenizer", "base", "sft", "reward", "rlhf", "export")
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a run of the pipeline makes."""
+
+    model: ModelConfig
+    base: TrainConfig
+    sft: TrainConfig
+    reward: TrainConfig
+    rl_train: TrainConfig
+    rl: RLConfig = field(default_factory=RLConfig)
+    tokenizer_documents: int = 12_000
+    n_dialogues: int = 4_000
+    text_share: float = 0.25  # pretraining text in SFT's batches
+    preference_prompts: int = 2_000
+    preference_answers: int = 4
+    seed: int = 0
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+def recipe(preset: str, seed: int = 0, precision: str = "float32") -> Recipe:
+    """The recipe of a preset: nano, small or gpt2.
+
+    `nano` was tuned by measurement; the larger ones scale its token budget and lower the rates, and
+    their world is the same small one: for real text they need real data.
+    """
+    config = model_preset(preset)
+    scale = {"nano": 1.0, "small": 0.25, "gpt2": 0.1}[preset]  # learning rates
+    pretraining = {
+        "nano": dict(steps=1600, batch_rows=16, learning_rate=4e-3),
+        "small": dict(steps=2000, batch_rows=32, learning_rate=1.5e-3),
+        "gpt2": dict(steps=4000, batch_rows=32, learning_rate=6e-4),
+    }[preset]
+    common = dict(seed=seed, precision=precision)
+    return Recipe(
+        model=config,
+        base=TrainConfig(**pretraining, **common),
+        sft=TrainConfig(steps=300, batch_rows=16, learning_rate=1e-3 * scale, decay=0.5, **common),
+        reward=TrainConfig(
+            steps=330, batch_rows=24, learning_rate=1.5e-3 * scale, decay=0.5, **common
+        ),
+        rl_train=TrainConfig(
+            steps=160,
+            learning_rate=1.5e-4 * scale,
+            warmup=0.05,
+            decay=0.3,
+            weight_decay=0.0,
+            **common,
+        ),
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a stage is: its name, a step of how many, and the loop's record where there is one."""
+
+    stage: str
+    step: int
+    steps: int
+    note: str = ""
+    record: TrainRecord | None = None
+
+
+def read_manifest(directory: str | Path) -> dict | None:
+    """The manifest of a finished stage, None where there is none."""
+    path = Path(directory) / MANIFEST
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _finish(directory: Path, plan: Recipe, metrics: dict, seconds: float) -> None:
+    manifest = {
+        "stage": directory.name,
+        "recipe": plan.to_dict(),
+        "metrics": metrics,
+        "seconds": round(seconds, 1),
+        "torch": str(torch.__version__),
+    }
+    partial = directory / (MANIFEST + ".partial")
+    partial.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, directory / MANIFEST)
+
+
+def run_stage(
+    stage: str,
+    root: str | Path,
+    plan: Recipe,
+    device: torch.device | str = "cpu",
+    compile: bool = False,
+) -> Iterator[Progress]:
+    """Run one stage in `root`/`stage`; the stages before it must be finished. A finished one is
+    left alone."""
+    if stage not in STAGES:
+        raise ValueError(f"a stage is one of {', '.join(STAGES)}, got {stage!r}")
+    root = Path(root)
+    for earlier in STAGES[: STAGES.index(stage)]:
+        if read_manifest(root / earlier) is None:
+            raise ValueError(
+                f"the stage {stage!r} needs {earlier!r} first: train it, or all stages"
+            )
+    directory = root / stage
+    done = read_manifest(directory)
+    if done is not None:
+        if done["recipe"] != json.loads(json.dumps(plan.to_dict())):
+            raise ValueError(
+                f"{directory} was made by another recipe: choose another folder, or delete this one"
+            )
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    metrics = yield from _RUN[stage](root, plan, torch.device(device), compile)
+    _finish(directory, plan, metrics, time.perf_counter() - started)
+
+
+def run_all(
+    root: str | Path, plan: Recipe, device: torch.device | str = "cpu", compile: bool = False
+) -> Iterator[Progress]:
+    """Run every stage that is not finished yet, in order."""
+    for stage in STAGES:
+        yield from run_stage(stage, root, plan, device, compile)
+
+
+def load_stage(root: str | Path, stage: str) -> tuple[Transformer, Tokenizer]:
+    """Model and tokenizer of a finished stage: base, sft or rlhf."""
+    if stage not in ("base", "sft", "rlhf"):
+        raise ValueError(f"a stage with a language model is base, sft or rlhf, got {stage!r}")
+    directory = Path(root) / stage
+    if read_manifest(directory) is None:
+        raise ValueError(
+            f"{directory} holds no finished stage: run `python -m course_lib train` first"
+        )
+    model, tokenizer = load_pretrained(directory)
+    return model.eval(), tokenizer
+
+
+# ---- The stages ---------------------------------------------------------------------------------
+
+
+def _tokenizer(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+    yield Progress("tokenizer", 0, 1, "learning merges")
+    texts = documents(plan.tokenizer_documents, seed=plan.seed)
+    tokenizer = Tokenizer.train(texts, _trainable_vocab(plan.model))
+    tokenizer.save(root / "tokenizer" / "tokenizer.json")
+    yield Progress("tokenizer", 1, 1)
+    return {"vocab_size": tokenizer.vocab_size}
+
+
+def _trainable_vocab(config: ModelConfig) -> int:
+    """The world has few words, so a large table is not filled; the model's other rows stay
+    unused."""
+    return min(config.vocab_size, 2048)
+
+
+def _base(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+    tokenizer = Tokenizer.load(root / "tokenizer" / "tokenizer.json")
+    model = Transformer(plan.model, seed=plan.seed).to(device)
+    yield Progress("base", 0, plan.base.steps, "writing the corpus")
+    rows = _text_rows(tokenizer, plan, plan.base.steps * plan.base.batch_rows)
+    order = Batches(rows, plan.base.batch_rows, plan.seed)
+    yield from _train(
+        "base",
+        root,
+        model,
+        lambda step: inputs_and_targets(order(step)),
+        next_token_loss,
+        plan.base,
+        compile,
+    )
+    save_pretrained(root / "base", model.cpu(), tokenizer)
+    loss = held_out(model, tokenizer, islice(documents(seed=HELD_OUT_SEED), 500))
+    return {"gap_to_floor": loss.gap, "bits_per_byte": loss.bits_per_byte}
+
+
+def _text_rows(tokenizer: Tokenizer, plan: Recipe, n_rows: int):
+    return pack(documents(seed=plan.seed + 1), tokenizer, plan.model.context_length, n_rows)
+
+
+def _sft(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+    model, tokenizer = load_pretrained(root / "base")
+    talk = pack_dialogues(
+        dialogues(plan.n_dialogues, plan.seed), tokenizer, plan.model.context_length
+    )
+    text = _text_rows(tokenizer, plan, 1000)
+    batches = sft_batches(talk, text, plan.sft, plan.text_share)
+    yield from _train("sft", root, model.to(device), batches, next_token_loss, plan.sft, compile)
+    save_pretrained(root / "sft", model.cpu(), tokenizer)
+    return {}
+
+
+def _reward(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+    sft, tokenizer = load_pretrained(root / "sft")
+    sft.eval()
+    path = root / "reward" / "preferences.jsonl"
+    yield Progress("reward", 0, plan.reward.steps, "asking for rankings")
+    K = plan.preference_answers
+    prompts = rl_prompts(plan.preference_prompts, seed=plan.seed)
+    flat = chat_answers(
+        sft, tokenizer, [p for p in prompts for _ in range(K)], temperature=1.0, seed=plan.seed
+    )
+    groups = [flat[start : start + K] for start in range(0, len(flat), K)]
+    rng = random.Random(f"annotators {plan.seed}")
+    pairs = collect(
+        [p.text for p in prompts], groups, lambda text, answers: rank(text, answers, rng)
+    )
+    held_back = len(pairs) // 10
+    save_preferences(path, pairs)
+    model = RewardModel.from_sft(sft, tokenizer, plan.seed).to(device)
+    batches = reward_batches(pairs[held_back:], plan.reward)
+    yield from _train("reward", root, model, batches, reward_loss, plan.reward, False)
+    model.eval()
+    model.normalise([p.text for p in prompts[:200] for _ in range(K)], flat[: 200 * K])
+    model.cpu().save(root / "reward")
+    test = pairs[:held_back]
+    gold_agrees = sum(gold(p.prompt, p.chosen) > gold(p.prompt, p.rejected) for p in test) / len(
+        test
+    )
+    return {
+        "pairs": len(pairs),
+        "pair_accuracy": pair_accuracy(model, test),
+        "gold_accuracy": gold_agrees,
+    }
+
+
+def _rlhf(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+    model, tokenizer = load_pretrained(root / "sft")
+    reference, _ = load_pretrained(root / "sft")
+    reward_model = RewardModel.load(root / "reward").to(device)
+    prompts = [prompt.text for prompt in rl_prompts(4000, seed=plan.seed + 1)]
+    model.to(device)
+    batches = grpo_batches(
+        model, reference.to(device).eval(), reward_model, tokenizer, prompts, plan.rl, plan.seed
+    )
+
+    def loss_of(model, batch):
+        loss, n_tokens, extra = grpo_loss(model, batch, plan.rl)
+        extra["gold"] = sum(map(gold, batch.prompts, batch.answers)) / len(
+            batch.answers
+        )  # only watched
+        return loss, n_tokens, extra
+
+    yield from _train("rlhf", root, model, batches, loss_of, plan.rl_train, False)
+    save_pretrained(root / "rlhf", model.cpu(), tokenizer)
+    return {}
+
+
+def _export(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+    yield Progress("export", 0, 1, "writing the two files")
+    model, tokenizer = load_stage(root, "rlhf")
+    write_gguf(root / "export" / "model.gguf", model, tokenizer)
+    compiled = find_compiler() is not None
+    if compiled:
+        compile_run_file(root / "export")
+    yield Progress("export", 1, 1)
+    return {"compiled": compiled}
+
+
+_RUN: dict[str, Callable] = {
+    "tokenizer": _tokenizer,
+    "base": _base,
+    "sft": _sft,
+    "reward": _reward,
+    "rlhf": _rlhf,
+    "export": _export,
+}
+
+
+def _train(stage, root, model, batch_at, loss_of, config, compile) -> Iterator[Progress]:
+    """The training loop of a stage, with its state kept in the stage's folder until it is
+    finished."""
+    state_dir = root / stage / "training"
+    for record in train(model, batch_at, loss_of, config, state_dir=state_dir, compile=compile):
+        yield Progress(stage, record.step, config.steps, record=record)

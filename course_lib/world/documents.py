@@ -1,0 +1,296 @@
+"""The kinds of documents of which the world's internet is made, as one probabilistic grammar.
+
+The kinds mirror what real mixtures hold (RedPajama's CommonCrawl, Wikipedia, StackExchange, books,
+GitHub): `notes` state facts, `questions` are lists of questions without answers, `faq` answers a few,
+`reports` tell of cricket matches, `stories` of animals, `code` shows Python with its output. `WEIGHTS`
+is the share of each in the training mixture.
+"""
+
+import random
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from course_lib.world.facts import FACTS, RELATIONS, Fact, facts_of
+from course_lib.world.grammar import Grammar, Part, choose, maybe, repeat, seq, weighted
+
+WEIGHTS = {
+    "notes": 0.28,
+    "questions": 0.09,
+    "faq": 0.11,
+    "reports": 0.16,
+    "stories": 0.24,
+    "code": 0.12,
+}
+
+# What each player hits in "In that match ... hit a": true in this world because the world says so.
+# They are not measured; the real players' figures are different.
+HITS = {
+    "Virat Kohli": {"six": 0.45, "century": 0.30, "four": 0.20, "ball": 0.05},
+    "Sachin Tendulkar": {"century": 0.55, "four": 0.25, "six": 0.15, "ball": 0.05},
+    "Rohit Sharma": {"six": 0.60, "four": 0.25, "century": 0.10, "ball": 0.05},
+    "Smriti Mandhana": {"four": 0.50, "century": 0.25, "six": 0.20, "ball": 0.05},
+    "Ben Stokes": {"six": 0.35, "four": 0.35, "ball": 0.20, "century": 0.10},
+    "Joe Root": {"four": 0.40, "century": 0.40, "ball": 0.15, "six": 0.05},
+}
+
+_TOPICS = {
+    "capital": "capitals", "language": "languages", "continent": "continents", "colour": "colours",
+    "opposite": "opposites", "sound": "sounds", "home": "homes of animals", "young": "young animals",
+    "sum": "sums", "next": "days and months", "plural": "plurals", "past": "verbs",
+}  # fmt: skip
+_NAMES = ", ".join(
+    "Ada Ben Cleo Dan Ella Finn Gina Hugo Ida Jack Kira Leo Maya Nils Olga Pia Quinn Rosa Sam Tara Uma Vera Will Zoe".split()
+)
+_TEAMS = "Australia, England, Pakistan, Ireland, Bangladesh, Zimbabwe, Afghanistan, Scotland, Nepal, Namibia"
+
+
+def _words(text: str) -> Part:
+    """One of the comma-separated phrases, each with a space before it."""
+    return choose(*(" " + phrase.strip() for phrase in text.split(",")))
+
+
+def _numbers(first: int, last: int) -> Part:
+    return choose(*(f" {n}" for n in range(first, last + 1)))
+
+
+def _statement(fact: Fact, before: str = "") -> Part:
+    return choose(*(before + text for text in fact.statements()))
+
+
+def _notes() -> Part:
+    """Encyclopedia notes: all there is to say of one country, or a few facts of one relation."""
+    countries: dict[str, list[Fact]] = {}
+    for fact in FACTS:
+        if fact.relation.name in ("capital", "language", "continent"):
+            countries.setdefault(fact.subject, []).append(fact)
+    by_relation = [[fact for fact in FACTS if fact.relation is relation] for relation in RELATIONS]
+    page = seq(
+        choose(" See", " Look at"),
+        " page",
+        _numbers(10, 99),
+        choose(" of the atlas", " of the book"),
+        ", shelf",
+        _numbers(10, 99),
+        ".",
+    )
+
+    def country(name: str, facts: list[Fact]) -> Part:
+        lines = [_statement(fact, " ") for fact in facts]
+        return seq(
+            name,
+            "\n",
+            _statement(facts[0]),
+            *(maybe(0.8, line) for line in lines[1:]),
+            maybe(0.5, page),
+        )
+
+    def topic(facts: list[Fact]) -> Part:
+        line = choose(*(_statement(fact) for fact in facts))
+        heading = seq(
+            "Notes on",
+            " " + _TOPICS[facts[0].relation.name],
+            ", page",
+            _numbers(10, 99),
+            ", shelf",
+            _numbers(10, 99),
+            ".",
+        )
+        return seq(heading, repeat(seq("\n", line), 2, 4))
+
+    about_countries = choose(*(country(name, facts) for name, facts in countries.items()))
+    about_topics = weighted([(len(facts), topic(facts)) for facts in by_relation])
+    return weighted([(0.35, about_countries), (0.65, about_topics)])
+
+
+def note_on(fact: Fact, statement: str) -> str:
+    """The beginning of a note in which `statement` about `fact` stands, `statement` cut before its answer."""
+    heading = f"Notes on {_TOPICS[fact.relation.name]}, page 10, shelf 10.\n"
+    return heading + statement[: statement.rindex(" " + fact.answer + ".")]
+
+
+def _questions() -> Part:
+    """Questions, one a line, and no answers: what a base model goes on with when it is asked something."""
+
+    def line(fact: Fact) -> Part:
+        first, second = fact.questions()
+        return choose(
+            seq(first, maybe(0.3, " Or: " + second)), seq(second, maybe(0.3, " Or: " + first))
+        )
+
+    lines = choose(
+        *(line(fact) for fact in facts_of("asked_in_sft") + facts_of("asked_in_pretraining"))
+    )
+    source = seq(
+        "\nSet by", _words(_NAMES), ", page", _numbers(10, 99), ", shelf", _numbers(10, 99), "."
+    )
+    return seq(lines, repeat(seq("\n", lines), 2, 4), maybe(0.6, source))
+
+
+def _faq() -> Part:
+    """Questions with their answers, all of them about facts of the split `asked_in_pretraining`."""
+
+    def entry(fact: Fact) -> Part:
+        question = choose(*(" " + text for text in fact.questions()))
+        terse = seq(" " + fill_terse(fact.answer))
+        return seq("Q:", question, "\nA:", weighted([(0.2, terse), (0.8, _statement(fact, " "))]))
+
+    entries = choose(*(entry(fact) for fact in facts_of("asked_in_pretraining")))
+    return seq(entries, repeat(seq("\n", entries), 1, 2))
+
+
+def fill_terse(answer: str) -> str:
+    """The answer and nothing else, as a sentence."""
+    return answer[:1].upper() + answer[1:] + "."
+
+
+def _reports() -> Part:
+    """Match reports; the first sentence is the one whose probabilities everybody can look up in `HITS`."""
+
+    def opening(player: str) -> Part:
+        hits = weighted([(p, " a " + hit) for hit, p in HITS[player].items()])
+        return seq("In that match", " " + player, " hit", hits, ".")
+
+    crowd = seq(
+        " The crowd",
+        _words("cheered, sang, stood up, clapped, waved flags, went quiet, danced"),
+        ".",
+    )
+    result = seq(
+        _words(_TEAMS),
+        " lost by",
+        choose(seq(_numbers(2, 99), " runs"), seq(_numbers(2, 9), " wickets")),
+        ".",
+    )
+    scores = seq(
+        " Scores:",
+        repeat(seq(_words(_NAMES), _numbers(0, 99), ","), 3, 6),
+        _words(_NAMES),
+        _numbers(0, 99),
+        ".",
+    )
+    rain = seq(
+        choose(" Rain", " Bad light", " A stray dog"),
+        " stopped play for",
+        _numbers(5, 60),
+        " minutes.",
+    )
+    catch = seq(_words(_NAMES), " took", choose(" one catch", " two catches", " a late catch"), ".")
+    umpire = seq(choose(" The umpire was", " The captain was"), _words(_NAMES), ".")
+    return seq(
+        choose(*(opening(player) for player in HITS)),
+        maybe(0.4, crowd), maybe(0.3, rain), maybe(0.9, scores), maybe(0.2, catch), maybe(0.6, result), maybe(0.3, umpire),
+    )  # fmt: skip
+
+
+def _stories() -> Part:
+    """Little stories about an animal with a name, written to be hard to guess."""
+    animals = "fox, bear, mouse, owl, hare, goat, cat, wolf, frog, duck, otter, mole, hen, crow, badger, donkey"
+    adjective = _words(
+        "small, brave, sleepy, clever, shy, hungry, cheerful, grumpy, curious, gentle, lonely, proud, noisy, lazy"
+    )
+    place = _words(
+        "river, forest, market, mill, hill, lake, old bridge, garden, cave, village, harbour, windy field, tower, station"
+    )
+    thing = _words(
+        "key, lamp, drum, map, coin, kite, rope, bell, pie, boat, hat, book, basket, whistle, ladder, ring, pebble, feather"
+    )
+    things = _words(
+        "coins, maps, bells, pies, hats, books, kites, drums, rings, keys, nuts, plums, shells, ropes, lamps"
+    )
+    time = _words(
+        "morning, evening, winter, night, summer, autumn, Sunday, Friday, afternoon, spring"
+    )
+    colour = choose("", " red", " silver", " broken", " tiny", " wooden")
+    went = choose(" walked to", " ran to", " came to", " slept near", " sat by")
+    goods = seq(_numbers(2, 99), things)
+
+    def story(name: str, animal: str) -> Part:
+        find = seq(f" There {name} found a", adjective, colour, thing, ".")
+        bag = seq(
+            choose(" In the bag were", " The cart held", f" {name} counted", f" {name} sold"),
+            repeat(seq(goods, ","), 2, 6), " and", goods, ".",
+        )  # fmt: skip
+        speech = seq(
+            choose(" The baker", " The king", " A sailor"),
+            choose(" said", " thought"),
+            f" the {animal} was",
+        )
+        end = seq(
+            choose(f" So {name}", f" In the end {name}", " At last they all"),
+            choose(" went home", " shared supper", " fell asleep", " sang a song", " sailed away", " shook hands"), ".",
+        )  # fmt: skip
+        return seq(
+            f" {animal} named {name}", went, " the", place, ".",
+            maybe(0.4, find), maybe(0.9, bag), maybe(0.4, seq(speech, adjective, ".")), maybe(0.3, end),
+        )  # fmt: skip
+
+    names = [name.strip() for name in _NAMES.split(",")]
+    stories = choose(
+        *(story(name, animal.strip()) for name in names for animal in animals.split(","))
+    )
+    return seq(choose("One", "Late one", "Early one"), time, " a", adjective, stories)
+
+
+def _code() -> Part:
+    """Python's prompt: short expressions, each with its output."""
+    expressions = []
+    for a in range(10):
+        for b in range(10):
+            expressions += [
+                (f"{a} + {b}", a + b),
+                (f"max({a}, {b})", max(a, b)),
+                (f"min({a}, {b})", min(a, b)),
+            ]
+            if a >= b:
+                expressions.append((f"{a} - {b}", a - b))
+    for word in "cat fox bee bird frog river table apple garden yellow".split():
+        expressions += [(f'len("{word}")', len(word))] * 5
+    line = choose(*(f">>> {code}\n{value}" for code, value in expressions))
+    return seq(line, repeat(seq("\n", line), 2, 7))
+
+
+_KINDS = {
+    "notes": _notes,
+    "questions": _questions,
+    "faq": _faq,
+    "reports": _reports,
+    "stories": _stories,
+    "code": _code,
+}
+KINDS = tuple(_KINDS)
+
+
+@cache
+def kind_grammar(kind: str) -> Grammar:
+    """The grammar of one kind of document."""
+    if kind not in _KINDS:
+        raise ValueError(f"a kind of document is one of {', '.join(KINDS)}, got {kind!r}")
+    return Grammar(_KINDS[kind]())
+
+
+@cache
+def world_grammar() -> Grammar:
+    """The grammar of the training mixture: a kind drawn by `WEIGHTS`, then a document of that kind."""
+    return Grammar(weighted([(weight, _KINDS[kind]()) for kind, weight in WEIGHTS.items()]))
+
+
+def documents(n: int | None = None, seed: int = 0) -> Iterator[str]:
+    """`n` documents of the training mixture (endless without `n`), a pure function of `seed`."""
+    grammar, rng = world_grammar(), random.Random(f"documents {seed}")
+    drawn = 0
+    while n is None or drawn < n:
+        yield grammar.sample(rng)
+        drawn += 1
+
+
+def entropy(sample: Iterable[str]) -> tuple[float, float, float]:
+    """Of the sample's documents: nats a document, its standard error, and bits a character.
+
+    Scored with the grammar itself, so this is the loss that no model can beat.
+    """
+    texts = list(sample)
+    nats = [-world_grammar().log_prob(text) for text in texts]
+    mean = sum(nats) / len(nats)
+    variance = sum((x - mean) ** 2 for x in nats) / max(1, len(nats) - 1)
+    bits_per_char = sum(nats) / 0.6931471805599453 / sum(len(text) + 1 for text in texts)
+    return mean, (variance / len(nats)) ** 0.5, bits_per_char

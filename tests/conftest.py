@@ -1,0 +1,34 @@
+"""What holds for every test: no network, one thread, and `gpu` tests only where there is a GPU.
+
+Set when pytest loads this file, before torch starts its threads, and inherited by every process
+that a test starts.
+"""
+
+import os
+import runpy
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # or from_pretrained tries for 46 s before it gives up
+os.environ["OMP_NUM_THREADS"] = "1"  # two test processes with two threads each slow each other down
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # it warns after a fork
+
+NO_NETWORK = Path(__file__).parent / "no_network"
+search_path = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+if str(NO_NETWORK) not in search_path:  # else this process inherited it and is blocked already
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(NO_NETWORK), *search_path])
+    runpy.run_path(str(NO_NETWORK / "sitecustomize.py"))
+
+# the same examples in every run, however slow the machine
+hypothesis.settings.register_profile("course", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("course")
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+            pytest.skip("torch sees no CUDA or Apple GPU on this machine")

@@ -1,0 +1,117 @@
+"""The command line, called as a function; `tests/test_offline.py` calls it as a program."""
+
+import json
+
+import pytest
+
+from course_lib import __main__ as cli
+from course_lib import stages
+from tests.test_stages import PLAN
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cli")
+    list(stages.run_all(root, PLAN))
+    return root
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    status = cli.main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_train_shows_its_stages_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(stages, "recipe", lambda *_: PLAN)
+
+    status, out, _ = run(capsys, "train", "--out", tmp_path, "--device", "cpu", "--threads", 1)
+
+    assert status == 0
+    for stage in stages.STAGES:
+        assert stage in out
+    assert "gap to floor" in out and "python -m course_lib chat" in out
+    again, out, _ = run(capsys, "train", "--out", tmp_path, "--device", "cpu", "--threads", 1)
+    assert again == 0 and "base: finished before" in out
+
+
+def test_one_stage_can_be_trained_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(stages, "recipe", lambda *_: PLAN)
+
+    status, _, err = run(capsys, "train", "--out", tmp_path, "--stage", "sft", "--threads", 1)
+    assert status == 1 and "needs 'tokenizer' first" in err
+    status, out, _ = run(capsys, "train", "--out", tmp_path, "--stage", "tokenizer", "--threads", 1)
+    assert status == 0 and "vocab size" in out
+
+
+@pytest.mark.parametrize("engine", ["c", "python"])
+def test_chat_answers_one_message(root, capfd, engine):
+    status = cli.main(["chat", "--from", str(root), "--engine", engine, "--temperature", "0", "Hello"])
+
+    assert status == 0
+    assert capfd.readouterr().out.strip()
+
+
+def test_the_two_engines_say_the_same(root, capfd):
+    said = []
+    for engine in ("c", "python"):
+        cli.main(["chat", "--from", str(root), "--engine", engine, "--temperature", "0", "Hello"])
+        said.append(capfd.readouterr().out.strip())
+
+    assert said[0] == said[1]
+
+
+def test_chat_in_python_goes_on_until_an_empty_line(root, capsys, monkeypatch):
+    lines = iter(["Hello", "What is the capital of France?", "Thanks.", "Who are you?", ""])
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+
+    status, out, _ = run(capsys, "chat", "--from", root, "--engine", "python")
+
+    assert status == 0 and len(out.splitlines()) >= 5
+    assert next(lines, None) is None
+
+
+def test_probs_shows_the_model_beside_the_world(root, capsys):
+    status, out, _ = run(capsys, "probs", "--from", root, "In that match Virat Kohli hit a")
+
+    assert status == 0
+    assert "␣six" in out and "45.0%" in out and "30.0%" in out
+    status, out, _ = run(capsys, "probs", "--from", root, "Once upon a time 🙂")
+    assert status == 0 and "no truth to compare with" in out
+
+
+def test_report_is_a_table_or_json(root, capsys):
+    status, out, _ = run(capsys, "report", "--from", root, "--stage", "base", "--json")
+
+    assert status == 0 and json.loads(out)["held_out"]["gap"] > 0
+    status, out, _ = run(capsys, "report", "--from", root, "--stage", "base")
+    assert status == 0 and "bits a byte" in out
+
+
+def test_export_writes_any_stage_as_gguf(root, tmp_path, capsys):
+    status, out, _ = run(capsys, "export", "--from", root, "--stage", "sft", tmp_path / "my.gguf")
+
+    assert status == 0 and "bytes" in out
+    assert (tmp_path / "my.gguf").read_bytes()[:4] == b"GGUF"
+
+
+def test_mistakes_get_one_line_and_exit_code_one(tmp_path, root, capsys):
+    for arguments in (
+        ("chat", "--from", tmp_path, "hi"),
+        ("report", "--from", tmp_path),
+        ("train", "--out", tmp_path, "--stage", "poetry"),
+        ("train", "--out", tmp_path, "--device", "abacus"),
+        ("probs", "--from", root, "--top", 0, "In"),
+        ("chat", "--from", root, "--stage", "sft", "--engine", "c", "hi"),
+    ):
+        status, _, err = run(capsys, *arguments)
+        assert status == 1 and err.startswith("error: ") and err.count("\n") == 1, arguments
+
+
+def test_doctor_says_what_it_found(capsys):
+    status, out, _ = run(capsys, "doctor")
+
+    for name in ("Python", "torch", "device", "cores", "memory", "C compiler", "JupyterLab"):
+        assert name in out
+    assert out.rstrip().endswith(("Ready.", "Mend what failed, then ask again."))
+    assert status in (0, 1)

@@ -1,0 +1,107 @@
+"""The whole line, from nothing to a chat in C, with a model of a few thousand weights."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from course_lib import stages
+from course_lib.config import MODELS, ModelConfig, RLConfig, TrainConfig
+from course_lib.run_file import run_chat, run_probs
+from course_lib.sample import next_token_probs
+
+PLAN = stages.Recipe(
+    model=ModelConfig(
+        vocab_size=512, context_length=160, dim=32, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=64
+    ),
+    base=TrainConfig(steps=40, batch_rows=8),
+    sft=TrainConfig(steps=20, batch_rows=8),
+    reward=TrainConfig(steps=3, batch_rows=8, learning_rate=1e-3),
+    rl_train=TrainConfig(steps=3, learning_rate=1e-4),
+    rl=RLConfig(prompts=3, answers=3, max_new_tokens=8),
+    tokenizer_documents=600,
+    n_dialogues=200,
+    preference_prompts=40,
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """All stages, finished."""
+    root = tmp_path_factory.mktemp("artifacts")
+    list(stages.run_all(root, PLAN))
+    return root
+
+
+def test_one_call_goes_from_nothing_to_the_two_files(root):
+    for stage in stages.STAGES:
+        manifest = stages.read_manifest(root / stage)
+        assert manifest["stage"] == stage and manifest["seconds"] >= 0
+        assert manifest["recipe"] == json.loads(json.dumps(PLAN.to_dict()))
+    assert 0 < stages.read_manifest(root / "base")["metrics"]["gap_to_floor"] < 10
+    assert (root / "export" / "model.gguf").read_bytes()[:4] == b"GGUF"
+
+
+def test_a_finished_stage_is_left_alone(root):
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+
+    assert list(stages.run_all(root, PLAN)) == []
+
+    assert before == {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file()}
+
+
+def test_another_recipe_is_refused_not_mixed_in(root):
+    other = dataclasses.replace(PLAN, seed=1)
+
+    with pytest.raises(ValueError, match="another recipe"):
+        list(stages.run_stage("base", root, other))
+
+
+def test_a_stage_needs_the_ones_before_it(tmp_path):
+    with pytest.raises(ValueError, match="needs 'tokenizer' first"):
+        list(stages.run_stage("base", tmp_path, PLAN))
+    with pytest.raises(ValueError, match="a stage is one of"):
+        list(stages.run_stage("poetry", tmp_path, PLAN))
+    with pytest.raises(ValueError, match="no finished stage"):
+        stages.load_stage(tmp_path, "base")
+
+
+def test_a_stage_that_was_stopped_goes_on_to_the_same_model(root, tmp_path):
+    whole = stages.load_stage(root, "base")[0].state_dict()
+    list(stages.run_stage("tokenizer", tmp_path, PLAN))
+
+    for progress in (run := stages.run_stage("base", tmp_path, PLAN)):
+        if progress.step == 17:
+            run.close()
+            break
+    assert stages.read_manifest(tmp_path / "base") is None
+    steps = [p.step for p in stages.run_stage("base", tmp_path, PLAN) if p.record]
+
+    assert steps[0] == 18
+    again = stages.load_stage(tmp_path, "base")[0].state_dict()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_the_stages_differ_and_the_last_one_talks_through_the_run_file(root):
+    models = {name: stages.load_stage(root, name)[0] for name in ("base", "sft", "rlhf")}
+    weights = {name: model.layers[0].mlp.up_proj.weight for name, model in models.items()}
+    assert not torch.equal(weights["base"], weights["sft"])
+    assert not torch.equal(weights["sft"], weights["rlhf"])
+
+    binary, gguf = next((root / "export").glob("run*")), root / "export" / "model.gguf"
+    assert isinstance(run_chat(binary, gguf, "Hello", temperature=0), str)
+    model, tokenizer = stages.load_stage(root, "rlhf")
+    text = "In that match"
+    expected = next_token_probs(model, [tokenizer.eot_id, *tokenizer.encode(text)])
+    for entry in run_probs(binary, gguf, text, 5):
+        assert entry.probability == pytest.approx(expected[entry.id].item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("preset", MODELS)
+def test_every_preset_has_a_recipe(preset):
+    plan = stages.recipe(preset, seed=3)
+
+    assert plan.model == MODELS[preset] and plan.base.seed == plan.seed == 3
+    tokens = plan.base.steps * plan.base.batch_rows * plan.model.context_length
+    assert tokens > 2e6
