@@ -17,12 +17,13 @@ export OMP_WAIT_POLICY := PASSIVE
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test notebooks format clean
+.PHONY: help lab test notebooks release format clean
 
 help:
 	@echo "make lab        set up, then open the course in JupyterLab"
 	@echo "make test       set up, then run every check: style, unit tests, C, notebooks, browser"
 	@echo "make notebooks  run every notebook anew and store its outputs"
+	@echo "make release    train the models that come with the course anew (minutes)"
 	@echo "make format     bring the Python and C files and the notebooks into shape"
 	@echo "make clean      remove the virtual environment and everything else that was made"
 	@echo "Choose a Python with PYTHON=python3.12, another notebook with NOTEBOOK=notebooks/..."
@@ -43,6 +44,12 @@ test: $(VENV)/.dev
 
 notebooks: $(VENV)/.dev
 	$(BIN)/python -m tests.freeze_notebooks notebooks/*.ipynb
+
+release: $(VENV)/.dev
+	rm -rf artifacts/release
+	$(BIN)/python -m course_lib train --preset nano --device cpu --out artifacts/release
+	mkdir -p course_lib/released
+	cp artifacts/release/export/*.gguf artifacts/release/export/manifest.json course_lib/released/
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix

@@ -182,8 +182,8 @@ def _train(options) -> int:
         if bar is not None:
             bar.close()
             for name, value in stages.read_manifest(root / stage)["metrics"].items():
-                shown = value if isinstance(value, int) else f"{value:.3f}"
-                print(f"    {name.replace('_', ' ')}: {shown}")
+                if isinstance(value, float):
+                    print(f"    {name.replace('_', ' ')}: {value:.3f}")
     print(f"Done in {(time.perf_counter() - started) / 60:.1f} minutes. In {root}:")
     if stages.read_manifest(root / "export"):
         print(f"  {root / 'export' / 'model.gguf'}  the parameters file")

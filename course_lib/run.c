@@ -4,27 +4,19 @@
        cc -O3 -march=native -o run run.c -lm
        ./run model.gguf complete "In that match Virat Kohli hit a"
 
-   -O3 turns the inner loops into vector instructions, -march=native takes all of them that this
-   processor has. It reads GGUF version 3 (the format of llama.cpp), architecture "llama", tensors
-   in F32, F16 and Q8_0, byte-level BPE with the pre-tokenizers gpt-2 and smollm, and chats in
-   ChatML. Left out: threads, GPUs, batches, other architectures and quantisations, other chat
-   templates, most of the Unicode table (see RANGES), big-endian processors, and free(): the end
-   comes soon. Each floor stands on those above it in this file: errors and memory, GGUF, model,
-   maths, forward pass, tokenizer, sampler, modes, main. */
-#include <limits.h>
+   It reads GGUF version 3 (the format of llama.cpp), architecture "llama", tensors in F32, F16 and
+   Q8_0, byte-level BPE with the pre-tokenizers gpt-2 and smollm, and chats in ChatML. Left out:
+   threads, GPUs, batches, other architectures and quantisations, other chat templates, rare letters
+   (see RANGES), big-endian processors, and free(), as the end comes soon. Each floor stands on
+   those above it: errors, GGUF, model, maths, forward pass, tokenizer, sampler, modes, main. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#ifdef _WIN32
-#include <fcntl.h>
-#include <io.h>
-#endif
 
 /* ---- Errors and memory ---- */
-
 #define die(...) \
     (fputs("run: ", stderr), fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), exit(1))
 #define SHOW(b) (int)((b).size < 60 ? (b).size : 60), (const char *)(b).at // for "%.*s"
@@ -34,9 +26,8 @@ typedef struct {
     size_t size;
 } Bytes;
 
-static Bytes text(const char *s) { return (Bytes){(const uint8_t *)s, strlen(s)}; }
+static Bytes bytes(const char *s) { return (Bytes){(const uint8_t *)s, strlen(s)}; }
 static int same(Bytes a, const char *s) { return a.size == strlen(s) && !memcmp(a.at, s, a.size); }
-
 static void *allocate(size_t count, size_t size) {
     void *memory = calloc(count + 1, size); // zeroed; calloc refuses a product that overflows
     if (!memory) die("not enough memory (option -c asks for a smaller context)");
@@ -45,21 +36,19 @@ static void *allocate(size_t count, size_t size) {
 static float *floats(size_t count) { return allocate(count, sizeof(float)); }
 
 /* ---- GGUF: a header, named values, named tensors, then the numbers of the tensors ---- */
-
-enum { F32 = 0, F16 = 1, Q8_0 = 8 };                                // types of a tensor
-enum { INT32 = 5, FLOAT = 6, STRING = 8, ARRAY = 9, N_TYPES = 13 }; // types of a value ...
-static const int SIZE[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};  // ... and their bytes
-enum { HEADER = 24 }; // "GGUF", version, number of tensors, number of values
+enum { F32 = 0, F16 = 1, Q8_0 = 8 };                                      // types of a tensor
+enum { INT32 = 5, FLOAT = 6, TEXT = 8, ARRAY = 9, N_TYPES = 13 };         // types of a value
+static const int SIZE[N_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}; // and its bytes
 
 typedef struct {
     Bytes name;
-    size_t rows, cols, type, offset; // shape (rows, cols), though the file says cols first
-    const uint8_t *data;             // row after row, row_size() bytes each
+    uint64_t rows, cols, type, offset; // shape (rows, cols), though the file says cols first
+    const uint8_t *data;               // row after row, row_size() bytes each
 } Tensor;
 
 typedef struct {
     Bytes file;                              // all of it, in memory
-    size_t at, n_values, n_tensors, numbers; // at: where take() goes on; numbers: where they begin
+    size_t at, n_values, n_tensors, numbers; // at: where take() goes on
     Tensor *tensors;
 } Gguf;
 
@@ -69,170 +58,134 @@ static const uint8_t *take(Gguf *g, uint64_t size) {
     g->at += size;
     return g->file.at + g->at - size;
 }
-
 static uint64_t take_number(Gguf *g, int size) {
     uint64_t number = 0;
     memcpy(&number, take(g, size), size);
     return number;
 }
-
-static size_t take_count(Gguf *g) { // of things of a byte or more
-    uint64_t count = take_number(g, 8);
-    if (count > g->file.size)
-        die("the file is damaged: it has no room for %g things", (double)count);
-    return count;
-}
-
-static Bytes take_string(Gguf *g) {
-    size_t size = take_count(g);
+static Bytes take_text(Gguf *g) {
+    uint64_t size = take_number(g, 8);
     return (Bytes){take(g, size), size};
 }
-
-static void skip_value(Gguf *g, size_t type) {
-    uint64_t n = 1;
-    if (type == ARRAY) type = take_number(g, 4), n = take_count(g);
-    if (type >= N_TYPES || type == ARRAY)
-        die("the file is damaged: it has a value of no known type");
-    for (take(g, n * SIZE[type]); type == STRING && n; n--) take_string(g);
-}
-
 /* Goes to the value called `name` and returns its type, N_TYPES if there is none. */
 static size_t find(Gguf *g, const char *name) {
-    g->at = HEADER;
+    g->at = 24; // after "GGUF", the version and two counts
     for (size_t i = 0; i < g->n_values; i++) {
-        Bytes found = take_string(g);
-        size_t type = take_number(g, 4);
-        if (same(found, name)) return type;
-        skip_value(g, type);
+        Bytes found = take_text(g);
+        size_t type = take_number(g, 4), start = g->at, n = 1, item = type;
+        if (type == ARRAY) item = take_number(g, 4), n = take_number(g, 8);
+        if (item >= N_TYPES || item == ARRAY || n > g->file.size) die("the file is damaged");
+        for (take(g, n * SIZE[item]); item == TEXT && n; n--) take_text(g);
+        if (same(found, name)) return g->at = start, type;
     }
     return N_TYPES;
 }
-
-static Bytes string(Gguf *g, const char *name) {
-    return find(g, name) == STRING ? take_string(g) : text("");
-}
-
-/* Goes to the first item of the array called `name` and returns how many it has. */
-static size_t array(Gguf *g, const char *name, size_t type) {
+static int array(Gguf *g, const char *name, size_t type) { // goes to its start, returns its length
     if (find(g, name) != ARRAY || take_number(g, 4) != type) die("the file has no %s", name);
-    return take_count(g);
+    return take_number(g, 8);
 }
-
+static Bytes text(Gguf *g, const char *s) { return find(g, s) == TEXT ? take_text(g) : bytes(""); }
 /* The number called `name`, or `missing`; either must lie in [low, high]. */
 static double number(Gguf *g, const char *name, double missing, double low, double high) {
     size_t type = find(g, name);
-    uint64_t whole = type < N_TYPES ? take_number(g, SIZE[type]) : 0; // if negative, turns huge
+    uint64_t whole = type < N_TYPES ? take_number(g, SIZE[type]) : 0; // a negative one turns huge
     float real;
     memcpy(&real, &whole, 4);
     double result = type == N_TYPES ? missing : type == FLOAT ? real : whole;
     if (!(result >= low && result <= high)) die("%s must be from %g to %g", name, low, high);
     return result;
 }
-
 static void read_gguf(Gguf *g, const char *path) {
     FILE *file = fopen(path, "rb");
     long size = !file || fseek(file, 0, SEEK_END) ? -1 : ftell(file);
-    if (size < 0 || size == LONG_MAX || fseek(file, 0, SEEK_SET)) die("can't open %s", path);
-    uint8_t *bytes = allocate(size, 1);
-    if (fread(bytes, 1, size, file) != (size_t)size) die("can't read %s", path);
-    g->file = (Bytes){bytes, size};
-    if (size < HEADER || memcmp(take(g, 4), "GGUF", 4)) die("%s is no GGUF file", path);
-    if (take_number(g, 4) != 3) die("%s is not version 3 of GGUF", path);
-    g->n_tensors = take_count(g);
-    g->n_values = take_count(g);
-    size_t alignment = number(g, "general.alignment", 32, 4, 1 << 20);
-    find(g, ""); // no value has this name, so it goes to their end
+    if (size < 0 || size >= INT64_MAX || fseek(file, 0, SEEK_SET)) die("can't open %s", path);
+    void *memory = allocate(size, 1);
+    g->file = (Bytes){memory, size};
+    if (fread(memory, 1, size, file) != g->file.size) die("can't read %s", path);
+    if (size < 24 || memcmp(take(g, 8), "GGUF\3\0\0", 8)) die("%s is no GGUF of version 3", path);
+    g->n_tensors = take_number(g, 8), g->n_values = take_number(g, 8);
+    if (g->n_tensors > g->file.size) die("the file is damaged");
     g->tensors = allocate(g->n_tensors, sizeof(Tensor));
+    size_t align = number(g, "general.alignment", 32, 4, 1 << 20);
+    find(g, ""); // no value has this name, so it goes to their end
     for (Tensor *t = g->tensors; t < g->tensors + g->n_tensors; t++) {
-        t->name = take_string(g);
-        uint64_t n_dims = take_number(g, 4);
-        if (n_dims < 1 || n_dims > 2) die("tensor %.*s has not 1 or 2 dimensions", SHOW(t->name));
-        t->cols = take_count(g);
-        t->rows = n_dims == 2 ? take_count(g) : 1;
-        t->type = take_number(g, 4);
-        t->offset = take_count(g);
+        t->name = take_text(g), t->rows = 1;
+        for (uint64_t d = 0, n_dims = take_number(g, 4); d < n_dims; d++)
+            *(d ? &t->rows : &t->cols) = take_number(g, 8);
+        t->type = take_number(g, 4), t->offset = take_number(g, 8);
     }
-    g->numbers = (g->at + alignment - 1) / alignment * alignment;
+    take(g, (align - g->at % align) % align);
+    g->numbers = g->at;
 }
-
 static size_t row_size(const Tensor *t) {
     if (t->type == Q8_0) return t->cols / 32 * 34; // blocks of 32: a scale in F16, then 32 int8
     return t->cols * (t->type == F16 ? 2 : 4);
 }
-
-static const Tensor *tensor(Gguf *g, const char *format, int layer, size_t rows, size_t cols) {
+static const Tensor *tensor(Gguf *g, int layer, const char *part, uint64_t rows, uint64_t cols) {
     char name[64];
-    snprintf(name, sizeof name, format, layer);
-    for (Tensor *t = g->tensors; t < g->tensors + g->n_tensors; t++) {
-        if (!same(t->name, name)) continue;
-        if (t->type != F32 && t->type != F16 && t->type != Q8_0)
-            die("tensor %s has type %zu, expected 0 (F32), 1 (F16) or 8 (Q8_0)", name, t->type);
-        if (t->rows != rows || t->cols != cols || (t->type == Q8_0 && cols % 32))
-            die("tensor %s is %zu x %zu, expected %zu x %zu", name, t->rows, t->cols, rows, cols);
-        size_t start = g->numbers + t->offset; // no overflow: both are sizes of things in memory
-        if (start % 4 || start > g->file.size || rows > (g->file.size - start) / row_size(t))
-            die("the file is cut short or damaged: tensor %s is not inside it", name);
-        t->data = g->file.at + start;
-        return t;
-    }
-    die("the file has no tensor %s", name);
+    if (layer < 0) snprintf(name, sizeof name, "%s.weight", part);
+    else snprintf(name, sizeof name, "blk.%d.%s.weight", layer, part);
+    Tensor *t = g->tensors, *end = t + g->n_tensors;
+    while (t < end && !same(t->name, name)) t++;
+    if (t == end || t->rows != rows || t->cols != cols)
+        die("the file has no tensor %s of shape %d x %d", name, (int)rows, (int)cols);
+    if (t->type != F32 && t->type != F16 && (t->type != Q8_0 || cols % 32))
+        die("tensor %s is not in F32, F16 or Q8_0 but type %d", name, (int)t->type);
+    size_t room = g->file.size - g->numbers;
+    if (t->offset % 4 || t->offset > room || rows > (room - t->offset) / row_size(t))
+        die("the file is cut short or damaged: it lacks tensor %s", name);
+    t->data = g->file.at + g->numbers + t->offset;
+    return t;
 }
 
 /* ---- Model: shape, weights, and the scratch paper of a forward pass ---- */
-
 typedef struct {
-    const Tensor *attn_norm, *ffn_norm; // (1, dim)
-    const Tensor *q, *k, *v, *o;        // (dim, dim), (kv_dim, dim), (kv_dim, dim), (dim, dim)
-    const Tensor *gate, *up, *down;     // (ffn_dim, dim), (ffn_dim, dim), (dim, ffn_dim)
-    float *keys, *values;               // KV cache: (context_length, kv_dim)
+    const Tensor *attn_norm, *q, *k, *v, *o;   // (1, C), (C, C), (kv_dim, C), (kv_dim, C), (C, C)
+    const Tensor *ffn_norm, *gate, *up, *down; // (1, C), (ffn_dim, C), (ffn_dim, C), (C, ffn_dim)
+    float *keys, *values;                      // KV cache: (context_length, kv_dim)
 } Layer;
 
 typedef struct {
     int vocab_size, context_length, dim, n_layers, n_heads, n_kv_heads, head_dim, kv_dim, ffn_dim;
     float rope_theta, norm_eps;
-    const Tensor *embedding, *output, *norm; // (vocab_size, dim), (vocab_size, dim), (1, dim)
+    const Tensor *embedding, *output, *norm; // (vocab_size, C), (vocab_size, C), (1, C); C is dim
     Layer *layers;
-    int length;                   // tokens in the KV cache
-    float *x, *normed, *q, *sum;  // (dim): residual stream, its norm, queries, attention's sums
-    float *gate, *up;             // (ffn_dim)
-    float *scores, *logits, *row; // (context_length), (vocab_size), one row of weights
+    size_t length;               // tokens in the KV cache
+    float *x, *normed, *q, *sum; // (C): residual stream, its norm, queries, attention's sums
+    float *gate, *up, *row;      // (ffn_dim), (ffn_dim), a row of weights
+    float *scores, *logits;      // (context_length), (vocab_size)
 } Model;
 
-static void load_model(Model *m, Gguf *g, int vocab_size, int context_length) {
-    Bytes architecture = string(g, "general.architecture");
+static void load_model(Model *m, Gguf *g, int vocab_size, double context_length) {
+    Bytes architecture = text(g, "general.architecture");
     if (!same(architecture, "llama")) die("can't run architecture '%.*s'", SHOW(architecture));
-    if (string(g, "llama.rope.scaling.type").size) die("can't run a model that scales RoPE");
+    if (text(g, "llama.rope.scaling.type").size) die("can't run a model that scales RoPE");
     int L = m->n_layers = number(g, "llama.block_count", 0, 1, 1e4);
     int C = m->dim = number(g, "llama.embedding_length", 0, 1, 1e6);
     int F = m->ffn_dim = number(g, "llama.feed_forward_length", 0, 1, 1e6);
     int H = m->n_heads = number(g, "llama.attention.head_count", 0, 1, C);
     int K = m->n_kv_heads = number(g, "llama.attention.head_count_kv", H, 1, H);
     int D = m->head_dim = number(g, "llama.rope.dimension_count", C / H, 2, C);
-    int T = m->context_length = number(g, "llama.context_length", 0, 1, 1e9);
-    if (D * H != C || D % 2 || H % K) die("%d heads over %d don't fit dim %d", H, K, C);
-    if (context_length < T) T = m->context_length = context_length;
+    int T = m->context_length = fmin(context_length, number(g, "llama.context_length", 0, 1, 1e9));
+    if (D * (size_t)H != (size_t)C || D % 2 || H % K) die("can't split dim %d into %d heads", C, H);
     m->rope_theta = number(g, "llama.rope.freq_base", 10000, 1, 1e30);
     m->norm_eps = number(g, "llama.attention.layer_norm_rms_epsilon", 1e-5, 0, 1);
     m->vocab_size = vocab_size, m->kv_dim = D * K;
-    int tied = g->n_tensors == 9 * (size_t)L + 2; // else there is one more: output.weight
-    if (!tied && g->n_tensors != 9 * (size_t)L + 3)
-        die("can't run a model with %zu tensors in %d layers (biases? experts?)", g->n_tensors, L);
-    m->embedding = tensor(g, "token_embd.weight", 0, vocab_size, C);
-    m->output = tied ? m->embedding : tensor(g, "output.weight", 0, vocab_size, C);
-    m->norm = tensor(g, "output_norm.weight", 0, 1, C);
+    size_t extra = g->n_tensors - 9 * L - 2; // output.weight, unless tied to the embedding
+    if (extra > 1) die("can't run %d tensors in %d layers (biases?)", (int)g->n_tensors, L);
+    m->embedding = tensor(g, -1, "token_embd", vocab_size, C);
+    m->output = extra ? tensor(g, -1, "output", vocab_size, C) : m->embedding;
+    m->norm = tensor(g, -1, "output_norm", 1, C);
     m->layers = allocate(L, sizeof(Layer));
     for (int i = 0; i < L; i++) {
         Layer *l = &m->layers[i];
-        l->attn_norm = tensor(g, "blk.%d.attn_norm.weight", i, 1, C);
-        l->q = tensor(g, "blk.%d.attn_q.weight", i, C, C);
-        l->k = tensor(g, "blk.%d.attn_k.weight", i, m->kv_dim, C);
-        l->v = tensor(g, "blk.%d.attn_v.weight", i, m->kv_dim, C);
-        l->o = tensor(g, "blk.%d.attn_output.weight", i, C, C);
-        l->ffn_norm = tensor(g, "blk.%d.ffn_norm.weight", i, 1, C);
-        l->gate = tensor(g, "blk.%d.ffn_gate.weight", i, F, C);
-        l->up = tensor(g, "blk.%d.ffn_up.weight", i, F, C);
-        l->down = tensor(g, "blk.%d.ffn_down.weight", i, C, F);
-        l->keys = floats((size_t)T * m->kv_dim), l->values = floats((size_t)T * m->kv_dim);
+        l->attn_norm = tensor(g, i, "attn_norm", 1, C),
+        l->ffn_norm = tensor(g, i, "ffn_norm", 1, C);
+        l->q = tensor(g, i, "attn_q", C, C), l->o = tensor(g, i, "attn_output", C, C);
+        l->k = tensor(g, i, "attn_k", D * K, C), l->v = tensor(g, i, "attn_v", D * K, C);
+        l->gate = tensor(g, i, "ffn_gate", F, C), l->up = tensor(g, i, "ffn_up", F, C);
+        l->down = tensor(g, i, "ffn_down", C, F);
+        l->keys = floats((size_t)T * D * K), l->values = floats((size_t)T * D * K);
     }
     m->x = floats(C), m->normed = floats(C), m->q = floats(C), m->sum = floats(C);
     m->gate = floats(F), m->up = floats(F), m->row = floats(C > F ? C : F);
@@ -240,16 +193,13 @@ static void load_model(Model *m, Gguf *g, int vocab_size, int context_length) {
 }
 
 /* ---- Maths ---- */
-
-/* 16 bits: sign, 5 of exponent (counted from 15; in 32 bits from 127), 10 of fraction. */
-static float from_half(uint16_t half) {
+static float from_half(uint16_t half) { // sign, 5 bits of exponent, 10 of fraction
     uint32_t rest = half & 0x7fff, bits = (rest << 13) + ((rest < 0x7c00 ? 112u : 224u) << 23);
     float value;
     memcpy(&value, &bits, 4);
     value = rest < 0x400 ? rest * 0x1p-24f : value; // the smallest have no exponent
     return half & 0x8000 ? -value : value;
 }
-
 /* Row i as floats: where it lies if it is F32, else unpacked into `room`. */
 static const float *row_of(const Tensor *t, size_t i, float *restrict room) {
     const uint8_t *data = t->data + i * row_size(t);
@@ -262,8 +212,7 @@ static const float *row_of(const Tensor *t, size_t i, float *restrict room) {
     }
     return room;
 }
-
-/* Sixteen sums side by side: the order inside one sum is fixed, which would rule out vectors. */
+/* Sixteen sums side by side: a single one has a fixed order, which would rule out vectors. */
 static float dot(const float *a, const float *b, int n) {
     float sums[16] = {0}, sum = 0;
     int i = 0;
@@ -273,82 +222,65 @@ static float dot(const float *a, const float *b, int n) {
     for (int j = 0; j < 16; j++) sum += sums[j];
     return sum;
 }
-
 /* out (rows) = w (rows, cols) @ x (cols) */
 static void matmul(Model *m, float *out, const Tensor *w, const float *x) {
     for (size_t i = 0; i < w->rows; i++) out[i] = dot(row_of(w, i, m->row), x, w->cols);
 }
-
-/* normed = x / sqrt(mean(x^2) + eps) * weight */
-static void rmsnorm(Model *m, const Tensor *weight) {
+static void rmsnorm(Model *m, const Tensor *weight) { // normed = x / sqrt(mean(x^2) + eps) * weight
     const float *w = row_of(weight, 0, m->row);
     float scale = 1 / sqrtf(dot(m->x, m->x, m->dim) / m->dim + m->norm_eps);
     for (int i = 0; i < m->dim; i++) m->normed[i] = m->x[i] * scale * w[i];
 }
-
 static void softmax(float *x, int n) {
     float max = x[0], sum = 0;
     for (int i = 1; i < n; i++) max = x[i] > max ? x[i] : max;
     for (int i = 0; i < n; i++) sum += x[i] = expf(x[i] - max);
     for (int i = 0; i < n; i++) x[i] /= sum;
+    if (isnan(sum)) die("the model computes what is not a number: the file is damaged");
 }
-
 /* RoPE: turns pair i of each head by the angle position / theta^(2i / head_dim). */
 static void rotate(const Model *m, float *x, int n_heads) {
-    for (int i = 0; i < m->head_dim; i += 2) {
-        float angle = m->length * powf(m->rope_theta, -(float)i / m->head_dim);
-        float c = cosf(angle), s = sinf(angle);
-        for (float *pair = x + i; pair < x + n_heads * m->head_dim; pair += m->head_dim) {
-            float first = pair[0];
-            pair[0] = first * c - pair[1] * s;
-            pair[1] = first * s + pair[1] * c;
-        }
+    for (int i = 0; i < n_heads * m->head_dim; i += 2) {
+        float angle = m->length * powf(m->rope_theta, -(float)(i % m->head_dim) / m->head_dim);
+        float a = x[i], b = x[i + 1], c = cosf(angle), s = sinf(angle);
+        x[i] = a * c - b * s, x[i + 1] = a * s + b * c;
     }
 }
 
 /* ---- Forward pass: a token goes into the KV cache, logits for the next one come out ---- */
-
 static void attention(Model *m, const Layer *l) {
-    int D = m->head_dim, T = m->length + 1, group = m->n_heads / m->n_kv_heads;
-    float *keys = l->keys, *values = l->values;
-    float *k = keys + (size_t)m->length * m->kv_dim, *v = values + (size_t)m->length * m->kv_dim;
+    int D = m->head_dim, kv_dim = m->kv_dim, group = m->n_heads / m->n_kv_heads;
     matmul(m, m->q, l->q, m->normed);
-    matmul(m, k, l->k, m->normed);
-    matmul(m, v, l->v, m->normed);
+    matmul(m, l->keys + m->length * kv_dim, l->k, m->normed);
+    matmul(m, l->values + m->length * kv_dim, l->v, m->normed);
     rotate(m, m->q, m->n_heads);
-    rotate(m, k, m->n_kv_heads);
+    rotate(m, l->keys + m->length * kv_dim, m->n_kv_heads);
     memset(m->sum, 0, m->dim * sizeof(float));
     for (int h = 0; h < m->n_heads; h++) { // `group` heads share their keys and values
-        for (int t = 0; t < T; t++) {
-            k = keys + (size_t)t * m->kv_dim + h / group * D;
-            m->scores[t] = dot(m->q + h * D, k, D) / sqrtf(D);
-        }
-        softmax(m->scores, T);
-        for (int t = 0; t < T; t++) {
-            v = values + (size_t)t * m->kv_dim + h / group * D;
-            for (int i = 0; i < D; i++) m->sum[h * D + i] += m->scores[t] * v[i];
-        }
+        const float *keys = l->keys + h / group * D, *values = l->values + h / group * D;
+        for (size_t t = 0; t <= m->length; t++)
+            m->scores[t] = dot(m->q + h * D, keys + t * kv_dim, D) / sqrtf(D);
+        softmax(m->scores, m->length + 1);
+        for (size_t t = 0; t <= m->length; t++)
+            for (int i = 0; i < D; i++) m->sum[h * D + i] += m->scores[t] * values[t * kv_dim + i];
     }
     matmul(m, m->normed, l->o, m->sum);
-    for (int i = 0; i < m->dim; i++) m->x[i] += m->normed[i];
 }
-
-/* SwiGLU: down @ (silu(gate @ x) * (up @ x)), where silu(a) = a * sigmoid(a) */
-static void feed_forward(Model *m, const Layer *l) {
+static void feed_forward(Model *m, const Layer *l) { // SwiGLU: down @ (silu(gate @ x) * (up @ x))
     matmul(m, m->gate, l->gate, m->normed);
     matmul(m, m->up, l->up, m->normed);
     for (int i = 0; i < m->ffn_dim; i++) m->up[i] *= m->gate[i] / (1 + expf(-m->gate[i]));
     matmul(m, m->normed, l->down, m->up);
-    for (int i = 0; i < m->dim; i++) m->x[i] += m->normed[i];
 }
-
 static void forward(Model *m, int token) {
     memcpy(m->x, row_of(m->embedding, token, m->row), m->dim * sizeof(float));
     for (Layer *l = m->layers; l < m->layers + m->n_layers; l++) {
         rmsnorm(m, l->attn_norm);
         attention(m, l);
+        for (int i = 0; i < m->dim; i++) m->x[i] += m->normed[i];
         rmsnorm(m, l->ffn_norm);
         feed_forward(m, l);
+        for (int i = 0; i < m->dim; i++) m->x[i] += m->normed[i];
     }
     rmsnorm(m, m->norm);
     matmul(m, m->logits, m->output, m->normed);
@@ -356,52 +288,259 @@ static void forward(Model *m, int token) {
 }
 
 /* ---- Tokenizer: byte-level BPE ---- */
+typedef struct {
+    Bytes name, bytes;  // how the file spells it, what it stands for
+    int id, is_control; // control tokens are never found in a text
+} Token;
 
-enum { OTHER, LETTER, NUMBER, SPACE };
-static const struct {
-    int first, last, kind;
-} RANGES[] = { // of Unicode: exact for ASCII, else the letters, numbers and spaces met most
-    {'a', 'z', LETTER},
-    {'A', 'Z', LETTER},
-    {' ', ' ', SPACE},
-    {'0', '9', NUMBER},
-    {9, 13, SPACE}};
+typedef struct {
+    int n_tokens, n_sorted, digits, bos, eos, im_start, im_end; // no such token: -1
+    Token *tokens, *sorted; // by id; all but control tokens by their bytes
+} Tokenizer;
+
+enum { LETTER, NUMBER, SPACE, OTHER };
+static const uint32_t *const RANGES[] = { // first and last; all in ASCII, beyond it the most common
+    U"azAZ\u00aa\u00aa\u00b5\u00b5\u00ba\u00ba\u00c0\u00d6\u00d8\u00f6\u00f8\u02c1\u0386\u0386"
+    U"\u0388\u0481\u048a\u0556\u0560\u0588\u05d0\u05f2\u0620\u064a\u0671\u06d3\u0904\u0939"
+    U"\u0e01\u0e30\u10a0\u1248\u1e00\u1fbc\u3041\u3096\u30a1\u30fa\u30fc\u30ff\u3400\u4dbf"
+    U"\u4e00\ua48c\uac00\ud7a3\uff21\uff3a\uff41\uff5a\uff66\uffdc\U00020000\U000323af",
+    U"09\u00b2\u00b3\u00b9\u00b9\u00bc\u00be\u0660\u0669\u0966\u096f\u2074\u2079\u2150\u2182",
+    U"\t\r  \u00a0\u00a0\u2000\u200a\u2028\u2029\u202f\u202f\u3000\u3000"};
 
 /* The code point at `at`, its bytes in *size; -1 of one byte where no valid UTF-8 starts. */
 static int code_point(const uint8_t *at, const uint8_t *end, int *size) {
-    static const int smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const int SMALLEST[] = {0, 0, 0x80, 0x800, 0x10000};
     int n = *at < 0x80 ? 1 : *at < 0xc0 ? 0 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : *at < 0xf8 ? 4 : 0;
-    int code = n > 1 ? *at & 0x7f >> n : *at;
-    *size = 1;
-    if (!n || n > end - at) return -1;
-    for (int i = 1; i < n; i++) {
-        if (at[i] >> 6 != 2) return -1;
-        code = code << 6 | (at[i] & 0x3f);
-    }
-    if (code < smallest[n] || code >> 11 == 0x1b || code > 0x10ffff) return -1;
-    *size = n;
-    return code;
+    int code = n > 1 ? *at & 0x7f >> n : *at, i = 1;
+    for (; i < n && at + i < end && at[i] >> 6 == 2; i++) code = code << 6 | (at[i] & 0x3f);
+    int valid = i == n && code >= SMALLEST[n] && code <= 0x10ffff && code >> 11 != 0x1b;
+    *size = valid ? n : 1;
+    return valid ? code : -1;
 }
-
-static int kind_of(const uint8_t *at, const uint8_t *end, int *size) {
-    int code = code_point(at, end, size);
-    for (size_t i = 0; i < sizeof RANGES / sizeof *RANGES; i++)
-        if (RANGES[i].first <= code && code <= RANGES[i].last) return RANGES[i].kind;
+static int kind_of(const uint8_t *at, const uint8_t *end, int *size) { // malformed bytes: OTHER
+    uint32_t code = code_point(at, end, size);
+    for (int kind = LETTER; kind < OTHER; kind++)
+        for (const uint32_t *r = RANGES[kind]; *r; r += 2)
+            if (r[0] <= code && code <= r[1]) return kind;
     return OTHER;
 }
-
-/* The end of GPT-2's next word, no merge goes beyond it:
+/* The end of the word at `at`, as GPT-2 cuts text into words (no token spans two of them):
    's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-static const uint8_t *word_end(const uint8_t *at, const uint8_t *end) {
-    static const char *const ENDINGS[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
-    for (int i = 0; i < 7; i++) {
-        size_t n = strlen(ENDINGS[i]);
-        if ((size_t)(end - at) >= n && !memcmp(at, ENDINGS[i], n)) return at + n;
+static const uint8_t *word_end(const uint8_t *at, const uint8_t *end, int digits) {
+    static const char *const SHORT[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
+    for (size_t i = 0, n; i < 7; i++)
+        if ((size_t)(end - at) >= (n = strlen(SHORT[i])) && !memcmp(at, SHORT[i], n)) return at + n;
+    int size, kind = kind_of(at, end, &size), after = OTHER;
+    const uint8_t *next = at + size, *last = at; // the next character and the last of this word
+    if (digits && kind == NUMBER) return next;   // smollm: each is a word of its own
+    if (*at == ' ' && next < end && (after = kind_of(next, end, &size)) != SPACE)
+        if (!digits || after != NUMBER) kind = after; // the word begins with this space
+    while (next < end && (after = kind_of(next, end, &size)) == kind) last = next, next += size;
+    int spare = next < end && !(digits && after == NUMBER); // the last space begins the next word
+    return kind == SPACE && spare && last > at ? last : next;
+}
+static int by_bytes(const void *a, const void *b) {
+    Bytes x = ((const Token *)a)->bytes, y = ((const Token *)b)->bytes;
+    return x.size != y.size ? (x.size < y.size ? -1 : 1) : memcmp(x.at, y.at, x.size);
+}
+static int look_up(const Tokenizer *t, const uint8_t *at, size_t size) {
+    Token key = {.bytes = {at, size}}, *found;
+    found = bsearch(&key, t->sorted, t->n_sorted, sizeof key, by_bytes);
+    return found ? found->id : -1;
+}
+/* Adds the ids of a text to the n in `ids`, returns their new number. A word starts as its bytes;
+   then the neighbours merge that merged first in training, which is to say: to the smallest id. */
+static int encode(const Tokenizer *t, Bytes text, int *ids, int n) {
+    for (const uint8_t *at = text.at, *end = at + text.size, *stop, *p; at < end; at = stop) {
+        int first = n, best = 0, where = 0;
+        stop = word_end(at, end, t->digits);
+        for (p = at; p < stop; p++)
+            if ((ids[n] = look_up(t, p, 1)) >= 0) n++;
+            else stop = p + 1; // a byte that this tokenizer lacks is left out
+        while (best >= 0) {
+            best = -1, p = at;
+            for (int i = first; i + 1 < n; p += t->tokens[ids[i++]].bytes.size) {
+                size_t size = t->tokens[ids[i]].bytes.size + t->tokens[ids[i + 1]].bytes.size;
+                int id = look_up(t, p, size);
+                if (id >= 0 && (best < 0 || id < best)) best = id, where = i;
+            }
+            if (best < 0) break;
+            ids[where] = best;
+            memmove(&ids[where + 1], &ids[where + 2], (--n - where - 1) * sizeof(int));
+        }
     }
-    int size, kind = kind_of(at, end, &size), next = kind;
-    if (*at == ' ' && at + 1 < end) next = kind_of(at + 1, end, &size);
-    if (next != SPACE) at += *at == ' ', kind = next;
-    const uint8_t *last = at, *p = at;
-    for (; p < end && kind_of(p, end, &size) == kind; p += size) last = p;
-    return kind == SPACE && p < end && last > at ? last : p; // leave the next word its space
+    return n;
+}
+static void load_tokenizer(Tokenizer *t, Gguf *g) {
+    Bytes kind = text(g, "tokenizer.ggml.model"), pre = text(g, "tokenizer.ggml.pre");
+    t->digits = same(pre, "smollm");
+    if (!same(kind, "gpt2")) die("can't read tokenizer '%.*s', only gpt2", SHOW(kind));
+    if (!t->digits && !same(pre, "gpt-2")) die("there is no pre-tokenizer '%.*s'", SHOW(pre));
+    int n = t->n_tokens = array(g, "tokenizer.ggml.tokens", TEXT), size;
+    t->tokens = allocate(n, sizeof(Token)), t->sorted = allocate(n, sizeof(Token));
+    for (int i = 0; i < n; i++) t->tokens[i].name = take_text(g);
+    array(g, "tokenizer.ggml.token_type", INT32);
+    t->im_start = t->im_end = -1;
+    for (int i = 0; i < n; i++) {
+        Bytes name = t->tokens[i].name;
+        t->tokens[i] = (Token){name, name, i, take_number(g, 4) != 1};
+        if (t->tokens[i].is_control && same(name, "<|im_start|>")) t->im_start = i;
+        if (t->tokens[i].is_control && same(name, "<|im_end|>")) t->im_end = i;
+        if (t->tokens[i].is_control) continue;
+        uint8_t *raw = allocate(name.size, 1), *to = raw;
+        for (const uint8_t *at = name.at; at < name.at + name.size; at += size) {
+            int code = code_point(at, name.at + name.size, &size);
+            if (code < 0 || code > 323) die("token %d is not in GPT-2's alphabet", i);
+            // There a byte that can't be printed is the next free character from 256 on.
+            *to++ = code < 256 ? code : code < 289 ? code - 256 : code < 323 ? code - 162 : 173;
+        }
+        t->tokens[i].bytes = (Bytes){raw, to - raw};
+        t->sorted[t->n_sorted++] = t->tokens[i];
+    }
+    qsort(t->sorted, t->n_sorted, sizeof(Token), by_bytes);
+    int add_bos = number(g, "tokenizer.ggml.add_bos_token", 0, 0, 1);
+    t->bos = add_bos ? number(g, "tokenizer.ggml.bos_token_id", -1, 0, n - 1) : -1;
+    t->eos = number(g, "tokenizer.ggml.eos_token_id", -1, -1, n - 1);
+}
+
+/* ---- Sampler ---- */
+// Options by their letter: new tokens, temperature, top-k, top-p, seed, context, ids instead of
+// text
+static double option[128] = {['n'] = 256, ['t'] = 1, ['k'] = 1e9, ['p'] = 1, ['c'] = 4096};
+static const float *probs; // of all tokens, for by_p
+
+static int by_p(const void *a, const void *b) { // likeliest first, of equals the smaller id
+    int x = *(const int *)a, y = *(const int *)b;
+    return probs[x] != probs[y] ? (probs[x] < probs[y] ? 1 : -1) : x - y;
+}
+/* The ids of what may come next, likeliest first; returns how many the options leave. */
+static int next_tokens(Model *m, int *ids) {
+    int V = m->vocab_size, greedy = option['t'] < 1e-3, k = 0, n = 0;
+    float *p = m->logits, sum = 0, kept = 0;
+    for (int i = 0; i < V; i++) p[i] /= greedy ? 1 : option['t'], ids[i] = i;
+    softmax(p, V);
+    probs = p;
+    qsort(ids, V, sizeof(int), by_p);
+    if (greedy) V = 1;
+    // Top-k keeps what is as likely as the last of the k; top-p the fewest that reach p together.
+    while (k < V && (!k || k < option['k'] || p[ids[k]] == p[ids[k - 1]])) sum += p[ids[k++]];
+    while (n < k && (!n || kept < option['p'] * sum)) kept += p[ids[n++]];
+    for (int i = 0; i < n; i++) p[ids[i]] /= kept;
+    return n;
+}
+static int draw(const int *ids, int n) {
+    static uint64_t state; // of splitmix64
+    uint64_t z = state = (state ? state : (uint64_t)option['s']) + 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9, z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    double left = ((z ^ z >> 31) >> 11) * 0x1p-53; // uniform in [0, 1)
+    while (n > 1 && (left -= probs[*ids]) >= 0) ids++, n--;
+    return *ids;
+}
+
+/* ---- Modes ---- */
+static Bytes read_input(int end) { // as far as this character; nowhere if there is nothing left
+    size_t n = 0;
+    int c;
+    uint8_t *all = allocate(1, 1);
+    for (; (c = getchar()) != EOF && c != end; all[n++] = c)
+        if (!(n & (n - 1)) && !(all = realloc(all, 2 * n + 1))) die("not enough memory");
+    return (Bytes){c == EOF && !n ? NULL : all, n};
+}
+static void read_prompt(Model *m, const int *ids, int n) {
+    int room = m->context_length - m->length;
+    if (n > room) die("%d tokens don't fit: the context has room for %d", n, room);
+    for (int i = 0; i < n; i++) {
+        if (option['x']) printf("%d%c", ids[i], i < n - 1 ? ' ' : '\n');
+        forward(m, ids[i]);
+    }
+}
+static void generate(Model *m, const Tokenizer *t) {
+    int *ids = allocate(m->vocab_size, sizeof(int)), room = m->context_length - m->length;
+    for (int i = 0, id; i < option['n'] && i < room; i++, forward(m, id)) {
+        id = draw(ids, next_tokens(m, ids));
+        Token token = t->tokens[id];
+        if (option['x']) printf("%d ", id);
+        else if (!token.is_control) fwrite(token.bytes.at, 1, token.bytes.size, stdout);
+        fflush(stdout);
+        if (id == t->eos || id == t->im_end) break;
+    }
+    putchar('\n');
+    if (m->length == (size_t)m->context_length) fputs("[the context is full]\n", stderr);
+}
+/* Answers the message, or line after line of standard input, in ChatML:
+   <|im_start|>user\n{message}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n */
+static void chat(Model *m, const Tokenizer *t, Gguf *g, const char *message) {
+    Bytes jinja = text(g, "tokenizer.chat_template"), line;
+    const char *template = memcpy(allocate(jinja.size, 1), jinja.at, jinja.size);
+    if (!strstr(template, "<|im_start|>") || t->im_start < 0 || t->im_end < 0)
+        die("this model's chat template is not ChatML, all that run.c knows: try complete");
+    for (int turn = 0; !turn || !message; turn++) {
+        line = message ? bytes(message) : read_input('\n');
+        if (!line.at) break;
+        uint8_t *user = memcpy(allocate(line.size + 5, 1), "user\n", 5);
+        memcpy(user + 5, line.at, line.size);
+        int *ids = allocate(line.size + 32, sizeof(int)), n = 0;
+        if (turn) ids[n++] = t->im_end, n = encode(t, bytes("\n"), ids, n);
+        else if (t->bos >= 0) ids[n++] = t->bos;
+        ids[n++] = t->im_start, n = encode(t, (Bytes){user, line.size + 5}, ids, n);
+        ids[n++] = t->im_end, n = encode(t, bytes("\n"), ids, n);
+        ids[n++] = t->im_start, n = encode(t, bytes("assistant\n"), ids, n);
+        read_prompt(m, ids, n);
+        generate(m, t);
+    }
+}
+
+/* ---- Main ---- */
+static const char USAGE[] =
+    "usage: run MODEL.gguf MODE [TEXT] [OPTIONS]; without TEXT it reads standard input\n"
+    "  complete  goes on with the text      chat      answers the text, or each line of input\n"
+    "  probs     lists likely next tokens   tokenize  prints the ids of texts that end in a zero\n"
+    "  -n 256  new tokens, or lines of probs   -t 1  temperature, 0 for the likeliest token\n"
+    "  -k 40  top-k   -p 0.9  top-p   -s 1  seed   -c 4096  context   -x 1  ids instead of text";
+
+int main(int argc, char **argv) {
+#ifdef _WIN32 // or each "\n" would become "\r\n"
+    int _setmode(int, int);
+    _setmode(0, 0x8000), _setmode(1, 0x8000);
+#endif
+    Gguf g = {0};
+    Tokenizer t = {0};
+    Model m = {0};
+    const char *mode = argc > 2 ? argv[2] : "", *text = argc % 2 ? NULL : argv[3];
+    int is_chat = !strcmp(mode, "chat"), is_probs = !strcmp(mode, "probs"), *ids, n = 0;
+    int is_tokenize = !strcmp(mode, "tokenize"), is_complete = !strcmp(mode, "complete");
+    if (!is_chat && !is_probs && !is_tokenize && !is_complete) die("%s", USAGE);
+    option['s'] = time(NULL);
+    if (is_probs) option['n'] = 10;
+    for (int i = text ? 4 : 3; i < argc; i += 2) {
+        char *letter = argv[i] + 1, *end;
+        double value = strtod(argv[i + 1], &end);
+        if (argv[i][0] != '-' || !*letter || !strchr("ntkpscx", *letter) || letter[1] || *end ||
+            !(value >= 0 && value < 1e15))
+            die("can't understand %s %s\n%s", argv[i], argv[i + 1], USAGE);
+        option[(int)*letter] = value;
+    }
+    read_gguf(&g, argv[1]);
+    load_tokenizer(&t, &g);
+    if (!is_tokenize) load_model(&m, &g, t.n_tokens, option['c']);
+    if (is_chat) return chat(&m, &t, &g, text), 0;
+    Bytes input = text ? bytes(text) : read_input(is_tokenize ? 0 : EOF);
+    for (; is_tokenize && input.at; input = read_input(0)) {
+        ids = allocate(input.size, sizeof(int)), n = encode(&t, input, ids, 0);
+        for (int i = 0; i < n; i++) printf("%d ", ids[i]);
+        putchar('\n');
+    }
+    if (is_tokenize) return 0;
+    ids = allocate(input.size + 1, sizeof(int));
+    if (t.bos >= 0) ids[n++] = t.bos;
+    if (input.at) n = encode(&t, input, ids, n);
+    if (!n) die("there is nothing to start from: no text, and no token that begins one");
+    read_prompt(&m, ids, n);
+    if (is_complete) return generate(&m, &t), 0;
+    ids = allocate(m.vocab_size, sizeof(int)), n = next_tokens(&m, ids);
+    for (int i = 0; i < n && i < option['n']; i++) {
+        Bytes name = t.tokens[ids[i]].name;
+        printf("%d\t%.8f\t%.*s\n", ids[i], probs[ids[i]], (int)name.size, (const char *)name.at);
+    }
+    return 0;
 }

@@ -102,9 +102,9 @@ def tensor_bytes(config: ModelConfig, precision: str) -> int:
     return n_bytes(config.n_parameters - norms, precision) + n_bytes(norms, "F32")
 
 
-def gigabytes(count: float) -> str:
-    """`count` bytes in units of 10^9, 10^6 or 10^3: '137.95 GB'."""
-    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+def readable_bytes(count: float) -> str:
+    """`count` bytes in units of 10^12, 10^9, 10^6 or 10^3: '137.95 GB'."""
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= size:
             return f"{count / size:.2f} {unit}"
     return f"{count:.0f} bytes"
@@ -115,6 +115,6 @@ def size_table(counts: dict[str, int], precisions: list[str]) -> str:
     width = max([len("model"), *map(len, counts)])
     lines = [f"{'model':<{width}}  {'parameters':>15}" + "".join(f"{p:>12}" for p in precisions)]
     for name, count in counts.items():
-        sizes = "".join(f"{gigabytes(n_bytes(count, p)):>12}" for p in precisions)
+        sizes = "".join(f"{readable_bytes(n_bytes(count, p)):>12}" for p in precisions)
         lines.append(f"{name:<{width}}  {count:>15,}{sizes}")
     return "\n".join(lines)

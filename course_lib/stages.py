@@ -5,10 +5,12 @@ and is gone on with, a stage with one is done. A stage is a generator of records
 runs it can show how it goes; nothing here prints.
 """
 
+import hashlib
 import json
 import os
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -22,7 +24,7 @@ from course_lib.data import Batches, inputs_and_targets, pack, pack_dialogues
 from course_lib.evaluate import HELD_OUT_SEED, chat_answers, held_out
 from course_lib.gguf import write_gguf
 from course_lib.model import Transformer
-from course_lib.preferences import collect, save_preferences
+from course_lib.preferences import Preference, collect, save_preferences
 from course_lib.reward import RewardModel, pair_accuracy, reward_batches, reward_loss
 from course_lib.rlhf import grpo_batches, grpo_loss
 from course_lib.run_file import compile_run_file, find_compiler
@@ -30,7 +32,7 @@ from course_lib.sft import sft_batches
 from course_lib.tokenizer import Tokenizer
 from course_lib.train import TrainRecord, next_token_loss, train
 from course_lib.world.annotators import gold, rank
-from course_lib.world.dialogues import dialogues, rl_prompts
+from course_lib.world.dialogues import Prompt, dialogues, rl_prompts
 from course_lib.world.documents import documents
 
 STAGES = ("tokenizer", "base", "sft", "reward", "rlhf", "export")
@@ -50,8 +52,9 @@ class Recipe:
     tokenizer_documents: int = 12_000
     n_dialogues: int = 4_000
     text_share: float = 0.25  # pretraining text in SFT's batches
-    preference_prompts: int = 2_000
-    preference_answers: int = 4
+    preference_prompts: int = 1_200
+    preference_answers: int = 3  # sampled from the SFT model for each prompt
+    strangers: int = 2  # answers to other prompts, ranked with them
     seed: int = 0
 
     def to_dict(self) -> dict:
@@ -67,7 +70,7 @@ def recipe(preset: str, seed: int = 0, precision: str = "float32") -> Recipe:
     config = model_preset(preset)
     scale = {"nano": 1.0, "small": 0.25, "gpt2": 0.1}[preset]  # learning rates
     pretraining = {
-        "nano": dict(steps=1600, batch_rows=16, learning_rate=4e-3),
+        "nano": dict(steps=1600, batch_rows=16, learning_rate=4e-3, decay=0.4),
         "small": dict(steps=2000, batch_rows=32, learning_rate=1.5e-3),
         "gpt2": dict(steps=4000, batch_rows=32, learning_rate=6e-4),
     }[preset]
@@ -77,7 +80,7 @@ def recipe(preset: str, seed: int = 0, precision: str = "float32") -> Recipe:
         base=TrainConfig(**pretraining, **common),
         sft=TrainConfig(steps=300, batch_rows=16, learning_rate=1e-3 * scale, decay=0.5, **common),
         reward=TrainConfig(
-            steps=330, batch_rows=24, learning_rate=1.5e-3 * scale, decay=0.5, **common
+            steps=330, batch_rows=24, learning_rate=5e-4 * scale, decay=0.5, **common
         ),
         rl_train=TrainConfig(
             steps=160,
@@ -232,23 +235,19 @@ def _reward(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     sft.eval()
     path = root / "reward" / "preferences.jsonl"
     yield Progress("reward", 0, plan.reward.steps, "asking for rankings")
-    K = plan.preference_answers
     prompts = rl_prompts(plan.preference_prompts, seed=plan.seed)
-    flat = chat_answers(
-        sft, tokenizer, [p for p in prompts for _ in range(K)], temperature=1.0, seed=plan.seed
-    )
-    groups = [flat[start : start + K] for start in range(0, len(flat), K)]
+    K = plan.preference_answers
+    copies = [prompt for prompt in prompts for _ in range(K)]
+    sampled = chat_answers(sft, tokenizer, copies, temperature=1.0, seed=plan.seed)
     rng = random.Random(f"annotators {plan.seed}")
-    pairs = collect(
-        [p.text for p in prompts], groups, lambda text, answers: rank(text, answers, rng)
-    )
+    pairs = _ask_annotators(prompts, sampled, plan, rng)
     held_back = len(pairs) // 10
     save_preferences(path, pairs)
     model = RewardModel.from_sft(sft, tokenizer, plan.seed).to(device)
     batches = reward_batches(pairs[held_back:], plan.reward)
     yield from _train("reward", root, model, batches, reward_loss, plan.reward, False)
     model.eval()
-    model.normalise([p.text for p in prompts[:200] for _ in range(K)], flat[: 200 * K])
+    model.normalise([prompt.text for prompt in copies[:600]], sampled[:600])
     model.cpu().save(root / "reward")
     test = pairs[:held_back]
     gold_agrees = sum(gold(p.prompt, p.chosen) > gold(p.prompt, p.rejected) for p in test) / len(
@@ -259,6 +258,26 @@ def _reward(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
         "pair_accuracy": pair_accuracy(model, test),
         "gold_accuracy": gold_agrees,
     }
+
+
+def _ask_annotators(
+    prompts: list[Prompt], sampled: list[str], plan: Recipe, rng: random.Random
+) -> list[Preference]:
+    """The pairs of one ranking a prompt: of the model's answers to it, and of a few strangers.
+
+    A stranger is an answer to another prompt, of a kind drawn at random. Without them the model
+    sees "I don't know" almost only where it is right and takes it for good everywhere; RL obeys.
+    """
+    by_kind = defaultdict(list)
+    for number, answer in enumerate(sampled):
+        by_kind[prompts[number // plan.preference_answers].kind].append(answer)
+    kinds = sorted(by_kind)
+    groups = []
+    for start in range(0, len(sampled), plan.preference_answers):
+        strangers = [rng.choice(by_kind[rng.choice(kinds)]) for _ in range(plan.strangers)]
+        groups.append(sampled[start : start + plan.preference_answers] + strangers)
+    texts = [prompt.text for prompt in prompts]
+    return collect(texts, groups, lambda text, answers: rank(text, answers, rng))
 
 
 def _rlhf(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
@@ -284,14 +303,19 @@ def _rlhf(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
 
 
 def _export(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+    """The two files, and the base model as a third to compare with."""
     yield Progress("export", 0, 1, "writing the two files")
-    model, tokenizer = load_stage(root, "rlhf")
-    write_gguf(root / "export" / "model.gguf", model, tokenizer)
-    compiled = find_compiler() is not None
-    if compiled:
+    metrics = {"compiled": find_compiler() is not None}
+    for name, stage in (("model.gguf", "rlhf"), ("base.gguf", "base")):
+        path = root / "export" / name
+        write_gguf(path, *load_stage(root, stage), name=f"Inside an LLM, {stage}")
+        metrics[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    if metrics["compiled"]:
         compile_run_file(root / "export")
+    for stage in STAGES[:-1]:
+        metrics |= read_manifest(root / stage)["metrics"]
     yield Progress("export", 1, 1)
-    return {"compiled": compiled}
+    return metrics
 
 
 _RUN: dict[str, Callable] = {

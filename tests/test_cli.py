@@ -41,12 +41,14 @@ def test_one_stage_can_be_trained_alone(tmp_path, capsys, monkeypatch):
     status, _, err = run(capsys, "train", "--out", tmp_path, "--stage", "sft", "--threads", 1)
     assert status == 1 and "needs 'tokenizer' first" in err
     status, out, _ = run(capsys, "train", "--out", tmp_path, "--stage", "tokenizer", "--threads", 1)
-    assert status == 0 and "vocab size" in out
+    assert status == 0 and "tokenizer" in out
 
 
 @pytest.mark.parametrize("engine", ["c", "python"])
 def test_chat_answers_one_message(root, capfd, engine):
-    status = cli.main(["chat", "--from", str(root), "--engine", engine, "--temperature", "0", "Hello"])
+    status = cli.main(
+        ["chat", "--from", str(root), "--engine", engine, "--temperature", "0", "Hello"]
+    )
 
     assert status == 0
     assert capfd.readouterr().out.strip()

@@ -7,10 +7,10 @@ from course_lib.model import Transformer
 from course_lib.scaling import (
     BYTES_PER_PARAMETER,
     PUBLISHED,
-    gigabytes,
     gpt2_parameters,
     n_bytes,
     published_parameters,
+    readable_bytes,
     size_table,
     tensor_bytes,
 )
@@ -66,7 +66,7 @@ def test_llama_2_70b_is_not_140_gigabytes():
     count = PUBLISHED["Llama-2-70B"].n_parameters
 
     assert n_bytes(count, "F16") == 137_953_296_384
-    assert [gigabytes(n_bytes(count, p)) for p in BYTES_PER_PARAMETER] == [
+    assert [readable_bytes(n_bytes(count, p)) for p in BYTES_PER_PARAMETER] == [
         "275.91 GB",
         "137.95 GB",
         "73.29 GB",
@@ -109,12 +109,13 @@ def test_impossible_sizes_are_refused(call, message):
 
 
 def test_sizes_are_written_in_the_unit_that_fits():
-    assert [gigabytes(n) for n in (0, 999, 1000, 3_480_000, 1.25e9)] == [
+    assert [readable_bytes(n) for n in (0, 999, 1000, 3_480_000, 1.25e9, 1.6e12)] == [
         "0 bytes",
         "999 bytes",
         "1.00 kB",
         "3.48 MB",
         "1.25 GB",
+        "1.60 TB",
     ]
 
 

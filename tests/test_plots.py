@@ -1,0 +1,104 @@
+import base64
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from IPython.core.formatters import DisplayFormatter
+
+from course_lib.plots import DPI, Picture, file_sizes, histogram, probability_bars
+
+HITS = dict(model=[0.4412, 0.3149], world=[0.45, 0.3])
+
+
+def bars() -> Picture:
+    return probability_bars("after 'hit a'", ["six", "century"], **HITS)
+
+
+def test_a_notebook_shows_a_picture_and_the_same_in_words():
+    data, metadata = DisplayFormatter().format(bars())
+
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert set(data) == {"image/png", "text/plain"}
+    assert data["text/plain"] == metadata["image/png"]["alt"] == repr(bars())
+
+
+def test_the_words_are_the_numbers_of_the_bars():
+    picture = bars()
+
+    assert repr(picture) == (
+        "Bars, after 'hit a': six model 44 %, world 45 %; century model 31 %, world 30 %."
+    )
+    heights = [bar.get_height() for bar in picture.figure.axes[0].patches]
+    assert heights == [*HITS["model"], *HITS["world"]]
+
+
+def test_bars_differ_in_more_than_colour():
+    first, second = bars().figure.axes[0].containers
+
+    assert first[0].get_hatch() != second[0].get_hatch()
+    assert [text.get_text() for text in bars().figure.axes[0].get_legend().texts] == list(HITS)
+
+
+def test_bars_of_zeros_are_drawn():
+    assert "six model 0 %" in repr(probability_bars("none at all", ["six"], model=[0.0]))
+
+
+def test_histogram_counts_every_number_but_the_rare_ones():
+    numbers = np.arange(-4000, 4001).reshape(63, 127) / 10_000
+    numbers[0, 0] = -9  # far out: it would squeeze all the others into one bar
+
+    picture = histogram(numbers, "weights")
+
+    heights = [bar.get_height() for bar in picture.figure.axes[0].patches]
+    assert sum(heights) == 8001 - 80  # one in 200 on either side
+    assert repr(picture) == (
+        "Histogram, weights: 8,001 numbers from -9.00 to 0.40; half of them lie between -0.20 and "
+        "0.20, 99 of 100 between -0.40 and 0.40."
+    )
+
+
+def test_a_histogram_of_equal_numbers_is_drawn():
+    assert "3 numbers from 2.00 to 2.00" in repr(histogram([2, 2, 2], "the same"))
+
+
+def test_file_sizes_stand_on_a_logarithmic_axis_in_the_given_order():
+    picture = file_sizes("two files", {"ours": 3_500_000, "theirs": 140_000_000_000})
+
+    axes = picture.figure.axes[0]
+    assert axes.get_xscale() == "log" and axes.yaxis_inverted()
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["ours", "theirs"]
+    assert repr(picture) == "Dots on a logarithmic axis, two files: ours 3.50 MB, theirs 140.00 GB."
+
+
+def test_the_png_has_the_size_of_the_figure():
+    png = bars().png
+
+    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
+    assert (width, height) == (round(6.4 * DPI), round(3.2 * DPI))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Picture(None, "histogram"), "must say what the picture shows"),
+        (lambda: histogram([], "nothing"), "finite numbers, got 0"),
+        (lambda: histogram([1.0, float("nan")], "broken"), "finite numbers"),
+        (lambda: probability_bars("one short", ["a", "b"], p=[0.5]), "2 probabilities expected"),
+        (lambda: probability_bars("no series", ["a"]), "1 to 3 series"),
+        (lambda: file_sizes("an empty file", {"a": 0}), "size of 1 byte or more"),
+    ],
+)
+def test_numbers_that_make_no_picture_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_pyplot_and_its_global_state_stay_out():
+    script = (
+        "import sys; from course_lib.plots import histogram; histogram([1, 2], 'a b c').png; "
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert done.stdout + done.stderr == "False\n"
