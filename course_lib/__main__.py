@@ -5,9 +5,12 @@ Here, and only here, results are shown: the package below yields records and ret
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
+
+DEFAULT_ROOT = Path("artifacts/nano")
 
 DESCRIPTION = """Inside an LLM: train a small language model from nothing and talk to it.
 
@@ -26,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # Windows consoles may not speak UTF-8
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    # Before torch is imported: threads that spin while they wait make a busy machine crawl.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
@@ -118,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
             "--from",
             dest="root",
             type=Path,
-            default=Path("artifacts/nano"),
+            default=DEFAULT_ROOT,
             help="folder of the stages",
         )
         sub.add_argument(
@@ -202,35 +207,43 @@ def _note(progress) -> str:
 
 
 def _chat(options) -> int:
-    from course_lib.stages import load_stage, read_manifest
+    from course_lib.run_file import chat_in_terminal
+    from course_lib.stages import load_stage
 
-    compiled = _compiled_run_file(options)
-    if options.engine == "c" and compiled is None:
-        raise ValueError(
-            f"{options.root / 'export'} has no compiled run file for the stage {options.stage!r}: "
-            "only rlhf is exported, and only where a C compiler is found. Use --engine python"
-        )
-    if compiled is not None and options.engine != "python":
-        from course_lib.run_file import chat_in_terminal
-
-        if read_manifest(options.root / "export") is None:
-            raise ValueError(
-                f"{options.root} holds no finished model: run `python -m course_lib train` first"
-            )
-        gguf = options.root / "export" / "model.gguf"
+    if options.engine != "python" and (files := _the_two_files(options)) is not None:
         return chat_in_terminal(
-            compiled, gguf, options.message, temperature=options.temperature, seed=options.seed
+            *files, options.message, temperature=options.temperature, seed=options.seed
         )
-    model, tokenizer = load_stage(options.root, options.stage)
-    _chat_in_python(model, tokenizer, options)
+    if options.engine == "c":
+        raise ValueError(
+            "chat in C needs a C compiler and the stage rlhf, finished: see `doctor`, "
+            "or use --engine python"
+        )
+    _chat_in_python(*load_stage(options.root, options.stage), options)
     return 0
 
 
-def _compiled_run_file(options) -> Path | None:
-    from course_lib.run_file import binary_name
+def _the_two_files(options) -> tuple[Path, Path] | None:
+    """The compiled run file and the parameters file to chat with; None where C can't serve."""
+    from course_lib.run_file import binary_name, compile_run_file, find_compiler, released
+    from course_lib.stages import read_manifest
 
-    path = options.root / "export" / binary_name()
-    return path if options.stage == "rlhf" and path.is_file() else None
+    folder = options.root / "export"
+    if options.stage != "rlhf":
+        return None
+    if read_manifest(folder) is not None:
+        gguf = folder / "model.gguf"
+    elif options.root == DEFAULT_ROOT:
+        print("You have trained no model yet: this is the one of the course.", file=sys.stderr)
+        folder, gguf = DEFAULT_ROOT.parent, released()
+    else:
+        return None
+    program = folder / binary_name()
+    if not program.is_file():
+        if find_compiler() is None:
+            return None
+        program = compile_run_file(folder)
+    return program, gguf
 
 
 def _chat_in_python(model, tokenizer, options) -> None:

@@ -7,8 +7,8 @@
    It reads GGUF version 3 (the format of llama.cpp), architecture "llama", tensors in F32, F16 and
    Q8_0, byte-level BPE with the pre-tokenizers gpt-2 and smollm, and chats in ChatML. Left out:
    threads, GPUs, batches, other architectures and quantisations, other chat templates, rare letters
-   (see RANGES), big-endian processors, and free(), as the end comes soon. Each floor stands on
-   those above it: errors, GGUF, model, maths, forward pass, tokenizer, sampler, modes, main. */
+   (see RANGES), big-endian processors, and free(): the end comes soon. Each floor stands on those
+   above: errors, GGUF, model, maths, forward pass, tokenizer, sampler, modes, main. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,19 +17,17 @@
 #include <time.h>
 
 /* ---- Errors and memory ---- */
-#define die(...) \
-    (fputs("run: ", stderr), fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), exit(1))
+#define die(...) (fprintf(stderr, "run: " __VA_ARGS__), fputc('\n', stderr), exit(1))
 #define SHOW(b) (int)((b).size < 60 ? (b).size : 60), (const char *)(b).at // for "%.*s"
 
 typedef struct {
     const uint8_t *at; // a stretch of bytes; no zero marks its end
     size_t size;
 } Bytes;
-
 static Bytes bytes(const char *s) { return (Bytes){(const uint8_t *)s, strlen(s)}; }
 static int same(Bytes a, const char *s) { return a.size == strlen(s) && !memcmp(a.at, s, a.size); }
 static void *allocate(size_t count, size_t size) {
-    void *memory = calloc(count + 1, size); // zeroed; calloc refuses a product that overflows
+    void *memory = calloc(count ? count : 1, size); // zeroed; refuses a product that overflows
     if (!memory) die("not enough memory (option -c asks for a smaller context)");
     return memory;
 }
@@ -37,21 +35,19 @@ static float *floats(size_t count) { return allocate(count, sizeof(float)); }
 
 /* ---- GGUF: a header, named values, named tensors, then the numbers of the tensors ---- */
 enum { F32 = 0, F16 = 1, Q8_0 = 8 };                                      // types of a tensor
-enum { INT32 = 5, FLOAT = 6, TEXT = 8, ARRAY = 9, N_TYPES = 13 };         // types of a value
-static const int SIZE[N_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}; // and its bytes
+enum { FLOAT = 6, TEXT = 8, ARRAY = 9, N_TYPES = 13 };                    // types of a value
+static const int SIZE[N_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}; // bytes of a value
 
 typedef struct {
     Bytes name;
-    uint64_t rows, cols, type, offset; // shape (rows, cols), though the file says cols first
-    const uint8_t *data;               // row after row, row_size() bytes each
+    size_t rows, cols, type, offset, row_size; // shape (rows, cols); the file says cols first
+    const uint8_t *data;                       // row after row of row_size bytes
 } Tensor;
-
 typedef struct {
     Bytes file;                              // all of it, in memory
     size_t at, n_values, n_tensors, numbers; // at: where take() goes on
     Tensor *tensors;
 } Gguf;
-
 /* The next `size` bytes. The whole header passes here, so nothing reads beyond the file's end. */
 static const uint8_t *take(Gguf *g, uint64_t size) {
     if (size > g->file.size - g->at) die("the file is cut short or damaged: it ends too early");
@@ -67,9 +63,8 @@ static Bytes take_text(Gguf *g) {
     uint64_t size = take_number(g, 8);
     return (Bytes){take(g, size), size};
 }
-/* Goes to the value called `name` and returns its type, N_TYPES if there is none. */
-static size_t find(Gguf *g, const char *name) {
-    g->at = 24; // after "GGUF", the version and two counts
+static size_t find(Gguf *g, const char *name) { // goes to a value, returns its type or N_TYPES
+    g->at = 24;                                 // after "GGUF", the version and two counts
     for (size_t i = 0; i < g->n_values; i++) {
         Bytes found = take_text(g);
         size_t type = take_number(g, 4), start = g->at, n = 1, item = type;
@@ -80,9 +75,8 @@ static size_t find(Gguf *g, const char *name) {
     }
     return N_TYPES;
 }
-static int array(Gguf *g, const char *name, size_t type) { // goes to its start, returns its length
-    if (find(g, name) != ARRAY || take_number(g, 4) != type) die("the file has no %s", name);
-    return take_number(g, 8);
+static int array(Gguf *g, const char *name) { // goes to its first item, returns how many it has
+    return find(g, name) == ARRAY ? (take_number(g, 4), take_number(g, 8)) : 0;
 }
 static Bytes text(Gguf *g, const char *s) { return find(g, s) == TEXT ? take_text(g) : bytes(""); }
 /* The number called `name`, or `missing`; either must lie in [low, high]. */
@@ -99,12 +93,10 @@ static void read_gguf(Gguf *g, const char *path) {
     FILE *file = fopen(path, "rb");
     long size = !file || fseek(file, 0, SEEK_END) ? -1 : ftell(file);
     if (size < 0 || size >= INT64_MAX || fseek(file, 0, SEEK_SET)) die("can't open %s", path);
-    void *memory = allocate(size, 1);
-    g->file = (Bytes){memory, size};
-    if (fread(memory, 1, size, file) != g->file.size) die("can't read %s", path);
+    g->file = (Bytes){allocate(size + 1UL, 1), size};
+    if (fread((void *)g->file.at, 1, size, file) != g->file.size) die("can't read %s", path);
     if (size < 24 || memcmp(take(g, 8), "GGUF\3\0\0", 8)) die("%s is no GGUF of version 3", path);
     g->n_tensors = take_number(g, 8), g->n_values = take_number(g, 8);
-    if (g->n_tensors > g->file.size) die("the file is damaged");
     g->tensors = allocate(g->n_tensors, sizeof(Tensor));
     size_t align = number(g, "general.alignment", 32, 4, 1 << 20);
     find(g, ""); // no value has this name, so it goes to their end
@@ -117,10 +109,6 @@ static void read_gguf(Gguf *g, const char *path) {
     take(g, (align - g->at % align) % align);
     g->numbers = g->at;
 }
-static size_t row_size(const Tensor *t) {
-    if (t->type == Q8_0) return t->cols / 32 * 34; // blocks of 32: a scale in F16, then 32 int8
-    return t->cols * (t->type == F16 ? 2 : 4);
-}
 static const Tensor *tensor(Gguf *g, int layer, const char *part, uint64_t rows, uint64_t cols) {
     char name[64];
     if (layer < 0) snprintf(name, sizeof name, "%s.weight", part);
@@ -129,10 +117,10 @@ static const Tensor *tensor(Gguf *g, int layer, const char *part, uint64_t rows,
     while (t < end && !same(t->name, name)) t++;
     if (t == end || t->rows != rows || t->cols != cols)
         die("the file has no tensor %s of shape %d x %d", name, (int)rows, (int)cols);
-    if (t->type != F32 && t->type != F16 && (t->type != Q8_0 || cols % 32))
-        die("tensor %s is not in F32, F16 or Q8_0 but type %d", name, (int)t->type);
-    size_t room = g->file.size - g->numbers;
-    if (t->offset % 4 || t->offset > room || rows > (room - t->offset) / row_size(t))
+    size_t room = g->file.size - g->numbers, known = t->type == F32 || t->type == F16;
+    if (!known && (t->type != Q8_0 || cols % 32)) die("%s is not in F32, F16 or Q8_0", name);
+    t->row_size = t->type == Q8_0 ? cols / 32 * 34 : cols * (t->type == F16 ? 2 : 4);
+    if (t->offset % 4 || t->offset > room || rows > (room - t->offset) / t->row_size)
         die("the file is cut short or damaged: it lacks tensor %s", name);
     t->data = g->file.at + g->numbers + t->offset;
     return t;
@@ -144,7 +132,6 @@ typedef struct {
     const Tensor *ffn_norm, *gate, *up, *down; // (1, C), (ffn_dim, C), (ffn_dim, C), (C, ffn_dim)
     float *keys, *values;                      // KV cache: (context_length, kv_dim)
 } Layer;
-
 typedef struct {
     int vocab_size, context_length, dim, n_layers, n_heads, n_kv_heads, head_dim, kv_dim, ffn_dim;
     float rope_theta, norm_eps;
@@ -155,7 +142,6 @@ typedef struct {
     float *gate, *up, *row;      // (ffn_dim), (ffn_dim), a row of weights
     float *scores, *logits;      // (context_length), (vocab_size)
 } Model;
-
 static void load_model(Model *m, Gguf *g, int vocab_size, double context_length) {
     Bytes architecture = text(g, "general.architecture");
     if (!same(architecture, "llama")) die("can't run architecture '%.*s'", SHOW(architecture));
@@ -175,8 +161,7 @@ static void load_model(Model *m, Gguf *g, int vocab_size, double context_length)
     if (extra > 1) die("can't run %d tensors in %d layers (biases?)", (int)g->n_tensors, L);
     m->embedding = tensor(g, -1, "token_embd", vocab_size, C);
     m->output = extra ? tensor(g, -1, "output", vocab_size, C) : m->embedding;
-    m->norm = tensor(g, -1, "output_norm", 1, C);
-    m->layers = allocate(L, sizeof(Layer));
+    m->norm = tensor(g, -1, "output_norm", 1, C), m->layers = allocate(L, sizeof(Layer));
     for (int i = 0; i < L; i++) {
         Layer *l = &m->layers[i];
         l->attn_norm = tensor(g, i, "attn_norm", 1, C),
@@ -202,12 +187,12 @@ static float from_half(uint16_t half) { // sign, 5 bits of exponent, 10 of fract
 }
 /* Row i as floats: where it lies if it is F32, else unpacked into `room`. */
 static const float *row_of(const Tensor *t, size_t i, float *restrict room) {
-    const uint8_t *data = t->data + i * row_size(t);
+    const uint8_t *data = t->data + i * t->row_size;
     if (t->type == F32) return (const float *)data;
     for (size_t c = 0; t->type == F16 && c < t->cols; c++)
         room[c] = from_half(((const uint16_t *)data)[c]);
     for (size_t block = 0; t->type == Q8_0 && block < t->cols; block += 32, data += 34) {
-        float scale = from_half(*(const uint16_t *)data);
+        float scale = from_half(*(const uint16_t *)data); // then 32 numbers of a byte
         for (int c = 0; c < 32; c++) room[block + c] = scale * (int8_t)data[2 + c];
     }
     return room;
@@ -215,15 +200,13 @@ static const float *row_of(const Tensor *t, size_t i, float *restrict room) {
 /* Sixteen sums side by side: a single one has a fixed order, which would rule out vectors. */
 static float dot(const float *a, const float *b, int n) {
     float sums[16] = {0}, sum = 0;
-    int i = 0;
-    for (; i + 16 <= n; i += 16)
+    for (int i = 0; i + 16 <= n; i += 16)
         for (int j = 0; j < 16; j++) sums[j] += a[i + j] * b[i + j];
-    for (; i < n; i++) sum += a[i] * b[i];
+    for (int i = n - n % 16; i < n; i++) sum += a[i] * b[i];
     for (int j = 0; j < 16; j++) sum += sums[j];
     return sum;
 }
-/* out (rows) = w (rows, cols) @ x (cols) */
-static void matmul(Model *m, float *out, const Tensor *w, const float *x) {
+static void matmul(Model *m, float *out, const Tensor *w, const float *x) { // out = w @ x
     for (size_t i = 0; i < w->rows; i++) out[i] = dot(row_of(w, i, m->row), x, w->cols);
 }
 static void rmsnorm(Model *m, const Tensor *weight) { // normed = x / sqrt(mean(x^2) + eps) * weight
@@ -238,8 +221,7 @@ static void softmax(float *x, int n) {
     for (int i = 0; i < n; i++) x[i] /= sum;
     if (isnan(sum)) die("the model computes what is not a number: the file is damaged");
 }
-/* RoPE: turns pair i of each head by the angle position / theta^(2i / head_dim). */
-static void rotate(const Model *m, float *x, int n_heads) {
+static void rotate(const Model *m, float *x, int n_heads) { // RoPE: turns each pair of a head
     for (int i = 0; i < n_heads * m->head_dim; i += 2) {
         float angle = m->length * powf(m->rope_theta, -(float)(i % m->head_dim) / m->head_dim);
         float a = x[i], b = x[i + 1], c = cosf(angle), s = sinf(angle);
@@ -253,8 +235,7 @@ static void attention(Model *m, const Layer *l) {
     matmul(m, m->q, l->q, m->normed);
     matmul(m, l->keys + m->length * kv_dim, l->k, m->normed);
     matmul(m, l->values + m->length * kv_dim, l->v, m->normed);
-    rotate(m, m->q, m->n_heads);
-    rotate(m, l->keys + m->length * kv_dim, m->n_kv_heads);
+    rotate(m, m->q, m->n_heads), rotate(m, l->keys + m->length * kv_dim, m->n_kv_heads);
     memset(m->sum, 0, m->dim * sizeof(float));
     for (int h = 0; h < m->n_heads; h++) { // `group` heads share their keys and values
         const float *keys = l->keys + h / group * D, *values = l->values + h / group * D;
@@ -275,11 +256,9 @@ static void feed_forward(Model *m, const Layer *l) { // SwiGLU: down @ (silu(gat
 static void forward(Model *m, int token) {
     memcpy(m->x, row_of(m->embedding, token, m->row), m->dim * sizeof(float));
     for (Layer *l = m->layers; l < m->layers + m->n_layers; l++) {
-        rmsnorm(m, l->attn_norm);
-        attention(m, l);
+        rmsnorm(m, l->attn_norm), attention(m, l);
         for (int i = 0; i < m->dim; i++) m->x[i] += m->normed[i];
-        rmsnorm(m, l->ffn_norm);
-        feed_forward(m, l);
+        rmsnorm(m, l->ffn_norm), feed_forward(m, l);
         for (int i = 0; i < m->dim; i++) m->x[i] += m->normed[i];
     }
     rmsnorm(m, m->norm);
@@ -292,19 +271,16 @@ typedef struct {
     Bytes name, bytes;  // how the file spells it, what it stands for
     int id, is_control; // control tokens are never found in a text
 } Token;
-
 typedef struct {
-    int n_tokens, n_sorted, digits, bos, eos, im_start, im_end; // no such token: -1
+    int n_tokens, n_text, digits, bos, eos, im_start, im_end; // no such token: -1
     Token *tokens, *sorted; // by id; all but control tokens by their bytes
 } Tokenizer;
-
 enum { LETTER, NUMBER, SPACE, OTHER };
-static const uint32_t *const RANGES[] = { // first and last; all in ASCII, beyond it the most common
-    U"azAZ\u00aa\u00aa\u00b5\u00b5\u00ba\u00ba\u00c0\u00d6\u00d8\u00f6\u00f8\u02c1\u0386\u0386"
-    U"\u0388\u0481\u048a\u0556\u0560\u0588\u05d0\u05f2\u0620\u064a\u0671\u06d3\u0904\u0939"
-    U"\u0e01\u0e30\u10a0\u1248\u1e00\u1fbc\u3041\u3096\u30a1\u30fa\u30fc\u30ff\u3400\u4dbf"
-    U"\u4e00\ua48c\uac00\ud7a3\uff21\uff3a\uff41\uff5a\uff66\uffdc\U00020000\U000323af",
-    U"09\u00b2\u00b3\u00b9\u00b9\u00bc\u00be\u0660\u0669\u0966\u096f\u2074\u2079\u2150\u2182",
+// First and last of each range: all in ASCII, beyond it the most common.
+static const uint32_t *const RANGES[] = {
+    U"azAZªªµµººÀÖØöøˁΆΆΈҁҊՖՠֈ\u05d0\u05f2\u0620\u064a\u0671\u06d3अहกะ"
+    U"ႠቈḀᾼぁゖァヺーヿ㐀\u4dbf一ꒌ가힣ＡＺａｚｦￜ\U00020000\U000323af",
+    U"09²³¹¹¼¾\u0660\u0669०९⁴⁹₀₉⅐ↂ①⒛０９",
     U"\t\r  \u00a0\u00a0\u2000\u200a\u2028\u2029\u202f\u202f\u3000\u3000"};
 
 /* The code point at `at`, its bytes in *size; -1 of one byte where no valid UTF-8 starts. */
@@ -314,8 +290,7 @@ static int code_point(const uint8_t *at, const uint8_t *end, int *size) {
     int code = n > 1 ? *at & 0x7f >> n : *at, i = 1;
     for (; i < n && at + i < end && at[i] >> 6 == 2; i++) code = code << 6 | (at[i] & 0x3f);
     int valid = i == n && code >= SMALLEST[n] && code <= 0x10ffff && code >> 11 != 0x1b;
-    *size = valid ? n : 1;
-    return valid ? code : -1;
+    return *size = valid ? n : 1, valid ? code : -1;
 }
 static int kind_of(const uint8_t *at, const uint8_t *end, int *size) { // malformed bytes: OTHER
     uint32_t code = code_point(at, end, size);
@@ -344,29 +319,26 @@ static int by_bytes(const void *a, const void *b) {
     return x.size != y.size ? (x.size < y.size ? -1 : 1) : memcmp(x.at, y.at, x.size);
 }
 static int look_up(const Tokenizer *t, const uint8_t *at, size_t size) {
-    Token key = {.bytes = {at, size}}, *found;
-    found = bsearch(&key, t->sorted, t->n_sorted, sizeof key, by_bytes);
+    Token k = {.bytes = {at, size}}, *found = bsearch(&k, t->sorted, t->n_text, sizeof k, by_bytes);
     return found ? found->id : -1;
 }
 /* Adds the ids of a text to the n in `ids`, returns their new number. A word starts as its bytes;
    then the neighbours merge that merged first in training, which is to say: to the smallest id. */
 static int encode(const Tokenizer *t, Bytes text, int *ids, int n) {
+    const Token *tokens = t->tokens;
     for (const uint8_t *at = text.at, *end = at + text.size, *stop, *p; at < end; at = stop) {
-        int first = n, best = 0, where = 0;
+        int *first = ids + n;
         stop = word_end(at, end, t->digits);
         for (p = at; p < stop; p++)
             if ((ids[n] = look_up(t, p, 1)) >= 0) n++;
             else stop = p + 1; // a byte that this tokenizer lacks is left out
-        while (best >= 0) {
-            best = -1, p = at;
-            for (int i = first; i + 1 < n; p += t->tokens[ids[i++]].bytes.size) {
-                size_t size = t->tokens[ids[i]].bytes.size + t->tokens[ids[i + 1]].bytes.size;
-                int id = look_up(t, p, size);
-                if (id >= 0 && (best < 0 || id < best)) best = id, where = i;
+        for (int best = 0, *two = ids; two;) {
+            two = NULL, p = at;
+            for (int *i = first; i + 1 < ids + n; p += tokens[*i++].bytes.size) {
+                int id = look_up(t, p, tokens[i[0]].bytes.size + tokens[i[1]].bytes.size);
+                if (id >= 0 && (!two || id < best)) best = id, two = i;
             }
-            if (best < 0) break;
-            ids[where] = best;
-            memmove(&ids[where + 1], &ids[where + 2], (--n - where - 1) * sizeof(int));
+            if (two) memmove(two + 1, two + 2, (ids + n-- - two - 2) * sizeof(int)), *two = best;
         }
     }
     return n;
@@ -374,13 +346,13 @@ static int encode(const Tokenizer *t, Bytes text, int *ids, int n) {
 static void load_tokenizer(Tokenizer *t, Gguf *g) {
     Bytes kind = text(g, "tokenizer.ggml.model"), pre = text(g, "tokenizer.ggml.pre");
     t->digits = same(pre, "smollm");
-    if (!same(kind, "gpt2")) die("can't read tokenizer '%.*s', only gpt2", SHOW(kind));
-    if (!t->digits && !same(pre, "gpt-2")) die("there is no pre-tokenizer '%.*s'", SHOW(pre));
-    int n = t->n_tokens = array(g, "tokenizer.ggml.tokens", TEXT), size;
+    if (!same(kind, "gpt2")) die("can't run tokenizer '%.*s', only gpt2", SHOW(kind));
+    if (!t->digits && !same(pre, "gpt-2")) die("can't run pre-tokenizer '%.*s'", SHOW(pre));
+    int n = t->n_tokens = array(g, "tokenizer.ggml.tokens"), size;
     t->tokens = allocate(n, sizeof(Token)), t->sorted = allocate(n, sizeof(Token));
-    for (int i = 0; i < n; i++) t->tokens[i].name = take_text(g);
-    array(g, "tokenizer.ggml.token_type", INT32);
     t->im_start = t->im_end = -1;
+    for (int i = 0; i < n; i++) t->tokens[i].name = take_text(g);
+    if (n < 1 || array(g, "tokenizer.ggml.token_type") != n) die("the file lacks tokens or types");
     for (int i = 0; i < n; i++) {
         Bytes name = t->tokens[i].name;
         t->tokens[i] = (Token){name, name, i, take_number(g, 4) != 1};
@@ -395,17 +367,16 @@ static void load_tokenizer(Tokenizer *t, Gguf *g) {
             *to++ = code < 256 ? code : code < 289 ? code - 256 : code < 323 ? code - 162 : 173;
         }
         t->tokens[i].bytes = (Bytes){raw, to - raw};
-        t->sorted[t->n_sorted++] = t->tokens[i];
+        t->sorted[t->n_text++] = t->tokens[i];
     }
-    qsort(t->sorted, t->n_sorted, sizeof(Token), by_bytes);
+    qsort(t->sorted, t->n_text, sizeof(Token), by_bytes);
     int add_bos = number(g, "tokenizer.ggml.add_bos_token", 0, 0, 1);
     t->bos = add_bos ? number(g, "tokenizer.ggml.bos_token_id", -1, 0, n - 1) : -1;
     t->eos = number(g, "tokenizer.ggml.eos_token_id", -1, -1, n - 1);
 }
 
 /* ---- Sampler ---- */
-// Options by their letter: new tokens, temperature, top-k, top-p, seed, context, ids instead of
-// text
+// By letter: new tokens, temperature, top-k, top-p, seed, context, ids instead of text.
 static double option[128] = {['n'] = 256, ['t'] = 1, ['k'] = 1e9, ['p'] = 1, ['c'] = 4096};
 static const float *probs; // of all tokens, for by_p
 
@@ -415,15 +386,13 @@ static int by_p(const void *a, const void *b) { // likeliest first, of equals th
 }
 /* The ids of what may come next, likeliest first; returns how many the options leave. */
 static int next_tokens(Model *m, int *ids) {
-    int V = m->vocab_size, greedy = option['t'] < 1e-3, k = 0, n = 0;
+    int V = m->vocab_size, end = option['t'] < 1e-3 ? 1 : V, k = 0, n = 0;
     float *p = m->logits, sum = 0, kept = 0;
-    for (int i = 0; i < V; i++) p[i] /= greedy ? 1 : option['t'], ids[i] = i;
-    softmax(p, V);
-    probs = p;
+    for (int i = 0; i < V; i++) p[i] /= end == 1 ? 1 : option['t'], ids[i] = i;
+    softmax(p, V), probs = p;
     qsort(ids, V, sizeof(int), by_p);
-    if (greedy) V = 1;
     // Top-k keeps what is as likely as the last of the k; top-p the fewest that reach p together.
-    while (k < V && (!k || k < option['k'] || p[ids[k]] == p[ids[k - 1]])) sum += p[ids[k++]];
+    while (k < end && (!k || k < option['k'] || p[ids[k]] == p[ids[k - 1]])) sum += p[ids[k++]];
     while (n < k && (!n || kept < option['p'] * sum)) kept += p[ids[n++]];
     for (int i = 0; i < n; i++) p[ids[i]] /= kept;
     return n;
@@ -439,24 +408,24 @@ static int draw(const int *ids, int n) {
 
 /* ---- Modes ---- */
 static Bytes read_input(int end) { // as far as this character; nowhere if there is nothing left
-    size_t n = 0;
-    int c;
-    uint8_t *all = allocate(1, 1);
-    for (; (c = getchar()) != EOF && c != end; all[n++] = c)
-        if (!(n & (n - 1)) && !(all = realloc(all, 2 * n + 1))) die("not enough memory");
+    static uint8_t all[1 << 24];
+    int c = 0, n = 0;
+    while (n < 1 << 24 && (c = getchar()) != EOF && c != end) all[n++] = c;
     return (Bytes){c == EOF && !n ? NULL : all, n};
 }
-static void read_prompt(Model *m, const int *ids, int n) {
-    int room = m->context_length - m->length;
-    if (n > room) die("%d tokens don't fit: the context has room for %d", n, room);
-    for (int i = 0; i < n; i++) {
-        if (option['x']) printf("%d%c", ids[i], i < n - 1 ? ' ' : '\n');
-        forward(m, ids[i]);
-    }
+static void print_ids(const int *ids, int n) {
+    for (int i = 0; i < n; i++) printf("%d ", ids[i]);
+    putchar('\n');
 }
-static void generate(Model *m, const Tokenizer *t) {
-    int *ids = allocate(m->vocab_size, sizeof(int)), room = m->context_length - m->length;
-    for (int i = 0, id; i < option['n'] && i < room; i++, forward(m, id)) {
+/* Reads n ids; then writes what follows token by token, or lists the tokens that may be next. */
+static void generate(Model *m, const Tokenizer *t, const int *prompt, int n, int is_list) {
+    int room = m->context_length - m->length - n, *ids = allocate(m->vocab_size, sizeof(int));
+    if (room < 0) die("%d tokens are %d more than the context has room for", n, -room);
+    if (option['x']) print_ids(prompt, n);
+    for (int i = 0; i < n; i++) forward(m, prompt[i]);
+    for (int i = 0, end = is_list ? next_tokens(m, ids) : 0; i < end && i < option['n']; i++)
+        printf("%d\t%.8f\t%.*s\n", ids[i], probs[ids[i]], SHOW(t->tokens[ids[i]].name));
+    for (int i = 0, id; !is_list && i < option['n'] && i < room; i++, forward(m, id)) {
         id = draw(ids, next_tokens(m, ids));
         Token token = t->tokens[id];
         if (option['x']) printf("%d ", id);
@@ -464,19 +433,15 @@ static void generate(Model *m, const Tokenizer *t) {
         fflush(stdout);
         if (id == t->eos || id == t->im_end) break;
     }
-    putchar('\n');
+    if (!is_list) putchar('\n');
     if (m->length == (size_t)m->context_length) fputs("[the context is full]\n", stderr);
 }
-/* Answers the message, or line after line of standard input, in ChatML:
-   <|im_start|>user\n{message}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n */
+/* As <|im_start|>user\n{message}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n */
 static void chat(Model *m, const Tokenizer *t, Gguf *g, const char *message) {
-    Bytes jinja = text(g, "tokenizer.chat_template"), line;
-    const char *template = memcpy(allocate(jinja.size, 1), jinja.at, jinja.size);
-    if (!strstr(template, "<|im_start|>") || t->im_start < 0 || t->im_end < 0)
+    Bytes template = text(g, "tokenizer.chat_template"), line; // a 0 follows it somewhere
+    if (!strstr((const char *)template.at, "<|im_start|>") || t->im_start < 0 || t->im_end < 0)
         die("this model's chat template is not ChatML, all that run.c knows: try complete");
-    for (int turn = 0; !turn || !message; turn++) {
-        line = message ? bytes(message) : read_input('\n');
-        if (!line.at) break;
+    for (int turn = 0; (line = message ? bytes(message) : read_input('\n')).at; turn++) {
         uint8_t *user = memcpy(allocate(line.size + 5, 1), "user\n", 5);
         memcpy(user + 5, line.at, line.size);
         int *ids = allocate(line.size + 32, sizeof(int)), n = 0;
@@ -485,18 +450,18 @@ static void chat(Model *m, const Tokenizer *t, Gguf *g, const char *message) {
         ids[n++] = t->im_start, n = encode(t, (Bytes){user, line.size + 5}, ids, n);
         ids[n++] = t->im_end, n = encode(t, bytes("\n"), ids, n);
         ids[n++] = t->im_start, n = encode(t, bytes("assistant\n"), ids, n);
-        read_prompt(m, ids, n);
-        generate(m, t);
+        generate(m, t, ids, n, 0);
+        if (message) break;
     }
 }
 
 /* ---- Main ---- */
 static const char USAGE[] =
-    "usage: run MODEL.gguf MODE [TEXT] [OPTIONS]; without TEXT it reads standard input\n"
-    "  complete  goes on with the text      chat      answers the text, or each line of input\n"
-    "  probs     lists likely next tokens   tokenize  prints the ids of texts that end in a zero\n"
-    "  -n 256  new tokens, or lines of probs   -t 1  temperature, 0 for the likeliest token\n"
-    "  -k 40  top-k   -p 0.9  top-p   -s 1  seed   -c 4096  context   -x 1  ids instead of text";
+    "usage: run MODEL.gguf MODE [TEXT] [OPTIONS]; without TEXT it reads standard input. MODE is\n"
+    "  complete  goes on with the text         chat      answers the text, or each line of input\n"
+    "  probs     lists likely next tokens      tokenize  prints the ids of texts that end in a 0\n"
+    "OPTIONS: -n new tokens (256), or lines of probs (10)   -t temperature (1), 0 is greedy\n"
+    "  -k top-k   -p top-p   -s seed   -c longest context (4096)   -x 1 for ids instead of text";
 
 int main(int argc, char **argv) {
 #ifdef _WIN32 // or each "\n" would become "\r\n"
@@ -506,41 +471,30 @@ int main(int argc, char **argv) {
     Gguf g = {0};
     Tokenizer t = {0};
     Model m = {0};
-    const char *mode = argc > 2 ? argv[2] : "", *text = argc % 2 ? NULL : argv[3];
+    const char *mode = argc > 2 ? argv[2] : "", *text = argc > 3 && argc % 2 == 0 ? argv[3] : NULL;
     int is_chat = !strcmp(mode, "chat"), is_probs = !strcmp(mode, "probs"), *ids, n = 0;
     int is_tokenize = !strcmp(mode, "tokenize"), is_complete = !strcmp(mode, "complete");
     if (!is_chat && !is_probs && !is_tokenize && !is_complete) die("%s", USAGE);
-    option['s'] = time(NULL);
-    if (is_probs) option['n'] = 10;
+    option['s'] = time(NULL), option['n'] = is_probs ? 10 : 256;
     for (int i = text ? 4 : 3; i < argc; i += 2) {
-        char *letter = argv[i] + 1, *end;
-        double value = strtod(argv[i + 1], &end);
-        if (argv[i][0] != '-' || !*letter || !strchr("ntkpscx", *letter) || letter[1] || *end ||
-            !(value >= 0 && value < 1e15))
-            die("can't understand %s %s\n%s", argv[i], argv[i + 1], USAGE);
-        option[(int)*letter] = value;
+        char *s = argv[i], *end;
+        double v = option[s[0] ? s[1] & 127 : 0] = strtod(argv[i + 1], &end);
+        if (*s != '-' || strlen(s) != 2 || !strchr("ntkpscx", s[1]) || *end || !(v >= 0))
+            die("can't understand %s %s\n%s", s, argv[i + 1], USAGE);
     }
     read_gguf(&g, argv[1]);
     load_tokenizer(&t, &g);
-    if (!is_tokenize) load_model(&m, &g, t.n_tokens, option['c']);
-    if (is_chat) return chat(&m, &t, &g, text), 0;
-    Bytes input = text ? bytes(text) : read_input(is_tokenize ? 0 : EOF);
-    for (; is_tokenize && input.at; input = read_input(0)) {
-        ids = allocate(input.size, sizeof(int)), n = encode(&t, input, ids, 0);
-        for (int i = 0; i < n; i++) printf("%d ", ids[i]);
-        putchar('\n');
+    for (Bytes input; is_tokenize && (input = read_input(0)).at;) {
+        ids = allocate(input.size, sizeof(int));
+        print_ids(ids, encode(&t, input, ids, 0));
     }
     if (is_tokenize) return 0;
-    ids = allocate(input.size + 1, sizeof(int));
-    if (t.bos >= 0) ids[n++] = t.bos;
+    load_model(&m, &g, t.n_tokens, option['c']);
+    if (is_chat) return chat(&m, &t, &g, text), 0;
+    Bytes input = text ? bytes(text) : read_input(EOF);
+    ids = allocate(input.size + 1, sizeof(int)), ids[0] = t.bos, n = t.bos >= 0;
     if (input.at) n = encode(&t, input, ids, n);
     if (!n) die("there is nothing to start from: no text, and no token that begins one");
-    read_prompt(&m, ids, n);
-    if (is_complete) return generate(&m, &t), 0;
-    ids = allocate(m.vocab_size, sizeof(int)), n = next_tokens(&m, ids);
-    for (int i = 0; i < n && i < option['n']; i++) {
-        Bytes name = t.tokens[ids[i]].name;
-        printf("%d\t%.8f\t%.*s\n", ids[i], probs[ids[i]], (int)name.size, (const char *)name.at);
-    }
+    generate(&m, &t, ids, n, is_probs);
     return 0;
 }

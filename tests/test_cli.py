@@ -54,6 +54,15 @@ def test_chat_answers_one_message(root, capfd, engine):
     assert capfd.readouterr().out.strip()
 
 
+def test_without_a_model_of_ones_own_chat_takes_the_one_of_the_course(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    status = cli.main(["chat", "--temperature", "0", "What is the capital of France?"])
+
+    out, err = capfd.readouterr()
+    assert status == 0 and "Paris" in out and "trained no model yet" in err
+
+
 def test_the_two_engines_say_the_same(root, capfd):
     said = []
     for engine in ("c", "python"):
