@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from course_lib.config import MODELS, TrainConfig
-from course_lib.data import Batches, inputs_and_targets, pack
+from course_lib.data import pack, text_batches
 from course_lib.device import numeric_self_test, peak_flops, pick_device
 from course_lib.evaluate import HELD_OUT_SEED, held_out
 from course_lib.model import Transformer
@@ -55,7 +55,7 @@ def measure(name: str, device: torch.device, seconds: float, compile: bool, text
     batch_rows, learning_rate, steps = RUNS[name]
     tokenizer = Tokenizer.train(texts[:12_000], min(config.vocab_size, 2048))
     rows = pack(texts, tokenizer, config.context_length)
-    batches = Batches(rows, batch_rows)
+    batches = text_batches(rows, batch_rows, tokenizer.eot_id)
     plan = TrainConfig(
         steps=steps, batch_rows=batch_rows, learning_rate=learning_rate, precision="bfloat16"
     )
@@ -65,7 +65,7 @@ def measure(name: str, device: torch.device, seconds: float, compile: bool, text
     started, curve, warm = time.perf_counter(), [], None
     for record in train(
         model,
-        lambda step: inputs_and_targets(batches(step)),
+        batches,
         next_token_loss,
         plan,
         compile=compile,

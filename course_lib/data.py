@@ -5,7 +5,7 @@ end is dropped, so no row begins in the middle of a thought. Batches are a pure 
 seed, step): a run that stops can go on at any step without remembering anything else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -66,6 +66,27 @@ def inputs_and_targets(rows: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
     """What the model reads and what it must predict: the same tokens, shifted by one."""
     ids = torch.as_tensor(np.asarray(rows).astype(np.int64))
     return ids[:, :-1], ids[:, 1:]
+
+
+def document_numbers(inputs: Tensor, eot_id: int) -> Tensor:
+    """For each position (B, T) the number of its document: each begins with `<|endoftext|>`.
+
+    The model needs it to read documents that share a row as if each stood alone.
+    """
+    return (inputs == eot_id).cumsum(dim=1)
+
+
+def text_batches(
+    rows: np.ndarray, batch_rows: int, eot_id: int, seed: int = 0
+) -> Callable[[int], tuple[Tensor, Tensor, Tensor]]:
+    """step -> inputs, targets and document numbers (B, T) of rows that `pack` made."""
+    order = Batches(rows, batch_rows, seed)
+
+    def batch_at(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        inputs, targets = inputs_and_targets(order(step))
+        return inputs, targets, document_numbers(inputs, eot_id)
+
+    return batch_at
 
 
 def pack_dialogues(

@@ -41,11 +41,15 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
 
-def visible(T: int, S: int, padding: Tensor | None, device: torch.device) -> Tensor:
+def visible(
+    T: int, S: int, padding: Tensor | None, segments: Tensor | None, device: torch.device
+) -> Tensor:
     """True where a query may look at a key, (1 or B, 1, T, S); the queries are the last T of S."""
     query = torch.arange(S - T, S, device=device)[:, None]
     key = torch.arange(S, device=device)
     mask = (key <= query)[None, None]
+    if segments is not None:
+        mask = mask & (segments[:, None, :, None] == segments[:, None, None, :])
     if padding is not None:
         # A pad sees itself: nobody reads its output, but a softmax over nothing would be NaN.
         mask = mask & (key >= padding.view(-1, 1, 1, 1)) | (key == query)
@@ -214,35 +218,48 @@ class Transformer(nn.Module):
             if weight.dim() == 2:
                 weight.normal_(0.0, std, generator=generator)
 
-    def hidden(self, ids: Tensor, cache=None, padding=None) -> Tensor:
+    def hidden(self, ids: Tensor, cache=None, padding=None, segments=None) -> Tensor:
         """The residual stream after the last layer and the final norm, (B, T, C)."""
-        return self.norm(self._run_layers(ids, cache, padding))
+        return self.norm(self._run_layers(ids, cache, padding, segments))
 
     def forward(
-        self, ids: Tensor, cache: KVCache | None = None, padding: Tensor | None = None, record=False
+        self,
+        ids: Tensor,
+        cache: KVCache | None = None,
+        padding: Tensor | None = None,
+        segments: Tensor | None = None,
+        record: bool = False,
     ) -> Tensor | Record:
         """Logits of the token after each position, (B, T, V), or the whole pass as a `Record`.
 
         With a `cache`, the new positions follow the cached ones and join them. `padding` (B,)
         counts the pads at the LEFT of each row: they are masked, and as RoPE knows only
-        distances, nothing else changes.
+        distances, nothing else changes. `segments` (B, T) numbers the documents that share a row:
+        a token sees its own document only, as if each stood alone.
         """
         if not record:
-            return self.lm_head(self.hidden(ids, cache, padding))
+            return self.lm_head(self.hidden(ids, cache, padding, segments))
         if cache is not None:
             raise ValueError("record=True shows one whole pass: call the model without a cache")
         stream, maps = [], []
-        logits = self.lm_head(self.norm(self._run_layers(ids, None, padding, stream, maps)))
+        logits = self.lm_head(
+            self.norm(self._run_layers(ids, None, padding, segments, stream, maps))
+        )
         return Record(logits, torch.stack(maps), torch.stack(stream))
 
-    def _run_layers(self, ids, cache, padding, stream: list | None = None, maps=None) -> Tensor:
+    def _run_layers(
+        self, ids, cache, padding, segments, stream: list | None = None, maps=None
+    ) -> Tensor:
         """The residual stream before the final norm, (B, T, C)."""
         T = ids.shape[-1]
         start = 0 if cache is None else cache.length
         self._check(ids, start + T)
         mask = None
-        if padding is not None or maps is not None or (start > 0 and T > 1):
-            mask = visible(T, start + T, padding, ids.device)
+        if segments is not None and (cache is not None or segments.shape != ids.shape):
+            raise ValueError("segments must have the shape of ids, and no cache goes with them")
+        given = padding is not None or segments is not None or maps is not None
+        if given or (start > 0 and T > 1):
+            mask = visible(T, start + T, padding, segments, ids.device)
         cos, sin = self.cos[start : start + T], self.sin[start : start + T]
         x = self.embed_tokens(ids)  # (B, T, C)
         for layer in self.layers:

@@ -7,7 +7,7 @@
    It reads GGUF version 3 (the format of llama.cpp), architecture "llama", tensors in F32, F16 and
    Q8_0, byte-level BPE with the pre-tokenizers gpt-2 and smollm, and chats in ChatML. Left out:
    threads, GPUs, batches, other architectures and quantisations, other chat templates, rare letters
-   (see RANGES), big-endian processors, and free(): the end comes soon. Each floor stands on those
+   (see LETTERS), big-endian processors, and free(): the end comes soon. Each floor stands on those
    above: errors, GGUF, model, maths, forward pass, tokenizer, sampler, modes, main. */
 #include <math.h>
 #include <stdint.h>
@@ -92,7 +92,8 @@ static double number(Gguf *g, const char *name, double missing, double low, doub
 static void read_gguf(Gguf *g, const char *path) {
     FILE *file = fopen(path, "rb");
     long size = !file || fseek(file, 0, SEEK_END) ? -1 : ftell(file);
-    if (size < 0 || size >= INT64_MAX || fseek(file, 0, SEEK_SET)) die("can't open %s", path);
+    if (size < 0 || fseek(file, 0, SEEK_SET) || ungetc(getc(file), file) == EOF)
+        die("can't open %s, or it is no file, or empty", path);
     g->file = (Bytes){allocate(size + 1UL, 1), size};
     if (fread((void *)g->file.at, 1, size, file) != g->file.size) die("can't read %s", path);
     if (size < 24 || memcmp(take(g, 8), "GGUF\3\0\0", 8)) die("%s is no GGUF of version 3", path);
@@ -276,12 +277,11 @@ typedef struct {
     Token *tokens, *sorted; // by id; all but control tokens by their bytes
 } Tokenizer;
 enum { LETTER, NUMBER, SPACE, OTHER };
-// First and last of each range: all in ASCII, beyond it the most common.
-static const uint32_t *const RANGES[] = {
+static const uint32_t LETTERS[] = // first and last of each range: all in ASCII, else what is common
     U"azAZªªµµººÀÖØöøˁΆΆΈҁҊՖՠֈ\u05d0\u05f2\u0620\u064a\u0671\u06d3अहกะ"
-    U"ႠቈḀᾼぁゖァヺーヿ㐀\u4dbf一ꒌ가힣ＡＺａｚｦￜ\U00020000\U000323af",
-    U"09²³¹¹¼¾\u0660\u0669०९⁴⁹₀₉⅐ↂ①⒛０９",
-    U"\t\r  \u00a0\u00a0\u2000\u200a\u2028\u2029\u202f\u202f\u3000\u3000"};
+    U"ႠቈḀᾼぁゖァヺーヿ㐀\u4dbf一ꒌ가힣ＡＺａｚｦￜ\U00020000\U000323af";
+static const uint32_t *const RANGES[] = {LETTERS, U"09²³¹¹¼¾\u0660\u0669०९⅐ↂ①⒛０９",
+                                         U"\t\r  \u00a0\u00a0\u2000\u200a\u2028\u2029\u3000\u3000"};
 
 /* The code point at `at`, its bytes in *size; -1 of one byte where no valid UTF-8 starts. */
 static int code_point(const uint8_t *at, const uint8_t *end, int *size) {

@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 
 from course_lib.config import TrainConfig
-from course_lib.data import Batches, inputs_and_targets
+from course_lib.data import Batches, document_numbers, inputs_and_targets
 
 
 def sft_batches(
-    dialogue_rows: np.ndarray, text_rows: np.ndarray, config: TrainConfig, text_share: float = 0.25
-) -> Callable[[int], tuple[Tensor, Tensor]]:
-    """step -> inputs and targets (B, T): dialogues, and a share of plain text.
+    dialogue_rows: np.ndarray,
+    text_rows: np.ndarray,
+    config: TrainConfig,
+    eot_id: int,
+    text_share: float = 0.25,
+) -> Callable[[int], tuple[Tensor, Tensor, Tensor]]:
+    """step -> inputs, targets and document numbers (B, T): dialogues and a share of plain text.
 
     `dialogue_rows` (N, 2, T) come from `pack_dialogues`, `text_rows` (M, T + 1) from `pack`.
     """
@@ -27,11 +31,12 @@ def sft_batches(
     talk = Batches(dialogue_rows, config.batch_rows - n_text, config.seed)
     text = Batches(text_rows, n_text, config.seed) if n_text else None
 
-    def batch_at(step: int) -> tuple[Tensor, Tensor]:
+    def batch_at(step: int) -> tuple[Tensor, Tensor, Tensor]:
         inputs, targets = torch.as_tensor(talk(step)).unbind(1)
-        if text is None:
-            return inputs, targets
-        more_inputs, more_targets = inputs_and_targets(text(step))
-        return torch.cat((inputs, more_inputs)), torch.cat((targets, more_targets))
+        if text is not None:
+            more_inputs, more_targets = inputs_and_targets(text(step))
+            inputs = torch.cat((inputs, more_inputs))
+            targets = torch.cat((targets, more_targets))
+        return inputs, targets, document_numbers(inputs, eot_id)
 
     return batch_at

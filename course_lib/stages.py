@@ -20,7 +20,7 @@ import torch
 
 from course_lib.checkpoint import load_pretrained, save_pretrained
 from course_lib.config import ModelConfig, RLConfig, TrainConfig, model_preset
-from course_lib.data import Batches, inputs_and_targets, pack, pack_dialogues
+from course_lib.data import pack, pack_dialogues, text_batches
 from course_lib.evaluate import HELD_OUT_SEED, chat_answers, held_out
 from course_lib.gguf import write_gguf
 from course_lib.model import Transformer
@@ -70,7 +70,7 @@ def recipe(preset: str, seed: int = 0, precision: str = "float32") -> Recipe:
     config = model_preset(preset)
     scale = {"nano": 1.0, "small": 0.25, "gpt2": 0.1}[preset]  # learning rates
     pretraining = {
-        "nano": dict(steps=1600, batch_rows=16, learning_rate=4e-3, decay=0.4),
+        "nano": dict(steps=1600, batch_rows=16, learning_rate=4e-3, decay=0.6),
         "small": dict(steps=2000, batch_rows=32, learning_rate=1.5e-3),
         "gpt2": dict(steps=4000, batch_rows=32, learning_rate=6e-4),
     }[preset]
@@ -199,16 +199,8 @@ def _base(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     model = Transformer(plan.model, seed=plan.seed).to(device)
     yield Progress("base", 0, plan.base.steps, "writing the corpus")
     rows = _text_rows(tokenizer, plan, plan.base.steps * plan.base.batch_rows)
-    order = Batches(rows, plan.base.batch_rows, plan.seed)
-    yield from _train(
-        "base",
-        root,
-        model,
-        lambda step: inputs_and_targets(order(step)),
-        next_token_loss,
-        plan.base,
-        compile,
-    )
+    batches = text_batches(rows, plan.base.batch_rows, tokenizer.eot_id, plan.seed)
+    yield from _train("base", root, model, batches, next_token_loss, plan.base, compile)
     save_pretrained(root / "base", model.cpu(), tokenizer)
     loss = held_out(model, tokenizer, islice(documents(seed=HELD_OUT_SEED), 500))
     return {"gap_to_floor": loss.gap, "bits_per_byte": loss.bits_per_byte}
@@ -224,7 +216,7 @@ def _sft(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
         dialogues(plan.n_dialogues, plan.seed), tokenizer, plan.model.context_length
     )
     text = _text_rows(tokenizer, plan, 1000)
-    batches = sft_batches(talk, text, plan.sft, plan.text_share)
+    batches = sft_batches(talk, text, plan.sft, tokenizer.eot_id, plan.text_share)
     yield from _train("sft", root, model.to(device), batches, next_token_loss, plan.sft, compile)
     save_pretrained(root / "sft", model.cpu(), tokenizer)
     return {}

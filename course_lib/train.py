@@ -133,8 +133,12 @@ def train(
     model.eval()
 
 
-def next_token_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int, dict]:
-    """The loss of pretraining and SFT: cross-entropy of the targets that count."""
+def next_token_loss(model: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor, int, dict]:
+    """The loss of pretraining and SFT: cross-entropy of the targets that count.
+
+    A batch is inputs, targets and, where documents share rows, their numbers, each (B, T).
+    """
     device = next(model.parameters()).device
-    inputs, targets = (part.to(device) for part in batch)
-    return cross_entropy(model(inputs), targets), int((targets != IGNORE).sum()), {}
+    inputs, targets, *segments = (part.to(device) for part in batch)
+    logits = model(inputs, segments=segments[0]) if segments else model(inputs)
+    return cross_entropy(logits, targets), int((targets != IGNORE).sum()), {}

@@ -35,7 +35,7 @@ def sft() -> Transformer:
     rows = pack_dialogues(talk, TOKENIZER, CONFIG.context_length)
     text = pack(["It is yes. It is no. " * 3] * 20, TOKENIZER, CONFIG.context_length)
     config = TrainConfig(steps=150, batch_rows=8, learning_rate=5e-3)
-    list(train(model, sft_batches(rows, text, config), next_token_loss, config))
+    list(train(model, sft_batches(rows, text, config, TOKENIZER.eot_id), next_token_loss, config))
     return model.eval()
 
 
@@ -56,14 +56,15 @@ def test_sft_batches_mix_dialogues_and_text():
     text = pack(["It is yes. " * 9] * 40, TOKENIZER, 48)
     config = TrainConfig(steps=5, batch_rows=8)
 
-    inputs, targets = sft_batches(rows, text, config, text_share=0.25)(0)
+    eot = TOKENIZER.eot_id
+    inputs, targets, numbers = sft_batches(rows, text, config, eot, text_share=0.25)(0)
 
-    assert inputs.shape == targets.shape == (8, 48)
+    assert inputs.shape == targets.shape == numbers.shape == (8, 48)
     assert ((targets != IGNORE).all(dim=1)).sum() == 2  # the rows of plain text
-    alone, _ = sft_batches(rows, text, config, text_share=0)(0)
+    alone, _, _ = sft_batches(rows, text, config, eot, text_share=0)(0)
     assert alone.shape == (8, 48)
     with pytest.raises(ValueError, match="text_share"):
-        sft_batches(rows, text, config, text_share=1.0)
+        sft_batches(rows, text, config, eot, text_share=1.0)
 
 
 def test_sft_teaches_the_form_of_an_answer(sft):
@@ -170,7 +171,9 @@ def test_grpo_finds_the_answer_that_is_rewarded(sft, reward_model):
     assert records[-1].extra["reward"] > records[0].extra["reward"] + 0.5
     assert 0 < records[-1].extra["kl"] < 2  # always yes instead of either: ln 2, in nats
     ids = torch.tensor([encode_prompt(TOKENIZER, dialogue("What?", "")[:1])])
-    assert model(ids)[0, -1].softmax(-1)[TOKENIZER.encode("yes")[0]] > 0.8
+    yes = TOKENIZER.encode("yes")[0]
+    before, after = (m(ids)[0, -1].softmax(-1)[yes].item() for m in (sft, model))
+    assert after > before + 0.15
 
 
 def test_rollouts_are_a_function_of_the_step(sft, reward_model):

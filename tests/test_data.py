@@ -4,7 +4,9 @@ import torch
 
 from course_lib import data
 from course_lib.chat import encode_dialogue
+from course_lib.config import ModelConfig
 from course_lib.losses import IGNORE
+from course_lib.model import Transformer
 from course_lib.tokenizer import Tokenizer
 
 BYTES = Tokenizer()  # no merges: one token a byte
@@ -84,3 +86,24 @@ def test_padding_fills_up_on_the_side_that_its_name_says():
     assert data.pad_right([[1, 2, 3], [4]], 0).tolist() == [[1, 2, 3], [4, 0, 0]]
     padded, pads = data.pad_left([[1, 2, 3], [4]], 0)
     assert padded.tolist() == [[1, 2, 3], [0, 0, 4]] and torch.equal(pads, torch.tensor([0, 2]))
+
+
+def test_documents_that_share_a_row_are_read_as_if_each_stood_alone():
+    config = ModelConfig(
+        vocab_size=259, context_length=64, dim=32, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=64
+    )
+    model = Transformer(config, seed=4)
+    texts = ["one text", "another one", "a third"]
+    rows = data.pack([*texts, "x" * 60], BYTES, context_length=40)
+    inputs, _, numbers = data.text_batches(rows, 1, BYTES.eot_id)(0)
+
+    together = model(inputs, segments=numbers)[0]
+
+    start = 0
+    for text in texts:
+        ids = [BYTES.eot_id, *BYTES.encode(text)]
+        alone = model(torch.tensor([ids]))[0]
+        torch.testing.assert_close(together[start : start + len(ids)], alone, atol=1e-5, rtol=1e-4)
+        start += len(ids)
+    leaking = model(inputs)[0]
+    assert (leaking[10:20] - together[10:20]).abs().max() > 1e-3
