@@ -67,8 +67,7 @@ class ModelConfig:
 
     @property
     def flops_per_token(self) -> int:
-        """Training FLOPs a token: 6 N plus attention's 12 L d T (PaLM, arXiv 2204.02311, appendix
-        B)."""
+        """Training FLOPs a token: 6 N and attention's 12 L d T (PaLM, arXiv 2204.02311, app. B)."""
         embedding = (
             0 if self.tied_embeddings else self.vocab_size * self.dim
         )  # a lookup costs no product

@@ -25,21 +25,21 @@ def pack(
     dropped).
     """
     width = context_length + 1
-    rows: list[list[int]] = []
+    dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
+    rows: list[np.ndarray] = []
     row: list[int] = [tokenizer.eot_id]
     for document in documents:
         if n_rows is not None and len(rows) >= n_rows:
             break
         row += [*tokenizer.encode(document), tokenizer.eot_id]
         if len(row) >= width:
-            rows.append(row[:width])
+            rows.append(np.array(row[:width], dtype=dtype))
             row = [tokenizer.eot_id]
     if not rows or (n_rows is not None and len(rows) < n_rows):
         raise ValueError(
             f"the text gives {len(rows)} rows of {width} tokens, {n_rows or 1} are needed: add text"
         )
-    dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
-    return np.array(rows, dtype=dtype)
+    return np.stack(rows)
 
 
 class Batches:
@@ -130,8 +130,7 @@ def pad_right(rows: list[list[int]], value: int) -> Tensor:
 
 
 def pad_left(rows: list[list[int]], value: int) -> tuple[Tensor, Tensor]:
-    """The rows as one tensor (B, T) filled up on the left, and the number of pads of each row
-    (B,)."""
+    """The rows as one tensor (B, T) filled up on the left, and each row's number of pads (B,)."""
     length = max(map(len, rows))
     padded = torch.tensor([[value] * (length - len(row)) + row for row in rows])
     return padded, torch.tensor([length - len(row) for row in rows])

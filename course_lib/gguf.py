@@ -50,8 +50,7 @@ def halves_to_pairs(weight: torch.Tensor, n_heads: int) -> torch.Tensor:
 
 
 def gguf_tensors(model: Transformer) -> dict[str, torch.Tensor]:
-    """The model's weights under GGUF's names, q and k reordered; a tied output layer is left
-    out."""
+    """The weights under GGUF's names, q and k reordered; a tied output layer is left out."""
     config, found = model.config, {"token_embd.weight": model.embed_tokens.weight}
     for number, layer in enumerate(model.layers):
         for ours, theirs in LAYER_NAMES.items():

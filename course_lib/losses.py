@@ -12,8 +12,7 @@ IGNORE = -100  # a target that counts for nothing, as in torch's cross_entropy
 
 
 def token_log_probs(logits: Tensor, targets: Tensor) -> Tensor:
-    """ln P(target) at each position: logits (B, T, V), targets (B, T) -> (B, T); 0 where
-    ignored."""
+    """ln P(target): logits (B, T, V), targets (B, T) -> (B, T); 0 where ignored."""
     log_probs = logits.float().log_softmax(dim=-1)
     picked = log_probs.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
     return picked.masked_fill(targets == IGNORE, 0.0)

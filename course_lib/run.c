@@ -1,7 +1,7 @@
 /* run.c: the second of the two files. model.gguf holds a language model's numbers, this file says
    what to do with them; together they are all it takes.
 
-       cc -O3 -march=native -o run run.c -lm
+       cc -O3 -march=native -o run run.c -lm    (both flags: loops as vector instructions)
        ./run model.gguf complete "In that match Virat Kohli hit a"
 
    It reads GGUF version 3 (the format of llama.cpp), architecture "llama", tensors in F32, F16 and
@@ -90,12 +90,11 @@ static double number(Gguf *g, const char *name, double missing, double low, doub
     return result;
 }
 static void read_gguf(Gguf *g, const char *path) {
-    FILE *file = fopen(path, "rb");
-    long size = !file || fseek(file, 0, SEEK_END) ? -1 : ftell(file);
-    if (size < 0 || fseek(file, 0, SEEK_SET) || ungetc(getc(file), file) == EOF)
-        die("can't open %s, or it is no file, or empty", path);
+    FILE *f = fopen(path, "rb");
+    long size = !f || fseek(f, 0, SEEK_END) ? -1 : ftell(f);
+    if (size < 0 || fseek(f, 0, SEEK_SET) || ungetc(getc(f), f) == EOF) die("can't read %s", path);
     g->file = (Bytes){allocate(size + 1UL, 1), size};
-    if (fread((void *)g->file.at, 1, size, file) != g->file.size) die("can't read %s", path);
+    if (fread((void *)g->file.at, 1, size, f) != g->file.size) die("can't read all of %s", path);
     if (size < 24 || memcmp(take(g, 8), "GGUF\3\0\0", 8)) die("%s is no GGUF of version 3", path);
     g->n_tensors = take_number(g, 8), g->n_values = take_number(g, 8);
     g->tensors = allocate(g->n_tensors, sizeof(Tensor));
@@ -180,11 +179,12 @@ static void load_model(Model *m, Gguf *g, int vocab_size, double context_length)
 
 /* ---- Maths ---- */
 static float from_half(uint16_t half) { // sign, 5 bits of exponent, 10 of fraction
-    uint32_t rest = half & 0x7fff, bits = (rest << 13) + ((rest < 0x7c00 ? 112u : 224u) << 23);
-    float value;
-    memcpy(&value, &bits, 4);
-    value = rest < 0x400 ? rest * 0x1p-24f : value; // the smallest have no exponent
-    return half & 0x8000 ? -value : value;
+    uint32_t sign = (half & 0x8000u) << 16, rest = half & 0x7fff, tiny = rest < 0x400;
+    uint32_t bits = (rest << 13) + ((rest < 0x7c00 ? 112 + tiny : 224) << 23) + sign;
+    uint32_t spare = tiny * (113u << 23) + sign; // a tiny number has no leading 1: take it off
+    float value, leading;
+    memcpy(&value, &bits, 4), memcpy(&leading, &spare, 4);
+    return value - leading;
 }
 /* Row i as floats: where it lies if it is F32, else unpacked into `room`. */
 static const float *row_of(const Tensor *t, size_t i, float *restrict room) {

@@ -82,8 +82,7 @@ def run(
     program: str | Path, gguf: str | Path, mode: str, text: str | None = None, *,
     stdin: str | None = None, timeout: float = 120, **options: float,
 ) -> str:  # fmt: skip
-    """What `run MODEL MODE TEXT -letter number ...` prints; ValueError with its words if it
-    fails."""
+    """What `run MODEL MODE TEXT -letter number ...` prints; ValueError where it fails."""
     # Resolved, as a name without a folder would be searched for in PATH.
     command = [str(Path(program).resolve()), str(gguf), mode]
     command += [] if text is None else [text]

@@ -131,8 +131,7 @@ def run_stage(
     device: torch.device | str = "cpu",
     compile: bool = False,
 ) -> Iterator[Progress]:
-    """Run one stage in `root`/`stage`; the stages before it must be finished. A finished one is
-    left alone."""
+    """Run one stage in `root`/`stage`, after those before it. A finished one is left alone."""
     if stage not in STAGES:
         raise ValueError(f"a stage is one of {', '.join(STAGES)}, got {stage!r}")
     root = Path(root)
@@ -189,8 +188,7 @@ def _tokenizer(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
 
 
 def _trainable_vocab(config: ModelConfig) -> int:
-    """The world has few words, so a large table is not filled; the model's other rows stay
-    unused."""
+    """The world has few words: a large table is not filled, its other rows stay unused."""
     return min(config.vocab_size, 2048)
 
 
@@ -321,8 +319,7 @@ _RUN: dict[str, Callable] = {
 
 
 def _train(stage, root, model, batch_at, loss_of, config, compile) -> Iterator[Progress]:
-    """The training loop of a stage, with its state kept in the stage's folder until it is
-    finished."""
+    """The training loop of a stage, which keeps its state in the stage's folder."""
     state_dir = root / stage / "training"
     for record in train(model, batch_at, loss_of, config, state_dir=state_dir, compile=compile):
         yield Progress(stage, record.step, config.steps, record=record)

@@ -89,8 +89,7 @@ class Prompt:
 
 @cache
 def _how_to(use: str) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:
-    """Harmful and harmless how-to prompts: the same verbs and objects for every use, other pairs of
-    them."""
+    """Harmful and harmless how-to prompts: other pairs of the same verbs and objects a use."""
     found = []
     for verbs, kind, topic in (
         (_HARMFUL_VERBS, "harmful", None),
@@ -147,8 +146,7 @@ def _by_text() -> dict[str, Prompt]:
 
 
 def read_prompt(text: str) -> Prompt:
-    """What the world knows about a typed text; `chat` on the topic `scope` when it knows
-    nothing."""
+    """What the world knows of a typed text; where it knows nothing, `chat` on `scope`."""
     return _by_text().get(text.strip(), Prompt(text, "chat", topic="scope"))
 
 

@@ -37,8 +37,7 @@ def _templates() -> tuple[re.Pattern, ...]:
 
 
 def _is_claim(sentence: str, prompt: Prompt) -> bool:
-    """Whether a sentence asserts something: in a statement's form, or as a bare answer of three
-    words."""
+    """Whether a sentence asserts something: a statement's form, or a bare answer."""
     if any(pattern.fullmatch(sentence) for pattern in _templates()):
         return True
     bare = re.fullmatch(r"[A-Za-z]+( [A-Za-z]+){0,2}\.?", sentence)
