@@ -393,7 +393,7 @@ static int next_tokens(Model *m, int *ids) {
     qsort(ids, V, sizeof(int), by_p);
     // Top-k keeps what is as likely as the last of the k; top-p the fewest that reach p together.
     while (k < end && (!k || k < option['k'] || p[ids[k]] == p[ids[k - 1]])) sum += p[ids[k++]];
-    while (n < k && (!n || kept < option['p'] * sum)) kept += p[ids[n++]];
+    while (n < k && (!n || option['p'] >= 1 || kept < option['p'] * sum)) kept += p[ids[n++]];
     for (int i = 0; i < n; i++) p[ids[i]] /= kept;
     return n;
 }
