@@ -5,10 +5,10 @@ import json
 
 import pytest
 import torch
-from course_lib.run_file import run_chat, run_probs
 
 from course_lib import stages
 from course_lib.config import MODELS, ModelConfig, RLConfig, TrainConfig
+from course_lib.run_file import run_chat, run_probs
 from course_lib.sample import next_token_probs
 
 PLAN = stages.Recipe(
