@@ -307,13 +307,16 @@ def test_control_tokens_are_known_by_their_type(program, tmp_path, monkeypatch):
     monkeypatch.setattr(
         writer,
         "add_token_types",
-        lambda self, types: plain(self, [3 if id in cat else t for id, t in enumerate(types)]),
+        lambda self, types: plain(
+            self, [3 if id in (1, *cat) else t for id, t in enumerate(types)]
+        ),
     )
     gguf.write_gguf(tmp_path / "model.gguf", TIED, TOKENIZER)
 
-    (ids,) = run_tokenize(program, tmp_path / "model.gguf", [" cat"])
+    ids, gap = run_tokenize(program, tmp_path / "model.gguf", [" cat", "c\x01at"])
 
     assert len(cat) == 1 and cat[0] not in ids and TOKENIZER.decode(ids) == " cat"
+    assert gap == TOKENIZER.encode("c") + TOKENIZER.encode("at")  # no token for a byte: left out
 
 
 # overlong, stray, cut short, a surrogate, beyond the last code point
