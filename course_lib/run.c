@@ -436,22 +436,22 @@ static void generate(Model *m, const Tokenizer *t, const int *prompt, int n, int
     if (!is_list) putchar('\n');
     if (m->length == (size_t)m->context_length) fputs("[the context is full]\n", stderr);
 }
-/* As <|im_start|>user\n{message}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n */
+/* <|im_start|>user\n{message}<|im_end|>\n<|im_start|>assistant\n; a full context is emptied. */
 static void chat(Model *m, const Tokenizer *t, Gguf *g, const char *message) {
     Bytes template = text(g, "tokenizer.chat_template"), line; // a 0 follows it somewhere
     if (!strstr((const char *)template.at, "<|im_start|>") || t->im_start < 0 || t->im_end < 0)
         die("this model's chat template is not ChatML, all that run.c knows: try complete");
-    for (int turn = 0; (line = message ? bytes(message) : read_input('\n')).at; turn++) {
+    for (int more = 1; more && (line = message ? bytes(message) : read_input('\n')).at;) {
         uint8_t *user = memcpy(allocate(line.size + 5, 1), "user\n", 5);
         memcpy(user + 5, line.at, line.size);
         int *ids = allocate(line.size + 32, sizeof(int)), n = 0;
-        if (turn) ids[n++] = t->im_end, n = encode(t, bytes("\n"), ids, n);
+        if ((int)m->length + encode(t, line, ids, 0) + 32 > m->context_length) m->length = 0;
+        if (m->length) ids[n++] = t->im_end, n = encode(t, bytes("\n"), ids, n);
         else if (t->bos >= 0) ids[n++] = t->bos;
         ids[n++] = t->im_start, n = encode(t, (Bytes){user, line.size + 5}, ids, n);
         ids[n++] = t->im_end, n = encode(t, bytes("\n"), ids, n);
         ids[n++] = t->im_start, n = encode(t, bytes("assistant\n"), ids, n);
-        generate(m, t, ids, n, 0);
-        if (message) break;
+        generate(m, t, ids, n, 0), more = !message;
     }
 }
 

@@ -392,6 +392,19 @@ def test_an_answer_after_two_turns_is_that_of_python(program, tied):
     assert expected and last[: len(expected)] == expected
 
 
+def test_a_talk_too_long_for_the_context_starts_anew(program, tied):
+    lines = ["Hi"] * 12
+
+    printed = run(program, tied, "chat", stdin="\n".join(lines), t=0, n=4, x=1).splitlines()
+
+    prompts = [ids_printed(line) for line in printed[::2]]
+    assert len(prompts) == 12
+    assert prompts[0] == encode_prompt(TOKENIZER, [{"role": "user", "content": "Hi"}])
+    again = [i for i, ids in enumerate(prompts) if ids == prompts[0]]
+    assert 1 < len(again) < 12 and prompts[1] != prompts[0]
+    assert printed[1] == printed[2 * again[1] + 1]  # nothing of the old talk is left
+
+
 def test_text_stops_at_the_end_of_the_context(program, tied):
     command = [program, tied, "complete", "The cat", "-n", "999", "-x", "1", "-t", "0.5", "-s"]
     for seed in range(20):  # until one doesn't end by <|endoftext|> or <|im_end|> before
