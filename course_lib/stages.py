@@ -70,7 +70,7 @@ def recipe(preset: str, seed: int = 0, precision: str = "float32") -> Recipe:
     config = model_preset(preset)
     scale = {"nano": 1.0, "small": 0.25, "gpt2": 0.1}[preset]  # learning rates
     pretraining = {
-        "nano": dict(steps=1600, batch_rows=16, learning_rate=4e-3, decay=0.6),
+        "nano": dict(steps=1400, batch_rows=16, learning_rate=4e-3, decay=0.6),
         "small": dict(steps=2000, batch_rows=32, learning_rate=1.5e-3),
         "gpt2": dict(steps=4000, batch_rows=32, learning_rate=6e-4),
     }[preset]
@@ -83,7 +83,7 @@ def recipe(preset: str, seed: int = 0, precision: str = "float32") -> Recipe:
             steps=330, batch_rows=24, learning_rate=5e-4 * scale, decay=0.5, **common
         ),
         rl_train=TrainConfig(
-            steps=160,
+            steps=120,
             learning_rate=1.5e-4 * scale,
             warmup=0.05,
             decay=0.3,
