@@ -113,9 +113,8 @@ def reward_loss(model: RewardModel, batch: list[Preference]) -> tuple[Tensor, in
 @torch.no_grad()
 def pair_accuracy(model: RewardModel, pairs: list[Preference], batch_rows: int = 64) -> float:
     """The share of pairs whose chosen answer gets the higher reward."""
-    right = 0
+    right = 0.0
     for start in range(0, len(pairs), batch_rows):
-        right += reward_loss(model, pairs[start : start + batch_rows])[2]["accuracy"] * len(
-            pairs[start : start + batch_rows]
-        )
+        batch = pairs[start : start + batch_rows]
+        right += reward_loss(model, batch)[2]["accuracy"] * len(batch)
     return right / len(pairs)
