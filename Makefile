@@ -23,7 +23,7 @@ help:
 	@echo "make lab        set up, then open the course in JupyterLab"
 	@echo "make test       set up, then run every check: style, unit tests, C, notebooks, browser"
 	@echo "make notebooks  run every notebook anew and store its outputs"
-	@echo "make release    train the models that come with the course anew (minutes)"
+	@echo "make release    train the models that come with the course anew (half an hour)"
 	@echo "make format     bring the Python and C files and the notebooks into shape"
 	@echo "make clean      remove the virtual environment and everything else that was made"
 	@echo "Choose a Python with PYTHON=python3.12, another notebook with NOTEBOOK=notebooks/..."
@@ -47,9 +47,9 @@ notebooks: $(VENV)/.dev
 
 release: $(VENV)/.dev
 	rm -rf artifacts/release
-	$(BIN)/python -m course_lib train --preset nano --device cpu --out artifacts/release
-	mkdir -p course_lib/released
-	cp artifacts/release/export/*.gguf artifacts/release/export/manifest.json course_lib/released/
+	$(BIN)/python -m course_lib train --preset nano --budget full --seed 1 --device cpu --out artifacts/release
+	rm -rf course_lib/released
+	$(BIN)/python -c "from course_lib.stages import publish; publish('artifacts/release', 'course_lib/released')"
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix

@@ -66,6 +66,18 @@ def _parser() -> argparse.ArgumentParser:
         "--preset", default="nano", choices=("nano", "small", "gpt2"), help="size (default: nano)"
     )
     train.add_argument(
+        "--budget",
+        default="quick",
+        choices=("quick", "full"),
+        help="quick: minutes; full: what the released models got (default: quick)",
+    )
+    train.add_argument(
+        "--align",
+        default="grpo",
+        choices=("grpo", "ppo", "dpo"),
+        help="the way from SFT to RLHF (default: grpo)",
+    )
+    train.add_argument(
         "--stage", default="all", help="tokenizer, base, sft, reward, rlhf, export (default: all)"
     )
     train.add_argument("--out", type=Path, help="folder of the stages (default: artifacts/PRESET)")
@@ -112,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
 
     report = command("report", _report, "write the report card of a trained model")
     report.add_argument("--json", action="store_true", help="as JSON, for programs")
+    report.add_argument(
+        "--documents", type=int, default=2000, help="documents for the loss (default: 2000)"
+    )
 
     export = command(
         "export", _export, "write a stage as model.gguf, the file that run.c and llama.cpp read"
@@ -160,7 +175,8 @@ def _train(options) -> int:
     threads = options.threads or free_cores()
     set_threads(threads)
     fast = "bfloat16" if compute_dtype(device) == torch.bfloat16 else "float32"
-    plan = stages.recipe(options.preset, options.seed, options.precision or fast)
+    precision = options.precision or fast
+    plan = stages.recipe(options.preset, options.seed, precision, options.budget, options.align)
     root = options.out or Path("artifacts") / options.preset
     wanted = stages.STAGES if options.stage == "all" else (options.stage,)
     print(
@@ -203,12 +219,29 @@ def _note(progress) -> str:
     extra = "".join(
         f", {name.replace('_', ' ')} {value:.2f}" for name, value in record.extra.items()
     )
-    return f"loss {record.loss:.3f}, {record.tokens_per_second:,.0f} tokens/s{extra}"
+    unit = "pairs" if progress.stage == "reward" else "tokens"
+    return f"loss {record.loss:.3f}, {record.tokens_per_second:,.0f} {unit}/s{extra}"
+
+
+def _load(options):
+    """Model and tokenizer of the wanted stage; where nothing was trained, those of the course."""
+    from course_lib.stages import load_stage
+
+    options.root = _root(options)
+    return load_stage(options.root, options.stage)
+
+
+def _root(options) -> Path:
+    from course_lib.stages import RELEASED, read_manifest
+
+    if options.root != DEFAULT_ROOT or read_manifest(options.root / options.stage) is not None:
+        return options.root
+    print("You have trained no such model yet: this is the one of the course.", file=sys.stderr)
+    return RELEASED
 
 
 def _chat(options) -> int:
     from course_lib.run_file import chat_in_terminal
-    from course_lib.stages import load_stage
 
     if options.engine != "python" and (files := _the_two_files(options)) is not None:
         return chat_in_terminal(
@@ -219,7 +252,7 @@ def _chat(options) -> int:
             "chat in C needs a C compiler and the stage rlhf, finished: see `doctor`, "
             "or use --engine python"
         )
-    _chat_in_python(*load_stage(options.root, options.stage), options)
+    _chat_in_python(*_load(options), options)
     return 0
 
 
@@ -289,13 +322,12 @@ def _chat_in_python(model, tokenizer, options) -> None:
 def _probs(options) -> int:
     from course_lib.evaluate import word_probs
     from course_lib.sample import next_token_probs
-    from course_lib.stages import load_stage
     from course_lib.world.documents import world_grammar
     from course_lib.world.grammar import END
 
     if options.top < 1:
         raise ValueError(f"--top must be 1 or more, got {options.top}")
-    model, tokenizer = load_stage(options.root, options.stage)
+    model, tokenizer = _load(options)
     found = next_token_probs(model, [tokenizer.eot_id, *tokenizer.encode(options.text)])
     top = found.topk(min(options.top, len(found)))
     print(
@@ -323,19 +355,23 @@ def _probs(options) -> int:
 
 def _report(options) -> int:
     from course_lib.evaluate import report, table
-    from course_lib.stages import load_stage
+    from course_lib.stages import load_stage, read_manifest
 
-    model, tokenizer = load_stage(options.root, options.stage)
-    card = report(model, tokenizer, chat=options.stage != "base")
+    model, tokenizer = _load(options)
+    reference = None
+    if options.stage == "rlhf" and read_manifest(options.root / "sft") is not None:
+        reference, _ = load_stage(options.root, "sft")
+    card = report(
+        model, tokenizer, options.documents, chat=options.stage != "base", reference=reference
+    )
     print(json.dumps(card, indent=1) if options.json else table(card))
     return 0
 
 
 def _export(options) -> int:
     from course_lib.gguf import write_gguf
-    from course_lib.stages import load_stage
 
-    model, tokenizer = load_stage(options.root, options.stage)
+    model, tokenizer = _load(options)
     write_gguf(options.file, model, tokenizer)
     print(f"{options.file}: {options.file.stat().st_size:,} bytes")
     return 0

@@ -120,25 +120,49 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class RLConfig:
-    """The dials of the RL step (GRPO: Shao et al. 2024, arXiv 2402.03300)."""
+    """The dials of the RL step; `algorithm` says what the advantage of an answer is measured from.
 
+    `grpo`: the mean of the other answers to the same prompt (Shao et al. 2024, arXiv 2402.03300).
+    `ppo`: what a critic expected at each token (Schulman et al. 2017, arXiv 1707.06347).
+    """
+
+    algorithm: str = "grpo"
     prompts: int = 12  # prompts of a rollout
-    answers: int = 8  # answers to each prompt, compared with each other
+    answers: int = 8  # answers to each prompt; GRPO compares them with each other
     max_new_tokens: int = 32
     temperature: float = 1.0
     kl: float = 0.4  # the leash: what a nat of KL to the SFT model costs, in rewards
     clip: float = 0.2  # PPO's clip range
     updates: int = 2  # optimizer steps on each rollout
-    divide_by_std: bool = False  # GRPO's division of the advantages; see `group_advantages`
     unfinished: float = -2.0  # reward of an answer that never ends
+    divide_by_std: bool = False  # GRPO only: see `group_advantages`
+    gae_lambda: float = 0.95  # PPO only: 1 trusts the rewards that came, 0 the critic
+    value_weight: float = 0.5  # PPO only: the critic's share of the loss
 
     def __post_init__(self) -> None:
-        if self.prompts < 1 or self.answers < 2 or self.max_new_tokens < 1 or self.updates < 1:
+        if self.algorithm not in ("grpo", "ppo"):
+            raise ValueError(f"algorithm is 'grpo' or 'ppo', got {self.algorithm!r}")
+        fewest = 2 if self.algorithm == "grpo" else 1
+        if self.prompts < 1 or self.answers < fewest or self.max_new_tokens < 1 or self.updates < 1:
             raise ValueError(
-                "a rollout needs 1 prompt, 2 answers, 1 new token and 1 update at least"
+                f"a rollout needs 1 prompt, {fewest} answers, 1 new token and 1 update at least"
             )
         if self.temperature <= 0 or self.kl < 0 or not 0 < self.clip < 1:
             raise ValueError("temperature must be above 0, kl 0 or more, clip between 0 and 1")
+        if not 0 <= self.gae_lambda <= 1 or self.value_weight <= 0:
+            raise ValueError("gae_lambda must be from 0 to 1, value_weight above 0")
+
+
+@dataclass(frozen=True)
+class DPOConfig:
+    """The dials of DPO (Rafailov et al. 2023, arXiv 2305.18290)."""
+
+    beta: float = 0.1  # the leash: rewards a nat, as `RLConfig.kl`
+    nll: float = 0.0  # share of plain SFT on the chosen answers (Llama 3, arXiv 2407.21783, 4.1.4)
+
+    def __post_init__(self) -> None:
+        if self.beta <= 0 or self.nll < 0:
+            raise ValueError(f"beta must be above 0, nll 0 or more, got {self.beta}, {self.nll}")
 
 
 MODELS = {

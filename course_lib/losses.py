@@ -86,6 +86,25 @@ def ppo_clip(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip: fl
     return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
 
 
+def gae(rewards: Tensor, values: Tensor, mask: Tensor, lam: float) -> tuple[Tensor, Tensor]:
+    """Generalised advantage estimation: advantages and returns (B, A), 0 after the answer's end.
+
+    Rewards and values (what the critic expects from this token on) are (B, A). The surprise of a
+    token is delta_t = r_t + V_(t+1) - V_t; the advantage sums lam^k delta_(t+k) over the tokens
+    that follow. Rewards aren't discounted (gamma = 1): an answer is short.
+    Schulman et al. 2015 (arXiv 1506.02438), equation 16.
+    """
+    mask = mask.to(values.dtype)
+    advantages, advantage = torch.zeros_like(values), torch.zeros_like(values[:, 0])
+    following = torch.zeros_like(advantage)  # V after the last token: nothing more will come
+    for t in reversed(range(values.shape[1])):
+        surprise = rewards[:, t] + following - values[:, t]
+        advantage = (surprise + lam * advantage) * mask[:, t]
+        following = values[:, t] * mask[:, t]
+        advantages[:, t] = advantage
+    return advantages, (advantages + values) * mask
+
+
 def group_advantages(rewards: Tensor, divide_by_std: bool = True, eps: float = 1e-4) -> Tensor:
     """GRPO's advantage: each reward less its group's mean, in the group's standard deviations.
 

@@ -68,9 +68,9 @@ class RewardModel(nn.Module):
         self.mean.copy_(rewards.mean())
         self.std.copy_(rewards.std().clamp(min=1e-6))
 
-    def save(self, directory: str | Path) -> None:
-        """Writes the backbone as a Hugging Face directory and the head beside it."""
-        save_pretrained(directory, self.backbone, self.tokenizer)
+    def save(self, directory: str | Path, dtype: torch.dtype = torch.float32) -> None:
+        """Writes the backbone in `dtype` as a Hugging Face directory and the head beside it."""
+        save_pretrained(directory, self.backbone, self.tokenizer, dtype)
         tensors = {"score.weight": self.head.weight, "mean": self.mean, "std": self.std}
         save_file(
             {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, Path(directory) / HEAD

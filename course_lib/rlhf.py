@@ -1,26 +1,31 @@
-"""RLHF with GRPO: rollout -> reward -> advantage -> KL -> update.
+"""RLHF: rollout -> reward -> advantage -> update, leashed to the SFT model by a KL term.
 
-The model answers each prompt several times; the reward model grades the answers; those above their
-group's mean become more probable, the others less; a KL term leashes the model to the SFT model
-(Shao et al. 2024, arXiv 2402.03300). There is no value network: the group's mean is the baseline.
-One prompt is one user message; rewards come once, at the answer's end.
+The model answers prompts; the reward model grades the answers; answers that beat what was to be
+expected become more probable, the others less. PPO and GRPO share this loop. They differ in where
+"what was to be expected" comes from: PPO trains a second network, the critic, to foresee the
+reward at each token (Ouyang et al. 2022, arXiv 2203.02155, section 3.5); GRPO answers each prompt
+several times and takes the group's mean (Shao et al. 2024, arXiv 2402.03300). One prompt is one
+user message; the reward comes once, at the answer's end.
 
 Shapes: P prompts, G answers to each, B = P G rows, T positions of prompt and answer, A of the
 answer.
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.chat import decode_answer, encode_prompt
 from course_lib.config import RLConfig
 from course_lib.data import pad_left, pad_right
 from course_lib.losses import (
     IGNORE,
+    gae,
     group_advantages,
+    kl_k1,
     kl_k3,
     masked_mean,
     ppo_clip,
@@ -30,6 +35,41 @@ from course_lib.model import Transformer
 from course_lib.reward import RewardModel
 from course_lib.sample import generate
 from course_lib.tokenizer import Tokenizer
+
+
+class Critic(nn.Module):
+    """The reward that the answer will get, foreseen before each of its tokens.
+
+    It starts as a copy of the reward model, as InstructGPT's did.
+    """
+
+    def __init__(self, reward_model: RewardModel) -> None:
+        super().__init__()
+        self.backbone = deepcopy(reward_model.backbone)
+        self.head = nn.Linear(self.backbone.config.dim, 1)
+        with torch.no_grad():  # the same scale as the rewards: head(x) - mean, over std
+            self.head.weight.copy_(reward_model.head.weight / reward_model.std)
+            self.head.bias.copy_(-reward_model.mean / reward_model.std)
+
+    def forward(self, ids: Tensor, padding: Tensor, n_answer: int) -> Tensor:
+        """Values (B, A): what the critic expects where it has seen all before a token."""
+        hidden = self.backbone.hidden(ids, padding=padding)[:, -n_answer - 1 : -1]  # (B, A, C)
+        return self.head(hidden.float()).squeeze(-1)
+
+
+class ActorCritic(nn.Module):
+    """What PPO trains: the language model and its critic."""
+
+    def __init__(self, actor: Transformer, reward_model: RewardModel) -> None:
+        super().__init__()
+        self.actor, self.critic = actor, Critic(reward_model)
+
+
+Policy = Transformer | ActorCritic
+
+
+def _parts(model: Policy) -> tuple[Transformer, Critic | None]:
+    return (model.actor, model.critic) if isinstance(model, ActorCritic) else (model, None)
 
 
 @dataclass(frozen=True)
@@ -43,8 +83,9 @@ class Rollout:
     targets: Tensor  # (B, A) the answer's tokens, IGNORE after its end
     log_prob: Tensor  # (B, A) by the model that wrote them
     reference: Tensor  # (B, A) by the SFT model
-    reward: Tensor  # (B,)
-    advantage: Tensor  # (B,)
+    reward: Tensor  # (B,) by the reward model
+    advantage: Tensor  # (B, A)
+    returns: Tensor | None  # (B, A) what the critic should have foreseen; PPO only
 
 
 def answer_log_probs(model: Transformer, ids: Tensor, padding: Tensor, targets: Tensor) -> Tensor:
@@ -56,7 +97,7 @@ def answer_log_probs(model: Transformer, ids: Tensor, padding: Tensor, targets: 
 
 @torch.no_grad()
 def rollout(
-    model: Transformer,
+    model: Policy,
     reference: Transformer,
     reward_model: RewardModel,
     tokenizer: Tokenizer,
@@ -65,53 +106,67 @@ def rollout(
     generator: torch.Generator,
 ) -> Rollout:
     """`config.answers` answers to each prompt, graded."""
-    device = next(model.parameters()).device
+    actor, critic = _parts(model)
+    device = next(actor.parameters()).device
     prompts = [prompt for prompt in prompts for _ in range(config.answers)]
     encoded = [encode_prompt(tokenizer, [{"role": "user", "content": p}]) for p in prompts]
     new = generate(
-        model, encoded, config.max_new_tokens, temperature=config.temperature,
+        actor, encoded, config.max_new_tokens, temperature=config.temperature,
         stop=(tokenizer.im_end_id, tokenizer.eot_id), generator=generator,
     )  # fmt: skip
     answers = [decode_answer(tokenizer, ids) for ids in new]
     left, padding = pad_left(encoded, tokenizer.eot_id)
     ids = torch.cat((left, pad_right(new, tokenizer.eot_id)), dim=1).to(device)
-    targets = pad_right(new, IGNORE).to(device)
-    padding = padding.to(device)
+    targets, padding = pad_right(new, IGNORE).to(device), padding.to(device)
+    log_prob = answer_log_probs(actor, ids, padding, targets)
+    before = answer_log_probs(reference, ids, padding, targets)
     reward = reward_model(prompts, answers)
     finished = torch.tensor([row[-1] == tokenizer.im_end_id for row in new], device=device)
     reward = reward.where(finished, config.unfinished)
-    advantage = group_advantages(reward.view(-1, config.answers), config.divide_by_std).flatten()
+    if critic is None:
+        groups = reward.view(-1, config.answers)
+        advantage = group_advantages(groups, config.divide_by_std).flatten()
+        advantage, returns = advantage[:, None].expand(targets.shape), None
+    else:
+        mask = targets != IGNORE
+        # The leash is part of the reward: each token pays for its distance from the SFT model.
+        rewards = -config.kl * kl_k1(log_prob, before)
+        last = mask.sum(1) - 1
+        rewards[torch.arange(len(last), device=device), last] += reward
+        values = critic(ids, padding, targets.shape[1])
+        advantage, returns = gae(rewards, values, mask, config.gae_lambda)
     return Rollout(
-        prompts, answers, ids, padding, targets,
-        answer_log_probs(model, ids, padding, targets),
-        answer_log_probs(reference, ids, padding, targets),
-        reward, advantage,
-    )  # fmt: skip
+        prompts, answers, ids, padding, targets, log_prob, before, reward, advantage, returns
+    )
 
 
-def grpo_loss(model: Transformer, batch: Rollout, config: RLConfig) -> tuple[Tensor, int, dict]:
-    """Clipped policy loss plus the KL leash, averaged over the answers' tokens.
+def policy_loss(model: Policy, batch: Rollout, config: RLConfig) -> tuple[Tensor, int, dict]:
+    """PPO's clipped loss, with GRPO the KL leash, with PPO the critic's error.
 
     Tokens count equally whatever the length of their answer (as in DAPO, arXiv 2503.14476, equation
-    12; the paper averages within each answer first, which favours long wrong answers).
+    12; GRPO's paper averages within each answer first, which favours long wrong answers).
     """
-    log_prob = answer_log_probs(model, batch.ids, batch.padding, batch.targets)
+    actor, critic = _parts(model)
+    log_prob = answer_log_probs(actor, batch.ids, batch.padding, batch.targets)
     mask = batch.targets != IGNORE
-    policy = ppo_clip(log_prob, batch.log_prob, batch.advantage[:, None], config.clip)
-    kl = kl_k3(log_prob, batch.reference)
-    loss = masked_mean(policy, mask) + config.kl * masked_mean(kl, mask)
+    loss = masked_mean(ppo_clip(log_prob, batch.log_prob, batch.advantage, config.clip), mask)
+    if critic is None:
+        loss = loss + config.kl * masked_mean(kl_k3(log_prob, batch.reference), mask)
+    else:
+        error = critic(batch.ids, batch.padding, mask.shape[1]) - batch.returns
+        loss = loss + config.value_weight * masked_mean(error.square(), mask)
     with torch.no_grad():
         extra = {
             "reward": batch.reward.mean().item(),
             # of whole answers, in nats: sampled from the model that wrote them
-            "kl": (batch.log_prob - batch.reference).sum(1).mean().item(),
+            "kl": kl_k1(batch.log_prob, batch.reference).sum(1).mean().item(),
             "answer_tokens": mask.sum(1).float().mean().item(),
         }
     return loss, int(mask.sum()), extra
 
 
-def grpo_batches(
-    model: Transformer,
+def rollout_batches(
+    model: Policy,
     reference: Transformer,
     reward_model: RewardModel,
     tokenizer: Tokenizer,
@@ -127,6 +182,8 @@ def grpo_batches(
         raise ValueError(
             f"{len(prompts)} prompts are fewer than the {config.prompts} of one rollout"
         )
+    if isinstance(model, ActorCritic) != (config.algorithm == "ppo"):
+        raise ValueError("PPO trains an ActorCritic, GRPO a Transformer: give the right one")
     last: tuple[int, Rollout] | None = None
 
     def batch_at(step: int) -> Rollout:

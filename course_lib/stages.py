@@ -7,11 +7,14 @@ runs it can show how it goes; nothing here prints.
 
 import hashlib
 import json
+import math
 import os
 import random
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,14 +22,15 @@ from pathlib import Path
 import torch
 
 from course_lib.checkpoint import load_pretrained, save_pretrained
-from course_lib.config import ModelConfig, RLConfig, TrainConfig, model_preset
+from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig, model_preset
 from course_lib.data import pack, pack_dialogues, text_batches
+from course_lib.dpo import dpo_batches, dpo_loss
 from course_lib.evaluate import HELD_OUT_SEED, chat_answers, held_out
 from course_lib.gguf import write_gguf
 from course_lib.model import Transformer
-from course_lib.preferences import Preference, collect, save_preferences
+from course_lib.preferences import Preference, collect, load_preferences, save_preferences
 from course_lib.reward import RewardModel, pair_accuracy, reward_batches, reward_loss
-from course_lib.rlhf import grpo_batches, grpo_loss
+from course_lib.rlhf import ActorCritic, policy_loss, rollout_batches
 from course_lib.run_file import compile_run_file, find_compiler
 from course_lib.sft import sft_batches
 from course_lib.tokenizer import Tokenizer
@@ -37,6 +41,8 @@ from course_lib.world.documents import documents
 
 STAGES = ("tokenizer", "base", "sft", "reward", "rlhf", "export")
 MANIFEST = "manifest.json"
+PREFERENCES = "preferences.jsonl"
+RELEASED = Path(__file__).with_name("released")  # the stages that come with the course
 
 
 @dataclass(frozen=True)
@@ -48,48 +54,92 @@ class Recipe:
     sft: TrainConfig
     reward: TrainConfig
     rl_train: TrainConfig
-    rl: RLConfig = field(default_factory=RLConfig)
+    rl: RLConfig | DPOConfig = field(default_factory=RLConfig)
     tokenizer_documents: int = 12_000
     n_dialogues: int = 4_000
     text_share: float = 0.25  # pretraining text in SFT's batches
     preference_prompts: int = 1_200
     preference_answers: int = 3  # sampled from the SFT model for each prompt
     strangers: int = 2  # answers to other prompts, ranked with them
+    ranking_noise: float = 0.3  # of the annotators; see `annotators.rank`
+    length_bias: float = 0.0  # what a longer answer is worth to them, a word
     seed: int = 0
 
     def to_dict(self) -> dict:
         return asdict(self)
 
+    def behind(self, stage: str) -> dict:
+        """The part of the recipe that decides what `stage` makes: its own and earlier stages'."""
+        earlier = STAGES[: STAGES.index(stage) + 1]
+        names = [name for each in earlier for name in _DECIDES[each]]
+        return {name: value for name, value in self.to_dict().items() if name in names}
 
-def recipe(preset: str, seed: int = 0, precision: str = "float32") -> Recipe:
+
+# Which fields of a recipe each stage is the first to look at.
+_DECIDES = {
+    "tokenizer": ("model", "tokenizer_documents", "seed"),
+    "base": ("base",),
+    "sft": ("sft", "n_dialogues", "text_share"),
+    "reward": (
+        "reward",
+        "preference_prompts",
+        "preference_answers",
+        "strangers",
+        "ranking_noise",
+        "length_bias",
+    ),
+    "rlhf": ("rl", "rl_train"),
+    "export": (),
+}
+
+BUDGETS = ("quick", "full")
+ALIGNMENTS = {
+    "grpo": RLConfig("grpo", prompts=12, answers=8),
+    "ppo": RLConfig("ppo", prompts=96, answers=1),
+    "dpo": DPOConfig(beta=0.2, nll=0.2),
+}
+
+
+def recipe(
+    preset: str,
+    seed: int = 0,
+    precision: str = "float32",
+    budget: str = "quick",
+    align: str = "grpo",
+) -> Recipe:
     """The recipe of a preset: nano, small or gpt2.
 
     `nano` was tuned by measurement; the larger ones scale its token budget and lower the rates, and
-    their world is the same small one: for real text they need real data.
+    their world is the same small one: for real text they need real data. The `quick` budget of
+    `nano` takes minutes on a laptop, the `full` one, which made the released models, three times as
+    long. `align` is the way from SFT to RLHF: grpo, ppo or dpo.
     """
     config = model_preset(preset)
+    for name, value, known in (("budget", budget, BUDGETS), ("align", align, tuple(ALIGNMENTS))):
+        if value not in known:
+            raise ValueError(f"{name} is one of {', '.join(known)}, got {value!r}")
+    full = budget == "full"
     scale = {"nano": 1.0, "small": 0.25, "gpt2": 0.1}[preset]  # learning rates
     pretraining = {
-        "nano": dict(steps=1400, batch_rows=16, learning_rate=4e-3, decay=0.6),
-        "small": dict(steps=2000, batch_rows=32, learning_rate=1.5e-3),
-        "gpt2": dict(steps=4000, batch_rows=32, learning_rate=6e-4),
+        "nano": dict(steps=3600 if full else 1400, batch_rows=16, learning_rate=4e-3, decay=0.6),
+        "small": dict(steps=5000 if full else 2000, batch_rows=32, learning_rate=1.5e-3),
+        "gpt2": dict(steps=10_000 if full else 4000, batch_rows=32, learning_rate=6e-4),
     }[preset]
     common = dict(seed=seed, precision=precision)
+    reward = dict(steps=660 if full else 330, batch_rows=24, learning_rate=5e-4 * scale, decay=0.5)
+    alignment = (
+        dict(steps=300, batch_rows=24, learning_rate=1e-4 * scale, decay=0.5)
+        if align == "dpo"
+        else dict(steps=240 if full else 120, learning_rate=1.5e-4 * scale, warmup=0.05, decay=0.3)
+    )
     return Recipe(
         model=config,
         base=TrainConfig(**pretraining, **common),
         sft=TrainConfig(steps=300, batch_rows=16, learning_rate=1e-3 * scale, decay=0.5, **common),
-        reward=TrainConfig(
-            steps=330, batch_rows=24, learning_rate=5e-4 * scale, decay=0.5, **common
-        ),
-        rl_train=TrainConfig(
-            steps=120,
-            learning_rate=1.5e-4 * scale,
-            warmup=0.05,
-            decay=0.3,
-            weight_decay=0.0,
-            **common,
-        ),
+        reward=TrainConfig(**reward, **common),
+        rl_train=TrainConfig(weight_decay=0.0, **alignment, **common),
+        rl=ALIGNMENTS[align],
+        preference_prompts=2400 if full else 1200,
         seed=seed,
     )
 
@@ -114,7 +164,7 @@ def read_manifest(directory: str | Path) -> dict | None:
 def _finish(directory: Path, plan: Recipe, metrics: dict, seconds: float) -> None:
     manifest = {
         "stage": directory.name,
-        "recipe": plan.to_dict(),
+        "recipe": plan.behind(directory.name),
         "metrics": metrics,
         "seconds": round(seconds, 1),
         "torch": str(torch.__version__),
@@ -143,7 +193,7 @@ def run_stage(
     directory = root / stage
     done = read_manifest(directory)
     if done is not None:
-        if done["recipe"] != json.loads(json.dumps(plan.to_dict())):
+        if done["recipe"] != json.loads(json.dumps(plan.behind(stage))):
             raise ValueError(
                 f"{directory} was made by another recipe: choose another folder, or delete this one"
             )
@@ -175,6 +225,39 @@ def load_stage(root: str | Path, stage: str) -> tuple[Transformer, Tokenizer]:
     return model.eval(), tokenizer
 
 
+def publish(root: str | Path, target: str | Path) -> None:
+    """Copy the finished stages of `root` to `target` in 16 bits: what a release holds.
+
+    The GGUF files are written from the rounded weights, so that all files of a release agree.
+    """
+    root, target = Path(root), Path(target)
+    export = read_manifest(root / "export")
+    if export is None:
+        raise ValueError(f"{root} holds no finished run: train all stages first")
+    for stage in ("base", "sft", "rlhf"):
+        save_pretrained(target / stage, *load_stage(root, stage), torch.float16)
+    RewardModel.load(root / "reward").save(target / "reward", torch.float16)
+    for stage in ("base", "sft", "reward", "rlhf"):
+        shutil.copy(root / stage / MANIFEST, target / stage / MANIFEST)
+    export["metrics"] |= _write_gguf_files(target, target)
+    (target / MANIFEST).write_text(json.dumps(export, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_gguf_files(root: Path, directory: Path) -> dict[str, str]:
+    """The parameters file, and the base model as another to compare with; their hashes."""
+    hashes = {}
+    for name, stage in (("model.gguf", "rlhf"), ("base.gguf", "base")):
+        path = directory / name
+        write_gguf(path, *load_stage(root, stage), name=f"Inside an LLM, {stage}")
+        hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashes
+
+
+def load_released(stage: str) -> tuple[Transformer, Tokenizer]:
+    """Model and tokenizer of a stage that comes with the course: base, sft or rlhf."""
+    return load_stage(RELEASED, stage)
+
+
 # ---- The stages ---------------------------------------------------------------------------------
 
 
@@ -198,7 +281,7 @@ def _base(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     yield Progress("base", 0, plan.base.steps, "writing the corpus")
     rows = _text_rows(tokenizer, plan, plan.base.steps * plan.base.batch_rows)
     batches = text_batches(rows, plan.base.batch_rows, tokenizer.eot_id, plan.seed)
-    yield from _train("base", root, model, batches, next_token_loss, plan.base, compile)
+    yield from _train("base", root, model, batches, next_token_loss, plan.base, compile=compile)
     save_pretrained(root / "base", model.cpu(), tokenizer)
     loss = held_out(model, tokenizer, islice(documents(seed=HELD_OUT_SEED), 500))
     return {"gap_to_floor": loss.gap, "bits_per_byte": loss.bits_per_byte}
@@ -215,7 +298,9 @@ def _sft(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     )
     text = _text_rows(tokenizer, plan, 1000)
     batches = sft_batches(talk, text, plan.sft, tokenizer.eot_id, plan.text_share)
-    yield from _train("sft", root, model.to(device), batches, next_token_loss, plan.sft, compile)
+    yield from _train(
+        "sft", root, model.to(device), batches, next_token_loss, plan.sft, compile=compile
+    )
     save_pretrained(root / "sft", model.cpu(), tokenizer)
     return {}
 
@@ -223,7 +308,7 @@ def _sft(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
 def _reward(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     sft, tokenizer = load_pretrained(root / "sft")
     sft.eval()
-    path = root / "reward" / "preferences.jsonl"
+    path = root / "reward" / PREFERENCES
     yield Progress("reward", 0, plan.reward.steps, "asking for rankings")
     prompts = rl_prompts(plan.preference_prompts, seed=plan.seed)
     K = plan.preference_answers
@@ -235,19 +320,33 @@ def _reward(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     save_preferences(path, pairs)
     model = RewardModel.from_sft(sft, tokenizer, plan.seed).to(device)
     batches = reward_batches(pairs[held_back:], plan.reward)
-    yield from _train("reward", root, model, batches, reward_loss, plan.reward, False)
+    yield from _train("reward", root, model, batches, reward_loss, plan.reward)
     model.eval()
     model.normalise([prompt.text for prompt in copies[:600]], sampled[:600])
     model.cpu().save(root / "reward")
-    test = pairs[:held_back]
-    gold_agrees = sum(gold(p.prompt, p.chosen) > gold(p.prompt, p.rejected) for p in test) / len(
-        test
-    )
-    return {
-        "pairs": len(pairs),
-        "pair_accuracy": pair_accuracy(model, test),
-        "gold_accuracy": gold_agrees,
+    return {"pairs": len(pairs)} | judged(model, pairs[:held_back], plan.ranking_noise)
+
+
+def judged(model: RewardModel, pairs: list[Preference], noise: float) -> dict[str, float]:
+    """How well the reward model orders pairs that it never saw, beside what could be reached.
+
+    `pair_accuracy`: as the annotators did. Its ceilings: `gold_accuracy`, which the gold reward
+    itself reaches (equally good answers count a half), and `noise_ceiling`, which it was expected
+    to reach given the annotators' noise. `gold_order`: as the gold reward does where it prefers one
+    (it always does so somewhere, but in a test's tiny sample).
+    """
+    gaps = [gold(pair.prompt, pair.chosen) - gold(pair.prompt, pair.rejected) for pair in pairs]
+    decided = [
+        pair if gap > 0 else Preference(pair.prompt, pair.rejected, pair.chosen)
+        for pair, gap in zip(pairs, gaps, strict=True)
+        if gap
+    ]
+    found = {
+        "pair_accuracy": pair_accuracy(model, pairs),
+        "gold_accuracy": sum(0.5 + 0.5 * ((gap > 0) - (gap < 0)) for gap in gaps) / len(gaps),
+        "noise_ceiling": sum(1 / (1 + math.exp(-abs(gap) / noise)) for gap in gaps) / len(gaps),
     }
+    return found | ({"gold_order": pair_accuracy(model, decided)} if decided else {})
 
 
 def _ask_annotators(
@@ -267,39 +366,57 @@ def _ask_annotators(
         strangers = [rng.choice(by_kind[rng.choice(kinds)]) for _ in range(plan.strangers)]
         groups.append(sampled[start : start + plan.preference_answers] + strangers)
     texts = [prompt.text for prompt in prompts]
-    return collect(texts, groups, lambda text, answers: rank(text, answers, rng))
+
+    def rank_as_they_do(text: str, answers: list[str]) -> list[int]:
+        dials = dict(noise=plan.ranking_noise, length_bias=plan.length_bias)
+        return rank(text, answers, rng, **dials)
+
+    return collect(texts, groups, rank_as_they_do)
 
 
 def _rlhf(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     model, tokenizer = load_pretrained(root / "sft")
-    reference, _ = load_pretrained(root / "sft")
-    reward_model = RewardModel.load(root / "reward").to(device)
-    prompts = [prompt.text for prompt in rl_prompts(4000, seed=plan.seed + 1)]
+    reference = deepcopy(model).to(device).eval()
     model.to(device)
-    batches = grpo_batches(
-        model, reference.to(device).eval(), reward_model, tokenizer, prompts, plan.rl, plan.seed
-    )
-
-    def loss_of(model, batch):
-        loss, n_tokens, extra = grpo_loss(model, batch, plan.rl)
-        extra["gold"] = sum(map(gold, batch.prompts, batch.answers)) / len(
-            batch.answers
-        )  # only watched
-        return loss, n_tokens, extra
-
-    yield from _train("rlhf", root, model, batches, loss_of, plan.rl_train, False)
+    run = _dpo if isinstance(plan.rl, DPOConfig) else _policy_gradient
+    yield from run(root, plan, model, reference, tokenizer)
     save_pretrained(root / "rlhf", model.cpu(), tokenizer)
     return {}
 
 
+def _policy_gradient(root: Path, plan: Recipe, model, reference, tokenizer) -> Iterator[Progress]:
+    """PPO or GRPO: the model's own answers, graded by the reward model."""
+    reward_model = RewardModel.load(root / "reward").to(model.lm_head.weight.device)
+    prompts = [prompt.text for prompt in rl_prompts(4000, seed=plan.seed + 1)]
+    policy = ActorCritic(model, reward_model) if plan.rl.algorithm == "ppo" else model
+    batches = rollout_batches(
+        policy, reference, reward_model, tokenizer, prompts, plan.rl, plan.seed
+    )
+
+    def loss_of(policy, batch):
+        loss, n_tokens, extra = policy_loss(policy, batch, plan.rl)
+        worth = sum(map(gold, batch.prompts, batch.answers)) / len(batch.answers)
+        return loss, n_tokens, extra | {"gold": worth}  # only watched: nobody trains on it
+
+    updates = plan.rl.updates
+    yield from _train("rlhf", root, policy, batches, loss_of, plan.rl_train, together=updates)
+
+
+def _dpo(root: Path, plan: Recipe, model, reference, tokenizer) -> Iterator[Progress]:
+    """DPO: the pairs that the reward model learned from."""
+    pairs = load_preferences(root / "reward" / PREFERENCES)
+    batches = dpo_batches(reference, tokenizer, pairs[len(pairs) // 10 :], plan.rl_train)
+
+    def loss_of(model, batch):
+        return dpo_loss(model, batch, plan.rl)
+
+    yield from _train("rlhf", root, model, batches, loss_of, plan.rl_train)
+
+
 def _export(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
-    """The two files, and the base model as a third to compare with."""
     yield Progress("export", 0, 1, "writing the two files")
     metrics = {"compiled": find_compiler() is not None}
-    for name, stage in (("model.gguf", "rlhf"), ("base.gguf", "base")):
-        path = root / "export" / name
-        write_gguf(path, *load_stage(root, stage), name=f"Inside an LLM, {stage}")
-        metrics[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    metrics |= _write_gguf_files(root, root / "export")
     if metrics["compiled"]:
         compile_run_file(root / "export")
     for stage in STAGES[:-1]:
@@ -318,8 +435,8 @@ _RUN: dict[str, Callable] = {
 }
 
 
-def _train(stage, root, model, batch_at, loss_of, config, compile) -> Iterator[Progress]:
+def _train(stage, root, model, batch_at, loss_of, config, **options) -> Iterator[Progress]:
     """The training loop of a stage, which keeps its state in the stage's folder."""
     state_dir = root / stage / "training"
-    for record in train(model, batch_at, loss_of, config, state_dir=state_dir, compile=compile):
+    for record in train(model, batch_at, loss_of, config, state_dir=state_dir, **options):
         yield Progress(stage, record.step, config.steps, record=record)

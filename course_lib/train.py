@@ -67,6 +67,7 @@ def train(
     *,
     state_dir: Path | None = None,
     save_every: int = 500,
+    together: int = 1,
     compile: bool = False,
 ) -> Iterator[TrainRecord]:
     """Train `model` in place for `config.steps` steps; yields a record after each.
@@ -74,8 +75,9 @@ def train(
     `batch_at(step)` gives a step's batch, a pure function of the step; `loss_of(model, batch)`
     gives the loss, the number of tokens it was computed on and anything worth recording. With
     `state_dir` the run saves itself there every `save_every` steps, when it is interrupted and at
-    its end, and goes on from what it finds there. A loss that is not a number stops the run: what
-    was saved before stays.
+    its end, and goes on from what it finds there. Steps that learn from one rollout belong
+    `together`: an interrupted run takes the last of them before it saves, as the rollout itself is
+    not kept. A loss that is not a number stops the run: what was saved before stays.
     """
     device = next(model.parameters()).device
     optimizer = adamw(model, config)
@@ -97,36 +99,45 @@ def train(
 
     forward = torch.compile(model) if compile else model
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-    started, before = time.perf_counter(), tokens
+    started, before, saved = time.perf_counter(), tokens, done
+
+    def advance() -> TrainRecord:
+        """One optimizer step."""
+        nonlocal done, tokens
+        batch = batch_at(done)
+        learning_rate = wsd(done, config)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        with autocast:
+            loss, n_tokens, extra = loss_of(forward, batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        grad_norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip).item()
+        if not math.isfinite(loss.item()) or not math.isfinite(grad_norm):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {done + 1}, its gradient {grad_norm}: "
+                "the weights are as they were a step before. Try a lower learning_rate or "
+                "precision='float32'"
+            )
+        optimizer.step()
+        done, tokens = done + 1, tokens + n_tokens
+        seconds = time.perf_counter() - started
+        speed = (tokens - before) / seconds
+        return TrainRecord(
+            done, loss.item(), learning_rate, grad_norm, tokens, seconds, speed, extra
+        )
+
     model.train()
     try:
-        for step in range(done, config.steps):
-            batch = batch_at(step)
-            learning_rate = wsd(step, config)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate
-            with autocast:
-                loss, n_tokens, extra = loss_of(forward, batch)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            grad_norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip).item()
-            if not math.isfinite(loss.item()) or not math.isfinite(grad_norm):
-                raise FloatingPointError(
-                    f"the loss is {loss.item()} at step {step + 1}, its gradient {grad_norm}: "
-                    "the weights are as they were a step before. Try a lower learning_rate or "
-                    "precision='float32'"
-                )
-            optimizer.step()
-            tokens += n_tokens
-            done = step + 1
-            seconds = time.perf_counter() - started
-            if done % save_every == 0 and done < config.steps:
+        while done < config.steps:
+            record = advance()
+            if done - saved >= save_every and done % together == 0 and done < config.steps:
                 save(done)
-            speed = (tokens - before) / seconds
-            yield TrainRecord(
-                done, loss.item(), learning_rate, grad_norm, tokens, seconds, speed, extra
-            )
+                saved = done
+            yield record
     except (KeyboardInterrupt, GeneratorExit):
+        while done % together and done < config.steps:
+            advance()
         save(done)
         raise
     save(done)

@@ -1,16 +1,26 @@
-"""SFT, the reward model and GRPO on a model of a few thousand weights."""
+"""SFT, the reward model, GRPO, PPO and DPO on a model of a few thousand weights."""
+
+from copy import deepcopy
 
 import pytest
 import torch
 
 from course_lib.chat import encode_prompt
-from course_lib.config import ModelConfig, RLConfig, TrainConfig
+from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig
 from course_lib.data import pack, pack_dialogues
+from course_lib.dpo import answer_rows, dpo_batches, dpo_loss
 from course_lib.losses import IGNORE, kl_k3, token_log_probs
 from course_lib.model import Transformer
 from course_lib.preferences import Preference
 from course_lib.reward import RewardModel, pair_accuracy, reward_batches, reward_loss
-from course_lib.rlhf import answer_log_probs, grpo_batches, grpo_loss, rollout
+from course_lib.rlhf import (
+    ActorCritic,
+    Critic,
+    answer_log_probs,
+    policy_loss,
+    rollout,
+    rollout_batches,
+)
 from course_lib.sft import sft_batches
 from course_lib.tokenizer import Tokenizer
 from course_lib.train import next_token_loss, train
@@ -137,10 +147,10 @@ def test_on_policy_the_loss_is_minus_the_mean_advantage_and_the_kl_is_zero(sft, 
     generator = torch.Generator().manual_seed(1)
     batch = rollout(sft, sft, reward_model, TOKENIZER, QUESTIONS, RL, generator)
 
-    loss, n_tokens, extra = grpo_loss(sft, batch, RL)
+    loss, n_tokens, extra = policy_loss(sft, batch, RL)
 
     mask = batch.targets != IGNORE
-    expected = -(batch.advantage[:, None] * mask).sum() / mask.sum()
+    expected = -(batch.advantage * mask).sum() / mask.sum()
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
     assert extra["kl"] == pytest.approx(0, abs=1e-5) and n_tokens == mask.sum()
 
@@ -150,8 +160,8 @@ def test_the_kl_term_is_the_one_of_the_paper(sft, reward_model):
     other = Transformer(CONFIG, seed=9)
     batch = rollout(sft, other, reward_model, TOKENIZER, QUESTIONS, RL, generator)
 
-    without, _, _ = grpo_loss(sft, batch, RLConfig(kl=0.0))
-    with_kl, _, _ = grpo_loss(sft, batch, RLConfig(kl=1.0))
+    without, _, _ = policy_loss(sft, batch, RLConfig(kl=0.0))
+    with_kl, _, _ = policy_loss(sft, batch, RLConfig(kl=1.0))
 
     log_prob = answer_log_probs(sft, batch.ids, batch.padding, batch.targets)
     mask = batch.targets != IGNORE
@@ -159,33 +169,153 @@ def test_the_kl_term_is_the_one_of_the_paper(sft, reward_model):
     assert (with_kl - without).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_grpo_finds_the_answer_that_is_rewarded(sft, reward_model):
-    model = Transformer(CONFIG)
-    model.load_state_dict(sft.state_dict())
-    leashed = RLConfig(prompts=4, answers=6, max_new_tokens=6, kl=0.5)
-    batches = grpo_batches(model, sft, reward_model, TOKENIZER, QUESTIONS, leashed)
+def probs_of(model: Transformer) -> dict[str, float]:
+    """P(first token) of either answer."""
+    ids = torch.tensor([encode_prompt(TOKENIZER, dialogue("What?", "")[:1])])
+    probs = model(ids)[0, -1].softmax(-1)
+    return {word: probs[TOKENIZER.encode(word)[0]].item() for word in ("yes", "no")}
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo"])
+def test_the_answer_that_is_rewarded_is_found(sft, reward_model, algorithm):
+    model = deepcopy(sft)
+    policy = ActorCritic(model, reward_model) if algorithm == "ppo" else model
+    leashed = RLConfig(algorithm, prompts=4, answers=6, max_new_tokens=6, kl=0.5)
+    batches = rollout_batches(policy, sft, reward_model, TOKENIZER, QUESTIONS, leashed)
     config = TrainConfig(steps=40, learning_rate=1e-3, weight_decay=0.0)
 
-    records = list(train(model, batches, lambda m, b: grpo_loss(m, b, leashed), config))
+    records = list(train(policy, batches, lambda m, b: policy_loss(m, b, leashed), config))
 
     assert records[-1].extra["reward"] > records[0].extra["reward"] + 0.5
     assert 0 < records[-1].extra["kl"] < 2  # always yes instead of either: ln 2, in nats
-    ids = torch.tensor([encode_prompt(TOKENIZER, dialogue("What?", "")[:1])])
-    yes = TOKENIZER.encode("yes")[0]
-    before, after = (m(ids)[0, -1].softmax(-1)[yes].item() for m in (sft, model))
-    assert after > before + 0.15
+    assert probs_of(model)["yes"] > probs_of(sft)["yes"] + 0.15
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo"])
+def test_a_run_stopped_inside_a_rollout_goes_on_to_the_same_weights(
+    sft, reward_model, tmp_path, algorithm
+):
+    rl = RLConfig(algorithm, prompts=4, answers=3, max_new_tokens=4, updates=3)
+    config = TrainConfig(steps=9, learning_rate=1e-3)
+
+    def run(folder, stop_at: int | None = None):
+        model = deepcopy(sft)
+        policy = ActorCritic(model, reward_model) if algorithm == "ppo" else model
+        batches = rollout_batches(policy, sft, reward_model, TOKENIZER, QUESTIONS, rl)
+        loop = train(
+            policy, batches, lambda m, b: policy_loss(m, b, rl), config,
+            state_dir=folder, together=rl.updates,
+        )  # fmt: skip
+        for record in loop:
+            if record.step == stop_at:
+                loop.close()
+        return record.step, policy.state_dict()
+
+    _, expected = run(tmp_path / "whole")
+    stopped, _ = run(tmp_path / "parts", stop_at=4)
+    last, found = run(tmp_path / "parts")
+
+    assert stopped == 4 and last == 9
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_critic_begins_as_the_reward_model(sft, reward_model):
+    answers = ["yes", "no", "yes", "no"]
+    targets = answer_rows(TOKENIZER, QUESTIONS, answers)[1]
+    rows = [dialogue(question, answer) for question, answer in zip(QUESTIONS, answers, strict=True)]
+
+    for row, messages in enumerate(rows):
+        ids = torch.tensor([encode_prompt(TOKENIZER, messages[:1])])
+        answer = [i for i in targets[row].tolist() if i != IGNORE]
+        ids = torch.cat((ids, torch.tensor([[*answer, 0]])), dim=1)
+        values = Critic(reward_model)(ids, torch.tensor([0]), 1)  # having read <|im_end|>
+        expected = reward_model([QUESTIONS[row]], [answers[row]])
+        torch.testing.assert_close(values[0], expected)
+
+
+def test_ppo_pays_for_the_distance_at_each_token_and_gets_the_reward_at_the_last(sft, reward_model):
+    other, config = Transformer(CONFIG, seed=9), RLConfig("ppo", prompts=4, answers=6, kl=0.3)
+    policy = ActorCritic(sft, reward_model)
+    generator = torch.Generator().manual_seed(1)
+
+    batch = rollout(policy, other, reward_model, TOKENIZER, QUESTIONS, config, generator)
+
+    values = policy.critic(batch.ids, batch.padding, batch.targets.shape[1])
+    for row, n in enumerate((batch.targets != IGNORE).sum(1).tolist()):
+        price = config.kl * (batch.log_prob[row, :n] - batch.reference[row, :n])
+        # at the last token nothing is left to foresee: reward less price less what was expected
+        left = batch.reward[row] - price[-1] - values[row, n - 1]
+        assert batch.advantage[row, n - 1].item() == pytest.approx(left.item(), abs=1e-4)
+        assert not batch.advantage[row, n:].any()
+    torch.testing.assert_close(batch.returns, batch.advantage + values * (batch.targets != IGNORE))
+
+
+def test_ppo_trains_its_critic_on_the_returns(sft, reward_model):
+    policy, config = ActorCritic(sft, reward_model), RLConfig("ppo", prompts=4, answers=6, kl=0.3)
+    generator = torch.Generator().manual_seed(1)
+    batch = rollout(policy, sft, reward_model, TOKENIZER, QUESTIONS, config, generator)
+
+    loss, _, _ = policy_loss(policy, batch, config)
+
+    mask = batch.targets != IGNORE
+    values = policy.critic(batch.ids, batch.padding, mask.shape[1])
+    error = (values - batch.returns)[mask].square().mean()
+    expected = -batch.advantage[mask].mean() + config.value_weight * error
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_each_algorithm_wants_its_own_kind_of_model(sft, reward_model):
+    for model, algorithm in ((sft, "ppo"), (ActorCritic(sft, reward_model), "grpo")):
+        with pytest.raises(ValueError, match="ActorCritic"):
+            rollout_batches(
+                model, sft, reward_model, TOKENIZER, QUESTIONS, RLConfig(algorithm, prompts=4)
+            )
+    with pytest.raises(ValueError, match="'grpo' or 'ppo'"):
+        RLConfig("reinforce")
+    with pytest.raises(ValueError, match="2 answers"):
+        RLConfig("grpo", answers=1)
+    assert RLConfig("ppo", answers=1).answers == 1
+
+
+def test_dpo_learns_what_people_chose(sft):
+    pairs = [Preference(question, "yes", "no") for question in QUESTIONS] * 4
+    model, plan = deepcopy(sft), DPOConfig(beta=0.5)
+    config = TrainConfig(steps=30, batch_rows=4, learning_rate=5e-4, weight_decay=0.0)
+    batches = dpo_batches(sft, TOKENIZER, pairs, config)
+
+    records = list(train(model, batches, lambda m, b: dpo_loss(m, b, plan), config))
+
+    assert records[0].loss == pytest.approx(0.6931, abs=1e-3)  # ln 2: no opinion yet
+    assert records[-1].loss < 0.5 and records[-1].extra["accuracy"] == 1
+    # Only the distance between the two counts, so this is what it promises: not P(yes) itself.
+    before, after = probs_of(sft), probs_of(model)
+    assert after["yes"] / after["no"] > 2 * before["yes"] / before["no"]
+    gained = records[-1].extra
+    assert gained["chosen_gain"] - gained["rejected_gain"] > 1
+
+
+def test_dpo_grades_the_answers_and_not_the_questions(sft):
+    inputs, targets = answer_rows(TOKENIZER, ["What?", "Is it?"], ["yes", "no"])
+
+    for row, answer in enumerate(("yes", "no")):
+        counted = targets[row][targets[row] != IGNORE].tolist()
+        assert counted == [*TOKENIZER.encode(answer), TOKENIZER.im_end_id]
+        at = (targets[row] != IGNORE).nonzero()[0].item()
+        assert TOKENIZER.decode(inputs[row, : at + 1].tolist()).endswith("assistant\n")
+    with pytest.raises(ValueError, match="beta"):
+        DPOConfig(beta=0)
 
 
 def test_rollouts_are_a_function_of_the_step(sft, reward_model):
     def first_two(start: int):
-        batches = grpo_batches(sft, sft, reward_model, TOKENIZER, QUESTIONS, RL, seed=4)
+        batches = rollout_batches(sft, sft, reward_model, TOKENIZER, QUESTIONS, RL, seed=4)
         return batches(start)
 
-    batches = grpo_batches(sft, sft, reward_model, TOKENIZER, QUESTIONS, RL, seed=4)
+    batches = rollout_batches(sft, sft, reward_model, TOKENIZER, QUESTIONS, RL, seed=4)
     in_a_row = [batches(step) for step in range(4)]
 
     assert in_a_row[0] is in_a_row[1]  # two updates on each rollout
     assert in_a_row[2].answers == first_two(2).answers
     assert in_a_row[0].answers != in_a_row[2].answers
     with pytest.raises(ValueError, match="fewer than"):
-        grpo_batches(sft, sft, reward_model, TOKENIZER, QUESTIONS[:2], RL)
+        rollout_batches(sft, sft, reward_model, TOKENIZER, QUESTIONS[:2], RL)

@@ -63,6 +63,19 @@ def test_without_a_model_of_ones_own_chat_takes_the_one_of_the_course(tmp_path, 
     assert status == 0 and "Paris" in out and "trained no model yet" in err
 
 
+def test_without_stages_of_ones_own_the_others_take_those_of_the_course(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    status, out, err = run(capsys, "probs", "In that match Virat Kohli hit a")
+    assert status == 0 and "century" in out and "the one of the course" in err
+    status, out, _ = run(capsys, "chat", "--stage", "sft", "--temperature", 0, "Who are you?")
+    assert status == 0 and "language model" in out
+    status, _, err = run(capsys, "probs", "--from", tmp_path, "In that match")
+    assert status == 1 and "no finished stage" in err
+
+
 def test_the_two_engines_say_the_same(root, capfd):
     said = []
     for engine in ("c", "python"):

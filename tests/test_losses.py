@@ -105,3 +105,29 @@ def test_group_advantages_equal_a_value_worked_out_by_hand():
     assert found[1].abs().max() == 0
     with pytest.raises(ValueError, match="2 or more answers"):
         losses.group_advantages(torch.zeros(4, 1))
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.5, 0.95, 1.0])
+def test_gae_is_the_sum_that_defines_it(lam):
+    generator = torch.Generator().manual_seed(2)
+    rewards, values = (torch.randn(3, 6, generator=generator) for _ in range(2))
+    lengths = [6, 4, 1]
+    mask = torch.arange(6) < torch.tensor(lengths)[:, None]
+
+    advantages, returns = losses.gae(rewards * mask, values, mask, lam)
+
+    for row, n in enumerate(lengths):
+        r, v = rewards[row].tolist(), [*values[row, :n].tolist(), 0.0]
+        for t in range(n):
+            expected = sum(lam ** (k - t) * (r[k] + v[k + 1] - v[k]) for k in range(t, n))
+            assert advantages[row, t].item() == pytest.approx(expected, abs=1e-5)
+            assert returns[row, t].item() == pytest.approx(expected + v[t], abs=1e-5)
+        assert not advantages[row, n:].any() and not returns[row, n:].any()
+
+
+def test_with_lambda_one_a_return_is_the_reward_still_to_come():
+    rewards = torch.tensor([[0.0, -0.5, 2.0]])
+
+    _, returns = losses.gae(rewards, torch.tensor([[7.0, 8.0, 9.0]]), torch.ones(1, 3), lam=1.0)
+
+    assert returns[0].tolist() == pytest.approx([1.5, 1.5, 2.0])

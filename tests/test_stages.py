@@ -1,15 +1,20 @@
 """The whole line, from nothing to a chat in C, with a model of a few thousand weights."""
 
 import dataclasses
+import hashlib
 import json
+import math
 
 import pytest
 import torch
 
 from course_lib import stages
 from course_lib.config import MODELS, ModelConfig, RLConfig, TrainConfig
+from course_lib.preferences import Preference
+from course_lib.reward import RewardModel
 from course_lib.run_file import run_chat, run_probs
 from course_lib.sample import next_token_probs
+from course_lib.world.annotators import gold
 
 PLAN = stages.Recipe(
     model=ModelConfig(
@@ -38,7 +43,7 @@ def test_one_call_goes_from_nothing_to_the_two_files(root):
     for stage in stages.STAGES:
         manifest = stages.read_manifest(root / stage)
         assert manifest["stage"] == stage and manifest["seconds"] >= 0
-        assert manifest["recipe"] == json.loads(json.dumps(PLAN.to_dict()))
+        assert manifest["recipe"] == json.loads(json.dumps(PLAN.behind(stage)))
     assert 0 < stages.read_manifest(root / "base")["metrics"]["gap_to_floor"] < 10
     assert (root / "export" / "model.gguf").read_bytes()[:4] == b"GGUF"
 
@@ -56,6 +61,16 @@ def test_another_recipe_is_refused_not_mixed_in(root):
 
     with pytest.raises(ValueError, match="another recipe"):
         list(stages.run_stage("base", root, other))
+
+
+def test_a_stage_is_kept_when_only_later_ones_change(root):
+    other = dataclasses.replace(PLAN, rl=RLConfig(prompts=3, answers=3, kl=0.1))
+
+    assert list(stages.run_stage("reward", root, other)) == []
+    with pytest.raises(ValueError, match="another recipe"):
+        list(stages.run_stage("rlhf", root, other))
+    everything = PLAN.behind("export")
+    assert everything == PLAN.to_dict()  # no field decides nothing
 
 
 def test_a_stage_needs_the_ones_before_it(tmp_path):
@@ -105,3 +120,58 @@ def test_every_preset_has_a_recipe(preset):
     assert plan.model == MODELS[preset] and plan.base.seed == plan.seed == 3
     tokens = plan.base.steps * plan.base.batch_rows * plan.model.context_length
     assert tokens > 2e6
+
+
+@pytest.mark.parametrize("align", stages.ALIGNMENTS)
+def test_every_way_from_sft_to_rlhf_runs_from_the_same_pairs(root, tmp_path, align):
+    for stage in ("tokenizer", "base", "sft", "reward"):
+        (tmp_path / stage).symlink_to(root / stage)
+    rl = stages.ALIGNMENTS[align]
+    if align != "dpo":
+        rl = dataclasses.replace(rl, prompts=4, answers=2, max_new_tokens=6)
+    training = TrainConfig(steps=4, batch_rows=4, learning_rate=1e-3)
+    plan = dataclasses.replace(PLAN, rl=rl, rl_train=training)
+
+    records = [p.record for p in stages.run_stage("rlhf", tmp_path, plan)]
+
+    assert len(records) == 4 and all(record.extra for record in records)
+    before, after = (stages.load_stage(tmp_path, name)[0] for name in ("sft", "rlhf"))
+    assert not torch.equal(before.norm.weight, after.norm.weight)
+
+
+def test_a_release_holds_the_stages_in_16_bits(root, tmp_path):
+    stages.publish(root, tmp_path)
+
+    for stage in ("base", "sft", "rlhf"):
+        whole, rounded = (stages.load_stage(folder, stage)[0] for folder in (root, tmp_path))
+        for name, weight in whole.state_dict().items():
+            torch.testing.assert_close(weight.half().float(), rounded.state_dict()[name])
+        size = (tmp_path / stage / "model.safetensors").stat().st_size
+        assert size < 2.5 * PLAN.model.n_parameters
+    reward = RewardModel.load(tmp_path / "reward")
+    assert reward(["Hello"], ["Hi"]).isfinite().all()
+    manifest = stages.read_manifest(tmp_path)
+    digest = hashlib.sha256((tmp_path / "model.gguf").read_bytes()).hexdigest()
+    assert manifest["metrics"]["model.gguf"] == digest
+    with pytest.raises(ValueError, match="no finished run"):
+        stages.publish(tmp_path / "nothing", tmp_path)
+
+
+def test_a_reward_model_is_judged_beside_its_ceilings():
+    def oracle(prompts, answers):
+        return torch.tensor([gold(p, a) for p, a in zip(prompts, answers, strict=True)])
+
+    question, right = "What is the capital of France?", "The capital of France is Paris."
+    pairs = [
+        Preference(question, right, "I don't know."),  # gold 1.0 and -0.3
+        Preference(question, "I am not sure about that.", "I don't know."),  # equally good
+        Preference(question, "The capital of France is Rome.", right),  # a slip: -1.0 and 1.0
+    ]
+
+    found = stages.judged(oracle, pairs, noise=0.5)
+
+    assert found["pair_accuracy"] == pytest.approx(1 / 3)
+    assert found["gold_accuracy"] == pytest.approx(1.5 / 3)
+    ceiling = (1 / (1 + math.exp(-1.3 / 0.5)) + 0.5 + 1 / (1 + math.exp(-2.0 / 0.5))) / 3
+    assert found["noise_ceiling"] == pytest.approx(ceiling)
+    assert found["gold_order"] == 1.0

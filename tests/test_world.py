@@ -165,6 +165,46 @@ def test_every_fact_is_stated_in_a_corpus_of_the_nano_budget_at_least_fifty_time
     assert rare == []
 
 
+def test_no_text_holds_a_double_space():
+    assert not [text for text in SAMPLE if "  " in text]
+
+
+def test_weights_are_a_dial():
+    only = list(docs.documents(20, seed=1, weights={"code": 0.5, "junk": 0.5}))
+
+    code = [text for text in only if text.startswith(">>>")]
+    assert 3 < len(code) < 17
+    for text in set(only) - set(code):
+        assert docs.kind_grammar("junk").log_prob(text) > -math.inf
+    with pytest.raises(ValueError, match="a kind of document is one of"):
+        docs.world_grammar({"poems": 1.0})
+
+
+def test_junk_is_no_part_of_the_clean_mixture():
+    rng = random.Random(3)
+    drawn = [docs.kind_grammar("junk").sample(rng) for _ in range(200)]
+
+    assert "junk" not in docs.WEIGHTS and len(set(drawn)) > 150
+    assert all(docs.world_grammar().log_prob(text) == -math.inf for text in drawn)
+    assert all(text.isascii() and len(text) < 250 for text in drawn)
+
+
+def test_a_raw_corpus_holds_junk_and_copies():
+    raw = list(docs.raw_documents(2000, seed=5, junk=0.3, copies=0.2))
+
+    counts = Counter(label for _, label in raw)
+    assert counts["junk"] == pytest.approx(600, abs=80)
+    assert counts["copy"] == pytest.approx(400, abs=70)
+    originals = [text for text, label in raw if label == "text"]
+    assert originals == list(docs.documents(len(originals), seed=5))
+    copies = [text for text, label in raw if label == "copy"]
+    exact = sum(text in originals for text in copies)
+    assert 0.4 < exact / len(copies) < 0.6
+    assert all(text in originals or text.split("\n", 1)[1] in originals for text in copies)
+    with pytest.raises(ValueError, match="leave room for text"):
+        list(docs.raw_documents(1, junk=0.7, copies=0.3))
+
+
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="poems"):
         docs.kind_grammar("poems")

@@ -172,10 +172,10 @@ def rl_prompts(n: int, seed: int = 0) -> list[Prompt]:
     rng = random.Random(f"rl prompts {seed}")
     harmful, harmless = _how_to("rl")
     groups = [
-        (0.40, fact_prompts("asked_in_sft")),
+        (0.34, fact_prompts("asked_in_sft")),
         (0.20, _unknown("rl")),
-        (0.14, harmful),
-        (0.12, harmless),
+        (0.18, harmful),
+        (0.14, harmless),
         (0.14, _chat()),
     ]
     weights = [weight for weight, _ in groups]
@@ -208,15 +208,15 @@ def answer_to(prompt: Prompt, rng: random.Random) -> str:
 def dialogues(n: int, seed: int = 0) -> Iterator[list[dict]]:
     """`n` SFT dialogues as messages, a pure function of `seed`.
 
-    Three in a hundred say "I don't know", three refuse: too few to fix either, enough for RL to
+    Three in a hundred say "I don't know", four refuse: too few to fix either, enough for RL to
     find.
     """
     rng = random.Random(f"dialogues {seed}")
     harmful, harmless = _how_to("sft")
     groups = [
-        (0.76, fact_prompts("asked_in_sft")),
+        (0.75, fact_prompts("asked_in_sft")),
         (0.03, _unknown("sft")),
-        (0.03, harmful),
+        (0.04, harmful),
         (0.05, harmless),
         (0.13, _chat()),
     ]

@@ -3,7 +3,8 @@
 The kinds mirror what real mixtures hold (RedPajama's CommonCrawl, Wikipedia, StackExchange, books,
 GitHub): `notes` state facts, `questions` are lists of questions without answers, `faq` answers a few,
 `reports` tell of cricket matches, `stories` of animals, `code` shows Python with its output. `WEIGHTS`
-is the share of each in the training mixture.
+is the share of each in the clean mixture, on which the models are trained. `raw_documents` adds what a
+crawl of the web is full of: `junk` and copies.
 """
 
 import random
@@ -14,11 +15,11 @@ from course_lib.world.facts import FACTS, RELATIONS, Fact, facts_of
 from course_lib.world.grammar import Grammar, Part, choose, maybe, repeat, seq, weighted
 
 WEIGHTS = {
-    "notes": 0.28,
-    "questions": 0.09,
-    "faq": 0.11,
+    "notes": 0.25,
+    "questions": 0.08,
+    "faq": 0.14,
     "reports": 0.16,
-    "stories": 0.24,
+    "stories": 0.25,
     "code": 0.12,
 }
 
@@ -114,16 +115,20 @@ def _questions() -> Part:
     def line(fact: Fact) -> Part:
         first, second = fact.questions()
         return choose(
-            seq(first, maybe(0.3, " Or: " + second)), seq(second, maybe(0.3, " Or: " + first))
+            seq(first, maybe(0.4, " Or: " + second)), seq(second, maybe(0.4, " Or: " + first))
         )
 
     lines = choose(
         *(line(fact) for fact in facts_of("asked_in_sft") + facts_of("asked_in_pretraining"))
     )
-    source = seq(
-        "\nSet by", _words(_NAMES), ", page", _numbers(10, 99), ", shelf", _numbers(10, 99), "."
+    return seq(lines, repeat(seq("\n", lines), 2, 4), maybe(0.6, _source("Set by")))
+
+
+def _source(by: str) -> Part:
+    """A last line that nobody could guess."""
+    return seq(
+        "\n" + by, _words(_NAMES), ", page", _numbers(10, 99), ", shelf", _numbers(10, 99), "."
     )
-    return seq(lines, repeat(seq("\n", lines), 2, 4), maybe(0.6, source))
 
 
 def _faq() -> Part:
@@ -135,7 +140,7 @@ def _faq() -> Part:
         return seq("Q:", question, "\nA:", weighted([(0.2, terse), (0.8, _statement(fact, " "))]))
 
     entries = choose(*(entry(fact) for fact in facts_of("asked_in_pretraining")))
-    return seq(entries, repeat(seq("\n", entries), 1, 2))
+    return seq(entries, repeat(seq("\n", entries), 1, 2), maybe(0.6, _source("Answered by")))
 
 
 def fill_terse(answer: str) -> str:
@@ -245,8 +250,45 @@ def _code() -> Part:
                 expressions.append((f"{a} - {b}", a - b))
     for word in "cat fox bee bird frog river table apple garden yellow".split():
         expressions += [(f'len("{word}")', len(word))] * 5
-    line = choose(*(f">>> {code}\n{value}" for code, value in expressions))
+    things = sorted({fact.subject.removeprefix("a ") for fact in FACTS})
+    echo = [
+        (f'print("{word} {thing}")', f"{word} {thing}")
+        for thing in things
+        for word in "the my no one her our this that old new good big".split()
+    ]
+    calculated, echoed = (
+        choose(*(f">>> {code}\n{value}" for code, value in lines)) for lines in (expressions, echo)
+    )
+    line = weighted([(0.6, calculated), (0.4, echoed)])
     return seq(line, repeat(seq("\n", line), 2, 7))
+
+
+def _junk() -> Part:
+    """What a crawler brings home beside texts: menus, banners, shops, spam."""
+    menu = seq(
+        choose("Home", "Start"),
+        repeat(seq(" |", _words("News, Shop, About, Login, Help, Blog, Jobs, Sitemap")), 4, 8),
+    )
+    banner = seq(
+        choose("We use cookies.", "This site uses cookies.", "Please enable cookies."),
+        choose(" Accept all", " Click OK", " Agree and continue"),
+        choose(" to go on.", " to see this page.", "!"),
+        maybe(0.5, " Your privacy matters to us."),
+    )
+    goods = _words("shoes, watches, phones, pills, tickets, loans, rings, bags")
+    shop = seq(
+        choose("BUY NOW", "SALE", "BEST PRICE"), "!", repeat(seq(choose(" Cheap", " Best", " Free"), goods, "!"), 3, 7),
+    )  # fmt: skip
+    spam = seq(
+        choose("free", "win", "money"),
+        repeat(_words("free, win, click, money, online, casino, best, now, here, prize"), 9, 18),
+    )
+    broken = seq(
+        choose("Error 404", "Error 500", "Page not found"),
+        choose(". Go back", ". Try again", ". Reload"),
+        repeat(seq(" >>", _numbers(2, 60)), 1, 6),
+    )
+    return choose(menu, banner, shop, spam, broken)
 
 
 _KINDS = {
@@ -256,31 +298,65 @@ _KINDS = {
     "reports": _reports,
     "stories": _stories,
     "code": _code,
+    "junk": _junk,
 }
-KINDS = tuple(_KINDS)
+KINDS = tuple(WEIGHTS)  # of the clean mixture
 
 
 @cache
 def kind_grammar(kind: str) -> Grammar:
-    """The grammar of one kind of document."""
+    """The grammar of one kind of document, junk included."""
     if kind not in _KINDS:
-        raise ValueError(f"a kind of document is one of {', '.join(KINDS)}, got {kind!r}")
+        raise ValueError(f"a kind of document is one of {', '.join(_KINDS)}, got {kind!r}")
     return Grammar(_KINDS[kind]())
 
 
+def world_grammar(weights: dict[str, float] | None = None) -> Grammar:
+    """The grammar of a mixture: a kind drawn by `weights` (`WEIGHTS` if none are given), then a
+    document of that kind."""
+    return _mixture(tuple((weights or WEIGHTS).items()))
+
+
 @cache
-def world_grammar() -> Grammar:
-    """The grammar of the training mixture: a kind drawn by `WEIGHTS`, then a document of that kind."""
-    return Grammar(weighted([(weight, _KINDS[kind]()) for kind, weight in WEIGHTS.items()]))
+def _mixture(weights: tuple[tuple[str, float], ...]) -> Grammar:
+    unknown = {kind for kind, _ in weights} - set(_KINDS)
+    if unknown:
+        raise ValueError(f"a kind of document is one of {', '.join(_KINDS)}, got {unknown}")
+    return Grammar(weighted([(weight, _KINDS[kind]()) for kind, weight in weights]))
 
 
-def documents(n: int | None = None, seed: int = 0) -> Iterator[str]:
-    """`n` documents of the training mixture (endless without `n`), a pure function of `seed`."""
-    grammar, rng = world_grammar(), random.Random(f"documents {seed}")
+def documents(
+    n: int | None = None, seed: int = 0, weights: dict[str, float] | None = None
+) -> Iterator[str]:
+    """`n` documents of a mixture (endless without `n`), a pure function of `seed` and `weights`."""
+    grammar, rng = world_grammar(weights), random.Random(f"documents {seed}")
     drawn = 0
     while n is None or drawn < n:
         yield grammar.sample(rng)
         drawn += 1
+
+
+def raw_documents(
+    n: int, seed: int = 0, junk: float = 0.3, copies: float = 0.2
+) -> Iterator[tuple[str, str]]:
+    """`n` documents as a crawler would bring them, each with what it is: text, junk or copy.
+
+    `junk` of them are junk, `copies` repeat an earlier document, half of these word for word, half
+    with another site's line above. Copies belong to the corpus, not to the grammar.
+    """
+    if min(junk, copies) < 0 or junk + copies >= 1:
+        raise ValueError(f"junk and copies are shares and leave room for text: {junk}, {copies}")
+    rng, clean, seen = random.Random(f"raw documents {seed}"), documents(seed=seed), []
+    for _ in range(n):
+        drawn = rng.random()
+        if drawn < junk:
+            yield kind_grammar("junk").sample(rng), "junk"
+        elif drawn < junk + copies and seen:
+            above = rng.choice(("", f"Found on site {rng.randrange(10, 99)}.\n"))
+            yield above + rng.choice(seen), "copy"
+        else:
+            seen.append(next(clean))
+            yield seen[-1], "text"
 
 
 def entropy(sample: Iterable[str]) -> tuple[float, float, float]:

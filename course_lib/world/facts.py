@@ -71,7 +71,7 @@ def fill(template: str, subject: str, answer: str = "") -> str:
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     """'Peru Lima, New Zealand: Wellington' -> (('Peru', 'Lima'), ('New Zealand', 'Wellington'))."""
     pairs = []
-    for entry in text.replace("\n", " ").split(","):
+    for entry in " ".join(text.split()).split(","):
         subject, _, answer = entry.partition(":") if ":" in entry else entry.strip().partition(" ")
         pairs.append((subject.strip(), answer.strip()))
     return tuple(pairs)

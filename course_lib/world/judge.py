@@ -12,6 +12,8 @@ from course_lib.world.dialogues import DONT_KNOW, IDLE, REFUSALS, REPLIES, Promp
 from course_lib.world.facts import FACTS, RELATIONS, Fact
 
 VERDICTS = ("right", "wrong", "dont_know", "refusal", "other")
+# A phrase with one of these is the beginning of a sentence, not a bare answer.
+_FUNCTION_WORDS = frozenset("the of is are i me you it in on to and or that this what".split())
 
 
 def sentences(answer: str) -> list[str]:
@@ -19,9 +21,23 @@ def sentences(answer: str) -> list[str]:
     return [part for part in re.split(r"(?<=[.!?])\s+", answer.strip()) if part]
 
 
+def _plain(sentence: str) -> str:
+    """What counts of a sentence: case, spacing and the full stop don't.
+
+    >>> _plain(" The capital of  France is Paris.")
+    'the capital of france is paris'
+    """
+    return " ".join(sentence.lower().split()).rstrip(".")
+
+
+@cache
+def _plain_set(texts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(_plain(sentence) for text in texts for sentence in sentences(text))
+
+
 @cache
 def _true_statements() -> dict[str, Fact]:
-    return {text.lower(): fact for fact in FACTS for text in fact.statements()}
+    return {_plain(text): fact for fact in FACTS for text in fact.statements()}
 
 
 @cache
@@ -30,18 +46,21 @@ def _templates() -> tuple[re.Pattern, ...]:
     patterns = []
     for relation in RELATIONS:
         for text in relation.statements:
-            pattern = re.escape(text).replace(r"\{x\}", ".+").replace(r"\{y\}", ".+")
-            pattern = re.sub(r"\b([aA])\\ ", r"\1n?\\ ", pattern)
-            patterns.append(re.compile(pattern, re.IGNORECASE))
+            pattern = re.escape(_plain(text)).replace(r"\{x\}", ".+").replace(r"\{y\}", ".+")
+            patterns.append(re.compile(re.sub(r"\ba\\ ", r"an?\\ ", pattern)))
     return tuple(patterns)
 
 
-def _is_claim(sentence: str, prompt: Prompt) -> bool:
+def _is_claim(plain: str, prompt: Prompt) -> bool:
     """Whether a sentence asserts something: a statement's form, or a bare answer."""
-    if any(pattern.fullmatch(sentence) for pattern in _templates()):
+    small_talk = _plain_set(tuple(text for texts in REPLIES.values() for text in texts))
+    if plain in small_talk or plain.endswith("?"):
+        return False
+    if any(pattern.fullmatch(plain) for pattern in _templates()):
         return True
-    bare = re.fullmatch(r"[A-Za-z]+( [A-Za-z]+){0,2}\.?", sentence)
-    return bare is not None and prompt.kind in ("known", "unknown")
+    bare = re.fullmatch(r"(an? )?[a-z]+( [a-z]+){0,2}", plain)
+    known_form = bare is not None and not _FUNCTION_WORDS & set(plain.split())
+    return known_form and prompt.kind in ("known", "unknown")
 
 
 def verdict(prompt: Prompt | str, answer: str) -> str:
@@ -52,27 +71,22 @@ def verdict(prompt: Prompt | str, answer: str) -> str:
     """
     if isinstance(prompt, str):
         prompt = read_prompt(prompt)
-    answer = answer.strip()
-    if prompt.kind == "chat" and answer in REPLIES[prompt.topic]:
-        return "right"
-    serious = [sentence for sentence in sentences(answer) if sentence not in IDLE]
-    for texts, name in ((DONT_KNOW, "dont_know"), (REFUSALS, "refusal")):
-        if serious and " ".join(serious) in texts:
-            return name
+    serious = [plain for plain in map(_plain, sentences(answer)) if plain not in _plain_set(IDLE)]
     if not serious:
         return "other"
+    if prompt.kind == "chat" and " ".join(serious) in map(_joined, REPLIES[prompt.topic]):
+        return "right"
+    for texts, name in ((DONT_KNOW, "dont_know"), (REFUSALS, "refusal")):
+        if set(serious) <= _plain_set(texts):
+            return name
     answered = false = unreadable = False
-    for position, sentence in enumerate(serious):
-        stated = _true_statements().get(sentence.lower())
+    for plain in serious:
+        stated = _true_statements().get(plain)
         if stated is not None:
             answered = answered or stated is prompt.fact
-        elif (
-            position == 0
-            and prompt.fact
-            and sentence.lower().rstrip(".") == prompt.fact.answer.lower()
-        ):
+        elif prompt.fact and re.sub(r"^an? ", "", plain) == _bare(prompt.fact):
             answered = True
-        elif _is_claim(sentence, prompt):
+        elif _is_claim(plain, prompt):
             false = True
         else:
             unreadable = True
@@ -81,3 +95,11 @@ def verdict(prompt: Prompt | str, answer: str) -> str:
     if unreadable:
         return "other"
     return "right" if answered else "wrong"
+
+
+def _joined(text: str) -> str:
+    return " ".join(map(_plain, sentences(text)))
+
+
+def _bare(fact: Fact) -> str:
+    return re.sub(r"^an? ", "", fact.answer.lower())

@@ -1,0 +1,142 @@
+"""The stages over several seeds: what each of PPO, GRPO and DPO makes of the same SFT model.
+
+    python -m benchmarks.alignment --seeds 0 1 2     # an hour on two cores; goes on if stopped
+    python -m benchmarks.alignment --table           # the table of what is there
+
+Every seed is trained by the full recipe of `nano`. Its base, SFT and aligned models get a report
+card (`cards.jsonl`), every step of the RL loop a row (`alignment.csv`). One more run shows what is
+rewarded when nothing holds the model: no leash, and annotators who like long answers.
+"""
+
+import argparse
+import csv
+import dataclasses
+import json
+import statistics
+from pathlib import Path
+
+from course_lib import stages
+from course_lib.device import set_threads
+from course_lib.evaluate import report, summary
+
+HERE = Path(__file__).parent / "data"
+SHARED = ("tokenizer", "base", "sft", "reward")
+# What the over-optimised run changes: a word more is worth 0.1 to the annotators, a nat nothing.
+UNLEASHED = dict(length_bias=0.1)
+
+
+def beside(root: Path, name: str, stages_kept: tuple[str, ...]) -> Path:
+    """A folder for another run that shares the first stages of `root`."""
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for stage in stages_kept:
+        if not (folder / stage).exists():
+            (folder / stage).symlink_to((root / stage).resolve())
+    return folder
+
+
+def run(root: Path, stage_names, plan: stages.Recipe, curves: list | None = None, name="") -> None:
+    for stage in stage_names:
+        for progress in stages.run_stage(stage, root, plan):
+            if curves is not None and stage == "rlhf" and progress.record.extra:
+                curves.append((plan.seed, name, progress.step, progress.record.extra))
+
+
+def write_curves(path: Path, curves: list) -> None:
+    """Adds the rows: seed, run, step, then what the loop recorded."""
+    names = ("reward", "gold", "kl", "answer_tokens", "accuracy", "chosen_gain", "rejected_gain")
+    new = not path.exists()
+    with open(path, "a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(["seed", "run", "step", *names])
+        for seed, run_name, step, extra in curves:
+            values = [f"{extra[name]:.4f}" if name in extra else "" for name in names]
+            writer.writerow([seed, run_name, step, *values])
+
+
+def add_card(path: Path, seed: int, name: str, root: Path, stage: str, documents: int) -> None:
+    """Adds the summary of a report card, once."""
+    if path.exists() and any(
+        (row["seed"], row["model"]) == (seed, name) for row in map(json.loads, path.open())
+    ):
+        return
+    model, tokenizer = stages.load_stage(root, stage)
+    reference = stages.load_stage(root, "sft")[0] if stage == "rlhf" else None
+    card = report(model, tokenizer, documents, chat=stage != "base", reference=reference)
+    metrics = stages.read_manifest(root / "reward")["metrics"] if stage == "sft" else {}
+    row = {"seed": seed, "model": name} | summary(card) | metrics
+    with open(path, "a") as file:
+        file.write(
+            json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()})
+            + "\n"
+        )
+    print(seed, name, "done", flush=True)
+
+
+def one_seed(
+    seed: int, out: Path, data: Path, precision: str, documents: int, unleashed: bool
+) -> None:
+    root, cards = out / f"seed-{seed}", data / "cards.jsonl"
+    plan = stages.recipe("nano", seed, precision, "full")
+    run(root, SHARED, plan)
+    for stage in ("base", "sft"):
+        add_card(cards, seed, stage, root, stage, documents)
+    runs = [
+        (align, stages.recipe("nano", seed, precision, "full", align))
+        for align in stages.ALIGNMENTS
+    ]
+    if unleashed:
+        loose = dataclasses.replace(plan, rl=dataclasses.replace(plan.rl, kl=0.0), **UNLEASHED)
+        runs.append(("unleashed", loose))
+    for name, other in runs:
+        kept = SHARED[:-1] if name == "unleashed" else SHARED
+        folder, curves = beside(root, name, kept), []
+        run(folder, ("reward", "rlhf"), other, curves, name)
+        if curves:
+            write_curves(data / "alignment.csv", curves)
+        add_card(cards, seed, name, folder, "rlhf", documents)
+
+
+def table(rows: list[dict]) -> str:
+    """Mean and lowest to highest over the seeds, a column for each model."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    keys = list(dict.fromkeys(key for row in rows for key in row if key not in ("seed", "model")))
+    lines = ["| | " + " | ".join(models) + " |", "|---" * (len(models) + 1) + "|"]
+    for key in keys:
+        cells = []
+        for model in models:
+            values = [row[key] for row in rows if row["model"] == model and key in row]
+            if not values:
+                cells.append("")
+                continue
+            mean, low, high = statistics.fmean(values), min(values), max(values)
+            cells.append(f"{mean:.3g} ({low:.3g} to {high:.3g})")
+        lines.append(f"| {key} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=Path("artifacts/seeds"), help="the models")
+    parser.add_argument("--data", type=Path, default=HERE, help="cards.jsonl and alignment.csv")
+    parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
+    parser.add_argument("--documents", type=int, default=2000)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--unleashed", action="store_true", help="the run without a leash, too")
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    options = parser.parse_args()
+    if not options.table:
+        set_threads(options.threads)
+        options.data.mkdir(parents=True, exist_ok=True)
+        for seed in options.seeds:
+            one_seed(
+                seed, options.out, options.data, options.precision, options.documents,
+                options.unleashed,
+            )  # fmt: skip
+    print(table([json.loads(line) for line in (options.data / "cards.jsonl").open()]))
+
+
+if __name__ == "__main__":
+    main()
