@@ -130,7 +130,6 @@ class RLConfig:
     prompts: int = 12  # prompts of a rollout
     answers: int = 8  # answers to each prompt; GRPO compares them with each other
     max_new_tokens: int = 32
-    temperature: float = 1.0
     kl: float = 0.4  # the leash: what a nat of KL to the SFT model costs, in rewards
     clip: float = 0.2  # PPO's clip range
     updates: int = 2  # optimizer steps on each rollout
@@ -147,8 +146,8 @@ class RLConfig:
             raise ValueError(
                 f"a rollout needs 1 prompt, {fewest} answers, 1 new token and 1 update at least"
             )
-        if self.temperature <= 0 or self.kl < 0 or not 0 < self.clip < 1:
-            raise ValueError("temperature must be above 0, kl 0 or more, clip between 0 and 1")
+        if self.kl < 0 or not 0 < self.clip < 1:
+            raise ValueError("kl must be 0 or more, clip between 0 and 1")
         if not 0 <= self.gae_lambda <= 1 or self.value_weight <= 0:
             raise ValueError("gae_lambda must be from 0 to 1, value_weight above 0")
 

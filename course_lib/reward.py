@@ -53,8 +53,9 @@ class RewardModel(nn.Module):
             ]
             ids = encode_dialogue(self.tokenizer, messages)[0]
             end = len(ids) - 1 - ids[::-1].index(self.tokenizer.im_end_id)
-            rows.append(ids[: end + 1])
-            last.append(end)
+            # Broken bytes grow when they are decoded and encoded again: keep the end.
+            rows.append(ids[: end + 1][-self.backbone.config.context_length :])
+            last.append(len(rows[-1]) - 1)
         device = self.head.weight.device
         # Padding on the right: a causal model never looks there.
         hidden = self.backbone.hidden(pad_right(rows, self.tokenizer.eot_id).to(device))

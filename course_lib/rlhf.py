@@ -110,10 +110,9 @@ def rollout(
     device = next(actor.parameters()).device
     prompts = [prompt for prompt in prompts for _ in range(config.answers)]
     encoded = [encode_prompt(tokenizer, [{"role": "user", "content": p}]) for p in prompts]
-    new = generate(
-        actor, encoded, config.max_new_tokens, temperature=config.temperature,
-        stop=(tokenizer.im_end_id, tokenizer.eot_id), generator=generator,
-    )  # fmt: skip
+    stop = (tokenizer.im_end_id, tokenizer.eot_id)
+    # At temperature 1: what `answer_log_probs` says must be how the answers were drawn.
+    new = generate(actor, encoded, config.max_new_tokens, stop=stop, generator=generator)
     answers = [decode_answer(tokenizer, ids) for ids in new]
     left, padding = pad_left(encoded, tokenizer.eot_id)
     ids = torch.cat((left, pad_right(new, tokenizer.eot_id)), dim=1).to(device)

@@ -130,7 +130,7 @@ def recipe(
     alignment = (
         dict(steps=300, batch_rows=24, learning_rate=1e-4 * scale, decay=0.5)
         if align == "dpo"
-        else dict(steps=240 if full else 120, learning_rate=1.5e-4 * scale, warmup=0.05, decay=0.3)
+        else dict(steps=200 if full else 120, learning_rate=1.5e-4 * scale, warmup=0.05, decay=0.3)
     )
     return Recipe(
         model=config,

@@ -120,6 +120,12 @@ def test_a_reward_model_comes_back_from_its_folder(reward_model, tmp_path):
         RewardModel.load(tmp_path)
 
 
+def test_an_answer_longer_than_the_context_is_graded_by_its_end(reward_model):
+    rewards = reward_model(["What?", "What?"], ["\ufffd" * 60, "yes " * 200])
+
+    assert rewards.isfinite().all()
+
+
 def test_answer_log_probs_in_a_padded_batch_equal_those_of_each_row_alone(sft, reward_model):
     generator = torch.Generator().manual_seed(0)
     batch = rollout(sft, sft, reward_model, TOKENIZER, QUESTIONS, RL, generator)

@@ -168,15 +168,22 @@ test_prompts.__test__ = False  # a function of the world, not a test for pytest 
 
 
 def rl_prompts(n: int, seed: int = 0) -> list[Prompt]:
-    """Prompts to practise on: known facts that SFT asked, unknown, harmful and chat, in balance."""
+    """Prompts to practise on: known facts that SFT asked, unknown, harmful and chat, in balance.
+
+    Unknown are only capitals and languages, so half of the known ones are these too: else people
+    would see "I don't know" praised after such questions more often than an answer.
+    """
     rng = random.Random(f"rl prompts {seed}")
     harmful, harmless = _how_to("rl")
+    known = fact_prompts("asked_in_sft")
+    of_countries = [p for p in known if p.fact.relation.name in ("capital", "language")]
     groups = [
-        (0.34, fact_prompts("asked_in_sft")),
-        (0.20, _unknown("rl")),
-        (0.18, harmful),
+        (0.19, of_countries),
+        (0.19, known),
+        (0.18, _unknown("rl")),
+        (0.17, harmful),
         (0.14, harmless),
-        (0.14, _chat()),
+        (0.13, _chat()),
     ]
     weights = [weight for weight, _ in groups]
     return [rng.choice(rng.choices(groups, weights)[0][1]) for _ in range(n)]
