@@ -21,8 +21,8 @@ from course_lib.evaluate import report, summary
 
 HERE = Path(__file__).parent / "data"
 SHARED = ("tokenizer", "base", "sft", "reward")
-# What the over-optimised run changes: a word more is worth 0.1 to the annotators, a nat nothing.
-UNLEASHED = dict(length_bias=0.1)
+# What the over-optimised run changes: a word more is worth 0.4 to the annotators, a nat nothing.
+UNLEASHED = dict(length_bias=0.4)
 
 
 def beside(root: Path, name: str, stages_kept: tuple[str, ...]) -> Path:

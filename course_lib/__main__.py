@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 DEFAULT_ROOT = Path("artifacts/nano")
+CARD_DOCUMENTS = 500  # for the report card at the end of a training run
 
 DESCRIPTION = """Inside an LLM: train a small language model from nothing and talk to it.
 
@@ -184,7 +185,7 @@ def _train(options) -> int:
         end="",
     )
     print(f"{plan.base.precision}, seed {plan.seed}. Ctrl-C stops; the same command goes on.")
-    started = time.perf_counter()
+    started, trained = time.perf_counter(), False
     for stage in wanted:
         if stage in stages.STAGES and stages.read_manifest(root / stage):
             print(f"{stage}: finished before")
@@ -202,6 +203,7 @@ def _train(options) -> int:
             bar.set_postfix_str(_note(progress), refresh=False)
         if bar is not None:
             bar.close()
+            trained = True
             for name, value in stages.read_manifest(root / stage)["metrics"].items():
                 if isinstance(value, float):
                     print(f"    {name.replace('_', ' ')}: {value:.3f}")
@@ -209,7 +211,21 @@ def _train(options) -> int:
     if stages.read_manifest(root / "export"):
         print(f"  {root / 'export' / 'model.gguf'}  the parameters file")
         print(f"Talk to it:  python -m course_lib chat --from {root}")
+    if options.stage == "all" and trained:
+        _show_card(root, "rlhf", CARD_DOCUMENTS)
     return 0
+
+
+def _show_card(root: Path, stage: str, n_documents: int, as_json: bool = False) -> None:
+    from course_lib.evaluate import report, table
+    from course_lib.stages import load_stage, read_manifest
+
+    model, tokenizer = load_stage(root, stage)
+    reference = None
+    if stage == "rlhf" and read_manifest(root / "sft") is not None:
+        reference, _ = load_stage(root, "sft")
+    card = report(model, tokenizer, n_documents, chat=stage != "base", reference=reference)
+    print(json.dumps(card, indent=1) if as_json else table(card))
 
 
 def _note(progress) -> str:
@@ -354,17 +370,7 @@ def _probs(options) -> int:
 
 
 def _report(options) -> int:
-    from course_lib.evaluate import report, table
-    from course_lib.stages import load_stage, read_manifest
-
-    model, tokenizer = _load(options)
-    reference = None
-    if options.stage == "rlhf" and read_manifest(options.root / "sft") is not None:
-        reference, _ = load_stage(options.root, "sft")
-    card = report(
-        model, tokenizer, options.documents, chat=options.stage != "base", reference=reference
-    )
-    print(json.dumps(card, indent=1) if options.json else table(card))
+    _show_card(_root(options), options.stage, options.documents, options.json)
     return 0
 
 

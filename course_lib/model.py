@@ -84,6 +84,10 @@ class KVCache:
             raise ValueError(f"the cache holds {self.length} positions, so it can't rewind to {n}")
         self.length = n
 
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows of the batch only, in this order."""
+        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
+
     def reset(self) -> None:
         """Forget everything."""
         self.truncate(0)

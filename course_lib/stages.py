@@ -96,7 +96,7 @@ BUDGETS = ("quick", "full")
 ALIGNMENTS = {
     "grpo": RLConfig("grpo", prompts=12, answers=8),
     "ppo": RLConfig("ppo", prompts=96, answers=1),
-    "dpo": DPOConfig(beta=0.2, nll=0.2),
+    "dpo": DPOConfig(beta=0.6, nll=0.2),
 }
 
 
@@ -128,7 +128,7 @@ def recipe(
     common = dict(seed=seed, precision=precision)
     reward = dict(steps=660 if full else 330, batch_rows=24, learning_rate=5e-4 * scale, decay=0.5)
     alignment = (
-        dict(steps=300, batch_rows=24, learning_rate=1e-4 * scale, decay=0.5)
+        dict(steps=400 if full else 200, batch_rows=24, learning_rate=1e-4 * scale, decay=0.5)
         if align == "dpo"
         else dict(steps=200 if full else 120, learning_rate=1.5e-4 * scale, warmup=0.05, decay=0.3)
     )

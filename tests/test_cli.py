@@ -31,6 +31,7 @@ def test_train_shows_its_stages_and_says_how_to_go_on(tmp_path, capsys, monkeypa
     for stage in stages.STAGES:
         assert stage in out
     assert "gap to floor" in out and "python -m course_lib chat" in out
+    assert "Facts completed right" in out and "kl to sft" in out  # the report card
     again, out, _ = run(capsys, "train", "--out", tmp_path, "--device", "cpu", "--threads", 1)
     assert again == 0 and "base: finished before" in out
 

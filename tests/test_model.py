@@ -187,6 +187,18 @@ def test_a_rewound_cache_takes_another_continuation():
 
 
 @torch.no_grad()
+def test_a_cache_keeps_the_rows_it_is_told_to():
+    model, ids = sharpened(TINY), random_ids(3, 10)
+    cache = KVCache(TINY, batch_size=3)
+    model(ids[:, :6], cache)
+
+    cache.keep([2, 0])
+    logits = model(ids[[2, 0], 6:], cache)
+
+    torch.testing.assert_close(logits, model(ids[[2, 0]])[:, 6:], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
 def test_left_padding_changes_nothing_and_makes_no_nan():
     model, ids = sharpened(TINY), random_ids(3, 10)
     padding = torch.tensor([0, 4, 9])

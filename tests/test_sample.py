@@ -124,6 +124,14 @@ def test_draws_follow_the_distribution_and_the_generator():
     assert torch.equal(drawn, again)
 
 
+def test_a_draw_takes_the_stretch_of_the_line_that_the_point_lies_in(monkeypatch):
+    probs = torch.tensor([0.0, 0.5, 0.0, 0.25, 0.25, 0.0]).expand(5, 6)
+    points = torch.tensor([[0.0], [0.49], [0.5], [0.74], [1 - 2**-24]])
+    monkeypatch.setattr(torch, "rand", lambda *size, **options: points)
+
+    assert draw(probs)[:, 0].tolist() == [1, 1, 3, 3, 4]  # never one of probability 0
+
+
 def test_next_token_probs_are_the_softmax_of_the_last_logits(model):
     expected = model(torch.tensor([PROMPTS[0]]))[0, -1].softmax(-1)
 
@@ -174,6 +182,25 @@ def test_generation_ends_early_when_all_rows_have_stopped(model, monkeypatch):
     assert len(passes) == 1
 
 
+def test_rows_that_have_stopped_are_dropped_and_the_others_go_on_unchanged(model, monkeypatch):
+    prompts = [[n, 2 * n] for n in range(1, 41)]
+    free = generate(model, prompts, 12, temperature=0)
+    stop = {row[3] for row in free[:30]}
+    rows, hidden = [], model.hidden
+    monkeypatch.setattr(
+        model, "hidden", lambda ids, *rest: rows.append(len(ids)) or hidden(ids, *rest)
+    )
+
+    stopped = generate(model, prompts, 12, temperature=0, stop=stop)
+
+    for row, whole in zip(stopped, free, strict=True):
+        ends = [i for i, id in enumerate(whole) if id in stop]
+        assert row == (whole[: ends[0] + 1] if ends else whole)
+    assert len({len(row) for row in stopped}) > 2
+    for step, n in enumerate(rows):  # at most a quarter of what is computed is for nobody
+        assert sum(len(row) > step for row in stopped) > 0.75 * n
+
+
 def test_generation_never_runs_past_the_context(model):
     prompt = list(range(20))
 
@@ -215,3 +242,5 @@ def test_generation_leaves_no_trace(model):
     assert torch.equal(torch.get_rng_state(), state)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.is_grad_enabled()
+    for _ in stream(model, PROMPTS[0], 3):
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
