@@ -1,0 +1,287 @@
+"""Training and generation beside `transformers` and `litgpt` on the CPU: the same model, one run.
+
+    python -m benchmarks.speed                          # one thread; tens of minutes
+    python -m benchmarks.speed --sizes nano --rounds 20 --threads 2
+    python -m benchmarks.speed --clock cpu              # on a machine that others use too
+
+All hold the same weights (checked: the same loss, the same greedy ids) and take turns, a step
+each, so that what else the machine does slows all alike. A step is forward, backward, clipping and
+a fused AdamW; ours is `course_lib.train` as a learner runs it. A peer that isn't installed is
+skipped: `pip install transformers litgpt`. Prints the tables for `benchmarks/RESULTS.md`.
+"""
+
+import argparse
+import os
+import platform
+import random
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from importlib.metadata import version
+from statistics import median
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: it asks the network otherwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.config import MODELS, ModelConfig, TrainConfig
+from course_lib.device import compute_dtype
+from course_lib.model import Transformer
+from course_lib.sample import generate
+from course_lib.train import next_token_loss, train
+
+BATCH_ROWS = {"nano": (16, 32), "small": (16,)}
+PROMPT, NEW = 16, 100  # tokens of the generation benchmark
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another library's model with our weights, and how its users run it."""
+
+    model: nn.Module
+    logits: Callable[[Tensor], Tensor]  # ids (B, T) -> (B, T, V), in training
+    generate: Callable[[list[int], int], list[int]]  # prompt, n -> n new ids, greedy
+
+
+def transformers_peer(ours: Transformer) -> Peer:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    c = ours.config
+    config = LlamaConfig(
+        vocab_size=c.vocab_size,
+        max_position_embeddings=c.context_length,
+        hidden_size=c.dim,
+        num_hidden_layers=c.n_layers,
+        num_attention_heads=c.n_heads,
+        num_key_value_heads=c.n_kv_heads,
+        intermediate_size=c.ffn_dim,
+        rms_norm_eps=c.norm_eps,
+        rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta},
+        tie_word_embeddings=c.tied_embeddings,
+        bos_token_id=None,
+        eos_token_id=None,  # so that it doesn't stop early
+        attn_implementation="sdpa",
+    )
+    model = LlamaForCausalLM(config)
+    weights = ours.state_dict()
+    model.model.load_state_dict({k: v for k, v in weights.items() if "lm_head" not in k})
+    model.lm_head.load_state_dict(ours.lm_head.state_dict())
+
+    @torch.inference_mode()
+    def generated(prompt: list[int], n: int) -> list[int]:
+        ids = torch.tensor([prompt])
+        mask = torch.ones_like(ids)
+        out = model.generate(ids, attention_mask=mask, max_new_tokens=n, do_sample=False)
+        return out[0, len(prompt) :].tolist()
+
+    return Peer(model, lambda ids: model(ids, use_cache=False).logits, generated)
+
+
+def litgpt_peer(ours: Transformer) -> Peer:
+    from litgpt.config import Config
+    from litgpt.generate.base import generate as litgpt_generate
+    from litgpt.model import GPT
+
+    c = ours.config
+    model = GPT(
+        Config(
+            block_size=c.context_length,
+            vocab_size=c.vocab_size,
+            padded_vocab_size=c.vocab_size,
+            n_layer=c.n_layers,
+            n_head=c.n_heads,
+            n_query_groups=c.n_kv_heads,
+            n_embd=c.dim,
+            intermediate_size=c.ffn_dim,
+            norm_class_name="RMSNorm",
+            norm_eps=c.norm_eps,
+            mlp_class_name="LLaMAMLP",
+            rope_base=int(c.rope_theta),
+            rotary_percentage=1.0,
+            parallel_residual=False,
+            bias=False,
+        )
+    )
+    if c.tied_embeddings:
+        model.lm_head.weight = model.transformer.wte.weight
+    weights = {
+        "lm_head.weight": ours.lm_head.weight,
+        "transformer.wte.weight": ours.embed_tokens.weight,
+        "transformer.ln_f.weight": ours.norm.weight,
+    }
+    for i, layer in enumerate(ours.layers):
+        attention, mlp = layer.self_attn, layer.mlp
+        qkv = (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight)
+        named = {
+            "norm_1": layer.input_layernorm.weight,
+            "norm_2": layer.post_attention_layernorm.weight,
+            "attn.qkv": torch.cat(qkv),
+            "attn.proj": attention.o_proj.weight,
+            "mlp.fc_1": mlp.gate_proj.weight,
+            "mlp.fc_2": mlp.up_proj.weight,
+            "mlp.proj": mlp.down_proj.weight,
+        }
+        weights |= {f"transformer.h.{i}.{name}.weight": w for name, w in named.items()}
+    model.load_state_dict(weights)
+
+    def generated(prompt: list[int], n: int) -> list[int]:
+        if model.mask_cache is None:  # its users allocate the cache once
+            model.set_kv_cache(batch_size=1)
+        ids = litgpt_generate(
+            model, torch.tensor(prompt), len(prompt) + n, temperature=0.0, include_prompt=False
+        )
+        return ids.tolist()
+
+    return Peer(model, model, generated)
+
+
+PEERS = {"transformers": transformers_peer, "litgpt": litgpt_peer}
+
+
+def installed_peers() -> list[str]:
+    """The peers that can be imported; says which can't."""
+    found = []
+    for name in PEERS:
+        try:
+            __import__(name)
+        except ImportError as error:
+            print(f"{name} is skipped: {error}")
+        else:
+            found.append(name)
+    return found
+
+
+def plain_loop(peer: Peer, inputs: Tensor, targets: Tensor, plan: TrainConfig) -> Iterator[float]:
+    """Training as the peers' users write it; yields each step's loss."""
+    optimizer = torch.optim.AdamW(
+        peer.model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), fused=True
+    )
+    peer.model.train()
+    while True:
+        loss = F.cross_entropy(peer.logits(inputs).flatten(0, 1), targets.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(peer.model.parameters(), plan.clip)
+        optimizer.step()
+        yield loss.item()
+
+
+def our_loop(model: Transformer, inputs, targets, plan: TrainConfig) -> Iterator[float]:
+    for record in train(model, lambda step: (inputs, targets), next_token_loss, plan):
+        yield record.loss
+
+
+def take_turns(turns: dict[str, Callable], rounds: int, clock: Callable[[], float]) -> dict:
+    """The seconds of each contender's turns; each round in another order."""
+    names, seconds, order = list(turns), {name: [] for name in turns}, random.Random(0)
+    for _ in range(rounds):
+        order.shuffle(names)
+        for name in names:
+            started = clock()
+            turns[name]()
+            seconds[name].append(clock() - started)
+    return seconds
+
+
+def report(title: str, tokens: int, seconds: dict[str, list[float]], peers: list[str]) -> None:
+    """A row for each contender: tokens/s, and its speed beside the fastest peer's."""
+    rival = min(peers, key=lambda name: median(seconds[name])) if peers else None
+    for name, times in seconds.items():
+        ratio = "-"
+        if rival is not None:  # round by round: what slows a round slows both
+            pairs = zip(seconds[rival], times, strict=True)
+            ratio = f"{median(theirs / own for theirs, own in pairs):.2f}"
+        print(f"| {title} | {name} | {tokens / median(times):,.0f} | {ratio} |", flush=True)
+
+
+def check(ours: Transformer, peers: dict[str, Peer], inputs: Tensor, targets: Tensor) -> None:
+    """All are the same model: the same loss and, greedily, the same words."""
+    prompt = inputs[0, :PROMPT].tolist()
+    with torch.no_grad():
+        loss = next_token_loss(ours, (inputs, targets))[0].item()
+        words = generate(ours, [prompt], 10, temperature=0)[0]
+        for name, peer in peers.items():
+            other = F.cross_entropy(peer.logits(inputs).flatten(0, 1), targets.flatten()).item()
+            if abs(other - loss) > 1e-4 or peer.generate(prompt, 10) != words:
+                raise AssertionError(f"{name} is another model: loss {other}, ours {loss}")
+
+
+def contenders(config: ModelConfig, names: list[str]) -> tuple[Transformer, dict[str, Peer]]:
+    """Our model and its copies, 5 times the initial weights: else greedy words would be ties."""
+    ours = Transformer(config).eval()
+    with torch.no_grad():
+        for weight in ours.parameters():
+            if weight.dim() == 2:
+                weight.mul_(5.0)
+    peers = {name: PEERS[name](ours) for name in names}
+    for peer in peers.values():
+        peer.model.eval()
+    return ours, peers
+
+
+def generation(config: ModelConfig, names: list[str], rounds: int, clock) -> dict:
+    ours, peers = contenders(config, names)
+    prompt = torch.randint(config.vocab_size, (PROMPT,)).tolist()
+    turns = {"ours": lambda: generate(ours, [prompt], NEW, temperature=0)}
+    for name, peer in peers.items():
+        turns[name] = lambda peer=peer: peer.generate(prompt, NEW)
+    take_turns(turns, 1, clock)  # the first round warms up
+    return take_turns(turns, rounds, clock)
+
+
+def training(config: ModelConfig, rows: int, names: list[str], rounds: int, clock) -> dict:
+    ids = torch.randint(config.vocab_size, (rows, config.context_length + 1))
+    inputs, targets = ids[:, :-1], ids[:, 1:]
+    ours, peers = contenders(config, names)
+    check(ours, peers, inputs, targets)
+    _, peers = contenders(config, names)  # without a cache
+    plan = TrainConfig(steps=10**6, batch_rows=rows, learning_rate=1e-4)
+    loops = {"ours, float32": our_loop(ours, inputs, targets, plan)}
+    if compute_dtype("cpu") == torch.bfloat16:
+        quick = plan.replace(precision="bfloat16")
+        loops["ours, bfloat16"] = our_loop(deepcopy(ours), inputs, targets, quick)
+    loops |= {name: plain_loop(peer, inputs, targets, plan) for name, peer in peers.items()}
+    turns = {name: lambda loop=loop: next(loop) for name, loop in loops.items()}
+    take_turns(turns, 2, clock)
+    return take_turns(turns, rounds, clock)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", default=list(BATCH_ROWS), choices=list(BATCH_ROWS))
+    parser.add_argument("--rounds", type=int, default=15, help="timed turns of each")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
+    parser.add_argument("--only", choices=("training", "generation"))
+    options = parser.parse_args()
+    if options.clock == "cpu" and options.threads > 1:
+        parser.error("the cpu clock adds up the threads' times: use it with one thread")
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    names, clock = installed_peers(), CLOCKS[options.clock]
+    found = ", ".join(f"{name} {version(name)}" for name in ("torch", *names))
+    print(
+        f"{platform.processor() or platform.machine()}, {found}, Python {platform.python_version()}"
+    )
+    print(f"{options.threads} thread(s), {options.rounds} rounds, {options.clock} clock\n")
+    print("| what | who | tokens/s | beside the fastest peer |")
+    print("|---|---|---|---|")
+    for size in options.sizes:
+        config = MODELS[size]
+        shape = f"{config.dim} x {config.n_layers}"
+        if options.only != "training":
+            seconds = generation(config, names, options.rounds, clock)
+            report(f"{shape}, generation", NEW, seconds, names)
+        if options.only != "generation":
+            for rows in BATCH_ROWS[size]:
+                seconds = training(config, rows, names, options.rounds, clock)
+                title = f"{shape}, training on {rows} x {config.context_length}"
+                report(title, rows * config.context_length, seconds, names)
+
+
+if __name__ == "__main__":
+    main()
