@@ -79,7 +79,8 @@ def completion_log_probs(
     model: Transformer, prompts: list[Ids], completions: list[Ids], batch_rows: int = 32
 ) -> list[float]:
     """ln P(completion | prompt) in nats, of each pair."""
-    rows = [[*before, *after] for before, after in zip(prompts, completions, strict=True)]
+    # The last id is only predicted, never read: a document may fill the whole context.
+    rows = [[*before, *after[:-1]] for before, after in zip(prompts, completions, strict=True)]
     found = [0.0] * len(rows)
     for i, log_probs in _log_probs(model, rows, batch_rows):
         first = len(prompts[i]) - 1  # the position that predicts the completion's first token
@@ -173,8 +174,9 @@ def word_log_probs(
     end = [tokenizer.eot_id]
     before = [end + tokenizer.encode(prefix) for prefix, _ in pairs]
     after = [end if word == END else tokenizer.encode(word) for _, word in pairs]
+    rows = [b if a == end else b + a for b, a in zip(before, after, strict=True)]
     found = [0.0] * len(pairs)
-    for i, log_probs in _log_probs(model, [b + a for b, a in zip(before, after, strict=True)]):
+    for i, log_probs in _log_probs(model, rows):
         t, word = len(before[i]) - 1, pairs[i][1]
         found[i] = sum(log_probs[t + n, id].item() for n, id in enumerate(after[i]))
         if word != END:

@@ -89,6 +89,15 @@ def test_the_log_prob_of_a_completion_counts_the_completion_alone():
     assert evaluate.completion_log_probs(MODEL, [[1]], [[]]) == [0.0]
 
 
+def test_a_document_may_fill_the_context():
+    full = Transformer(CONFIG.replace(context_length=1 + len(TOKENIZER.encode(TEXTS[0]))))
+
+    (log_prob,) = evaluate.document_log_probs(full, TOKENIZER, TEXTS[:1])
+    end = evaluate.word_probs(full, TOKENIZER, TEXTS[0], [END])
+
+    assert -math.inf < log_prob < 0 < end[END] < 1
+
+
 def test_the_gap_is_the_excess_over_the_worlds_own_loss():
     loss = evaluate.held_out(MODEL, TOKENIZER, TEXTS[:20])
 
