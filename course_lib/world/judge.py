@@ -90,7 +90,7 @@ def verdict(prompt: Prompt | str, answer: str) -> str:
             false = True
         else:
             unreadable = True
-    if false or (prompt.kind == "unknown" and not unreadable):
+    if false:
         return "wrong"
     if unreadable:
         return "other"
