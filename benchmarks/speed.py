@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.checkpoint import hf_config
 from course_lib.config import MODELS, ModelConfig, TrainConfig
 from course_lib.device import compute_dtype
 from course_lib.model import Transformer
@@ -50,18 +51,8 @@ class Peer:
 def transformers_peer(ours: Transformer) -> Peer:
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    c = ours.config
     config = LlamaConfig(
-        vocab_size=c.vocab_size,
-        max_position_embeddings=c.context_length,
-        hidden_size=c.dim,
-        num_hidden_layers=c.n_layers,
-        num_attention_heads=c.n_heads,
-        num_key_value_heads=c.n_kv_heads,
-        intermediate_size=c.ffn_dim,
-        rms_norm_eps=c.norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta},
-        tie_word_embeddings=c.tied_embeddings,
+        **hf_config(ours.config),
         bos_token_id=None,
         eos_token_id=None,  # so that it doesn't stop early
         attn_implementation="sdpa",

@@ -52,6 +52,11 @@ def check_messages(messages: list[Message]) -> None:
             raise ValueError(f"message {i} must have text as content, got {message['content']!r}")
 
 
+def exchange(prompt: str, answer: str) -> list[Message]:
+    """A dialogue of one question and its answer."""
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+
+
 def encode_turn(tokenizer: Tokenizer, message: Message) -> tuple[list[int], list[bool]]:
     """Ids and loss mask of one message, from <|im_start|> to the newline after <|im_end|>."""
     start, end = tokenizer.im_start_id, tokenizer.im_end_id

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from course_lib.chat import encode_dialogue
+from course_lib.chat import encode_dialogue, exchange
 from course_lib.config import DPOConfig, TrainConfig
 from course_lib.data import Batches, pad_right
 from course_lib.losses import IGNORE, dpo, sequence_log_prob
@@ -23,11 +23,7 @@ def answer_rows(tokenizer: Tokenizer, prompts: list[str], answers: list[str]) ->
     """Inputs and targets (B, T) of dialogues of one turn; only the answers' tokens are targets."""
     inputs, targets = [], []
     for prompt, answer in zip(prompts, answers, strict=True):
-        messages = [
-            {"role": "user", "content": prompt},
-            {"role": "assistant", "content": answer},
-        ]
-        ids, mask = encode_dialogue(tokenizer, messages)
+        ids, mask = encode_dialogue(tokenizer, exchange(prompt, answer))
         inputs.append(ids[:-1])
         targets.append([i if m else IGNORE for i, m in zip(ids[1:], mask[1:], strict=True)])
     return pad_right(inputs, tokenizer.eot_id), pad_right(targets, IGNORE)

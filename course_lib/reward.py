@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from course_lib.chat import encode_dialogue
+from course_lib.chat import encode_dialogue, exchange
 from course_lib.checkpoint import load_pretrained, save_pretrained
 from course_lib.config import TrainConfig
 from course_lib.data import Batches, pad_right
@@ -47,11 +47,7 @@ class RewardModel(nn.Module):
         """Rewards (B,) of the answers to the prompts."""
         rows, last = [], []
         for prompt, answer in zip(prompts, answers, strict=True):
-            messages = [
-                {"role": "user", "content": prompt},
-                {"role": "assistant", "content": answer},
-            ]
-            ids = encode_dialogue(self.tokenizer, messages)[0]
+            ids = encode_dialogue(self.tokenizer, exchange(prompt, answer))[0]
             end = len(ids) - 1 - ids[::-1].index(self.tokenizer.im_end_id)
             # Broken bytes grow when they are decoded and encoded again: keep the end.
             rows.append(ids[: end + 1][-self.backbone.config.context_length :])
