@@ -16,7 +16,6 @@ import numpy as np
 from course_lib.scaling import readable_bytes
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Of Okabe and Ito's palette: colour-blind readers can tell them apart. A hatch or a label says the
@@ -121,11 +120,148 @@ def file_sizes(title: str, sizes: dict[str, int]) -> Picture:
     return Picture(axes.figure, f"Dots on a logarithmic axis, {title}: {', '.join(pairs)}.")
 
 
-def _axes(width: float, height: float) -> "Axes":
+def sampling_steps(title: str, names: Iterable[str], steps: dict[str, Iterable[float]]) -> Picture:
+    """A panel of bars for each step on the way from logits to what is drawn from.
+
+    A token that a step removes keeps the outline of what it had, so that the lost mass is seen.
+    """
+    names, steps = list(names), {label: list(p) for label, p in steps.items()}
+    if len(steps) < 2 or any(len(p) != len(names) for p in steps.values()):
+        lengths = {name: len(p) for name, p in steps.items()}
+        raise ValueError(f"2 steps or more of {len(names)} probabilities expected, got {lengths}")
+    size = dict(width=2.1 * len(steps) + 0.8, height=0.9 + 0.3 * len(names))
+    panels = _axes(**size, columns=len(steps))
+    rows, told, before = np.arange(len(names)), [], None
+    for axes, (label, p) in zip(panels, steps.items(), strict=True):
+        lost = [b if before and not v else 0 for b, v in zip(before or p, p, strict=True)]
+        axes.barh(rows, p, color=BLUE)
+        if any(lost):
+            axes.barh(rows, lost, facecolor="none", edgecolor=ORANGE, hatch="////", linewidth=1.2)
+        for row, (value, gone) in enumerate(zip(p, lost, strict=True)):
+            text = f"removed {gone:.0%}" if gone else f"{value:.0%}"
+            text = text.replace("removed 0%", "removed")
+            axes.text(max(value, gone) + 0.02, row, text, va="center", fontsize=9)
+        axes.set(title=label, xlim=(0, 1.35 * max(map(max, steps.values()))))
+        axes.set_xticks([])
+        shares = ", ".join(f"{n} {100 * v:.0f} %" for n, v in zip(names, p, strict=True) if v)
+        gone = ", ".join(n for n, v in zip(names, lost, strict=True) if v)
+        told.append(f"{label}: {shares}" + (f", removed: {gone}" if gone else ""))
+        before = p
+    panels[0].set_yticks(rows, names)
+    panels[0].invert_yaxis()  # the panels share it
+    panels[0].figure.suptitle(title)
+    return Picture(panels[0].figure, f"Bars, {title}: {'; '.join(told)}.")
+
+
+def heat_map(
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float]],
+    text: Sequence[Sequence[str]] | None = None,
+    words: str = "",
+) -> Picture:
+    """A table of numbers from 0 to 1 as shades, with `text` or the percents written into it.
+
+    `words` says what is to be seen in it; without, each row's largest number is named.
+    """
+    shades = np.asarray(values, dtype=np.float32)
+    if shades.shape != (len(rows), len(columns)):
+        raise ValueError(f"{len(rows)} x {len(columns)} numbers expected, got {shades.shape}")
+    if shades.size == 0 or not ((shades >= 0) & (shades <= 1)).all():
+        raise ValueError("a heat map needs numbers from 0 to 1: divide by the largest")
+    width = max([4, *(len(t) for line in text or [] for t in line)])
+    axes = _axes(width=1.5 + (0.22 + 0.075 * width) * len(columns), height=1.1 + 0.27 * len(rows))
+    axes.imshow(shades, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for i, j in np.ndindex(shades.shape):
+        told = text[i][j] if text else f"{shades[i, j]:.0%}" if shades[i, j] >= 0.005 else ""
+        colour = "white" if shades[i, j] > 0.55 else "black"
+        axes.text(j, i, told, ha="center", va="center", color=colour, fontsize=8.5)
+    axes.set_xticks(range(len(columns)), columns, rotation=40, ha="left")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.xaxis.tick_top()
+    axes.set_title(title, pad=12)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    if not words:
+        best = shades.argmax(axis=1)
+        words = "in each row the largest: " + "; ".join(
+            f"{row} {columns[j]} {100 * shades[i, j]:.0f} %"
+            for i, (row, j) in enumerate(zip(rows, best, strict=True))
+        )
+    return Picture(axes.figure, f"Heat map, {title}: {words}.")
+
+
+def surprises(title: str, pieces: Sequence[str], bits: Sequence[float]) -> Picture:
+    """A text whose tokens are shaded by their surprise, with the bits of each below it."""
+    if len(pieces) != len(bits) or not pieces:
+        raise ValueError(f"a number of bits for each piece expected: {len(pieces)}, {len(bits)}")
+    lines, x, row = [], 0.0, 0  # in characters of a line of 76
+    for piece, cost in zip(pieces, bits, strict=True):
+        shown = piece.replace(" ", "␣").replace("\n", "↵")
+        width = max(len(shown), 3) + 0.6
+        if x + width > 76:
+            x, row = 0.0, row + 1
+        lines.append((x, row, width, shown, cost))
+        x = 0.0 if piece.endswith("\n") else x + width
+        row += piece.endswith("\n")
+    n_rows = lines[-1][1] + 1
+    axes = _axes(width=7.6, height=0.7 + 0.52 * n_rows)
+    axes.set(xlim=(0, 76), ylim=(n_rows, 0), title=title)
+    axes.axis("off")
+    from matplotlib import colormaps
+    from matplotlib.patches import Rectangle
+
+    shade = colormaps["Blues"]
+    for x, row, width, shown, cost in lines:
+        strength = min(cost / 10, 1.0)
+        box = dict(facecolor=shade(0.75 * strength), edgecolor="#999999", linewidth=0.5)
+        axes.add_patch(Rectangle((x + 0.1, row + 0.08), width - 0.2, 0.5, **box))
+        dark = "white" if strength > 0.7 else "black"
+        middle = dict(ha="center", va="center", family="DejaVu Sans Mono")
+        axes.text(x + width / 2, row + 0.33, shown, color=dark, fontsize=9, **middle)
+        axes.text(x + width / 2, row + 0.78, f"{cost:.1f}", color="#444444", fontsize=7.5, **middle)
+    most = sorted(zip(bits, pieces, strict=True), key=lambda pair: -pair[0])[:3]
+    named = ", ".join(f"{piece.strip() or 'new line'} {cost:.1f}" for cost, piece in most)
+    return Picture(
+        axes.figure,
+        f"Text, {title}: {len(pieces)} tokens, {sum(bits):.0f} bits in all; the most surprising: "
+        f"{named}.",
+    )
+
+
+def curves(
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    x: Sequence[float],
+    words: str = "",
+    **series: Sequence[float],
+) -> Picture:
+    """A line for each series over the same `x`. `words` says what is seen; else first and last."""
+    if not 1 <= len(series) <= 3 or any(len(y) != len(x) for y in series.values()) or not len(x):
+        lengths = {name: len(y) for name, y in series.items()}
+        raise ValueError(f"1 to 3 series of {len(x)} numbers expected, got {lengths}")
+    axes = _axes(width=6.4, height=3.2)
+    for i, (label, y) in enumerate(series.items()):
+        style = dict(color=(BLUE, ORANGE, GREEN)[i], marker="os^"[i], linestyle=("-", "--", ":")[i])
+        axes.plot(x, y, label=label.replace("_", " "), markersize=4, **style)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axes.set_ylim(bottom=min(0, *(min(y) for y in series.values())))
+    if len(series) > 1:
+        axes.legend(frameon=False)
+    ends = [f"{k.replace('_', ' ')} from {y[0]:.3g} to {y[-1]:.3g}" for k, y in series.items()]
+    return Picture(axes.figure, f"Lines, {title}: {words or ', '.join(ends)}.")
+
+
+def _axes(width: float, height: float, columns: int = 1):
     # on the first import on a machine, matplotlib says on stderr that it looks for fonts
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     from matplotlib.figure import Figure
 
-    axes = Figure(figsize=(width, height), layout="constrained").subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
+    panels = Figure(figsize=(width, height), layout="constrained").subplots(
+        1, columns, sharey=True, squeeze=False
+    )[0]
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    return panels if columns > 1 else panels[0]

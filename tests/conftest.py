@@ -6,6 +6,7 @@ that a test starts.
 
 import os
 import runpy
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +15,10 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"  # or from_pretrained tries for 46 s before it gives up
 os.environ["OMP_NUM_THREADS"] = "1"  # two test processes with two threads each slow each other down
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # it warns after a fork
+
+# no test sees a learner's guesses, or leaves one; the folder goes when the tests end
+_artifacts = tempfile.TemporaryDirectory(prefix="course-artifacts-")
+os.environ["COURSE_ARTIFACTS"] = _artifacts.name
 
 NO_NETWORK = Path(__file__).parent / "no_network"
 search_path = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
-from course_lib.plots import DPI, Picture, file_sizes, histogram, probability_bars
+from course_lib.plots import (
+    DPI,
+    Picture,
+    curves,
+    file_sizes,
+    heat_map,
+    histogram,
+    probability_bars,
+    sampling_steps,
+    surprises,
+)
 
 HITS = dict(model=[0.4412, 0.3149], world=[0.45, 0.3])
 
@@ -102,3 +112,67 @@ def test_pyplot_and_its_global_state_stay_out():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
     assert done.stdout + done.stderr == "False\n"
+
+
+def test_a_step_shows_what_it_removes():
+    steps = {"before": [0.6, 0.3, 0.1], "cut": [0.6, 0.3, 0.0], "after": [2 / 3, 1 / 3, 0.0]}
+
+    picture = sampling_steps("top-k 2", ["six", "four", "ball"], steps)
+
+    before, cut, after = picture.figure.axes
+    assert "removed 10%" in [text.get_text() for text in cut.texts]
+    assert "removed" not in " ".join(text.get_text() for text in before.texts + after.texts)
+    assert picture.words == (
+        "Bars, top-k 2: before: six 60 %, four 30 %, ball 10 %; "
+        "cut: six 60 %, four 30 %, removed: ball; after: six 67 %, four 33 %."
+    )
+
+
+def test_the_likeliest_token_of_the_steps_stands_on_top():
+    picture = sampling_steps("t", ["six", "four"], {"a": [0.6, 0.4], "b": [0.6, 0.4]})
+
+    low, high = picture.figure.axes[0].get_ylim()
+    assert low > high
+
+
+def test_one_step_is_refused():
+    with pytest.raises(ValueError, match="2 steps or more of 2"):
+        sampling_steps("t", ["six", "four"], {"a": [0.6, 0.4]})
+
+
+def test_a_heat_map_names_the_largest_of_each_row():
+    picture = heat_map("looks", ["a", "b"], ["x", "y"], [[1, 0], [0.25, 0.75]])
+
+    assert picture.words == "Heat map, looks: in each row the largest: a x 100 %; b y 75 %."
+    assert "25%" in [text.get_text() for text in picture.figure.axes[0].texts]
+
+
+@pytest.mark.parametrize("values", [[[1, 0]], [[1, 0], [2, 0]], [[1, 0], [float("nan"), 0]]])
+def test_a_heat_map_needs_shares(values):
+    with pytest.raises(ValueError, match=r"2 x 2|0 to 1"):
+        heat_map("looks", ["a", "b"], ["x", "y"], values)
+
+
+def test_surprises_name_the_most_surprising_tokens():
+    picture = surprises("a report", ["In", " that", "\n", " six"], [2.5, 0.0, 6.0, 1.25])
+
+    assert picture.words == (
+        "Text, a report: 4 tokens, 10 bits in all; the most surprising: "
+        "new line 6.0, In 2.5, six 1.2."
+    )
+    assert {"␣that", "↵", "1.2"} <= {text.get_text() for text in picture.figure.axes[0].texts}
+
+
+def test_a_long_text_goes_on_in_the_next_line():
+    picture = surprises("long", [" word"] * 40, [1.0] * 40)
+
+    heights = {round(text.get_position()[1], 2) for text in picture.figure.axes[0].texts}
+    assert len(heights) == 2 * 4  # 13 tokens fit into a line; below each its bits
+
+
+def test_curves_tell_both_ends():
+    picture = curves("time", "tokens", "ms", [1, 2], with_cache=[1.0, 1.5], without=[1.0, 4.0])
+
+    assert picture.words == "Lines, time: with cache from 1 to 1.5, without from 1 to 4."
+    with pytest.raises(ValueError, match="1 to 3 series of 2 numbers"):
+        curves("time", "tokens", "ms", [1, 2], short=[1.0])

@@ -1,0 +1,122 @@
+"""Guesses that are kept and verdicts on what a learner wrote."""
+
+import json
+
+import pytest
+import torch
+
+from course_lib.check import Verdict, beside, examine, guess, guesses, guesses_file
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_ARTIFACTS", str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+def test_without_a_guess_the_truth_is_told_all_the_same():
+    assert guess("01 ratio", None) is None
+    assert beside("01 ratio", 125, "times") == "your guess: none yet; measured: 125 times"
+
+
+@pytest.mark.parametrize(
+    ("value", "truth", "told"),
+    [
+        (50, 125, "your guess: 50 %; measured: 125 % (2.5 times too low)"),
+        (300, 100, "your guess: 300 %; measured: 100 % (3.0 times too high)"),
+        (120, 125, "your guess: 120 %; measured: 125 % (close)"),
+        (0.5, 0.5, "your guess: 0.5 %; measured: 0.5 % (right)"),
+        (0, 3, "your guess: 0 %; measured: 3 % (3 too low)"),
+        ("Six", "six", "your guess: Six %; measured: six % (right)"),
+        (45, torch.tensor(45.0), "your guess: 45 %; measured: 45 % (right)"),
+    ],
+)
+def test_a_guess_stands_beside_the_truth(value, truth, told):
+    guess("02 six", value)
+
+    assert beside("02 six", truth, "%") == told
+
+
+def test_a_guess_outlives_the_kernel(folder):
+    guess("02 six", 30)
+
+    # what a fresh kernel has is the file alone
+    assert json.loads((folder / "guesses.json").read_text()) == {"02 six": {"guess": 30}}
+    assert guess("02 six", None) == "Your guess is kept: 30"
+
+
+def test_a_new_guess_replaces_the_old_one_and_its_truth():
+    guess("02 six", 30)
+    beside("02 six", 45)
+    guess("02 six", 40)
+
+    assert guesses("02").splitlines()[1].split() == ["six", "40", "?"]
+
+
+def test_guesses_of_another_notebook_are_left_out():
+    guess("01 ratio", 10)
+
+    assert guesses("02").startswith("No guesses are kept yet")
+    assert "ratio" in guesses("01")
+
+
+@pytest.mark.parametrize("value", [float("nan"), [1]])
+def test_a_guess_is_a_number_or_a_text(value):
+    with pytest.raises(ValueError, match="a guess is a"):
+        guess("x", value)
+
+
+def test_a_broken_file_of_guesses_stops_no_lesson(folder):
+    guess("02 six", 30)
+    guesses_file().write_text("{half a fi")
+
+    assert guess("02 six", None) is None
+    assert guess("02 six", 31) == "Your guess is kept: 31"
+
+
+def test_a_verdict_says_so_in_its_first_word():
+    assert repr(Verdict(True, "Well done.")) == "✓ Right. Well done."
+    assert repr(Verdict(False, "Look again.")) == "✗ Not yet. Look again."
+
+
+CASES = [((2, 3), 6), ((0.5, 4), 2.0)]
+
+
+def test_a_right_function_is_accepted():
+    assert examine(lambda a, b: a * b, CASES).ok
+    assert examine(lambda a, b: torch.tensor(float(a * b)), CASES).ok
+
+
+def test_a_wrong_function_is_shown_its_first_wrong_case():
+    def add(a, b):
+        return a + b
+
+    verdict = examine(add, CASES, hint="Multiply.")
+
+    assert not verdict.ok
+    assert verdict.words == "add(2, 3) gives 5, expected 6. Multiply."
+
+
+@pytest.mark.parametrize(
+    "function", [None, lambda a, b: None, lambda a: a, lambda a, b: a / 0, lambda a, b: [a, b]]
+)
+def test_whatever_a_learner_writes_gets_a_verdict(function):
+    assert not examine(function, CASES).ok
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "ok"),
+    [
+        ([0.5, 0.5], [0.5, 0.5], True),
+        (torch.tensor([0.5, 0.5]), [0.5, 0.5], True),
+        ([0.5], [0.5, 0.5], False),
+        (0.5, [0.5], False),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ("six", "six", True),
+        (["six"], "six", False),
+        (1, True, False),
+    ],
+)
+def test_results_are_compared_by_value(found, expected, ok):
+    assert examine(lambda: found, [((), expected)]).ok is ok
