@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import regex
 import tiktoken
@@ -249,3 +250,19 @@ class Tokenizer:
 
     def __repr__(self) -> str:
         return f"Tokenizer(vocab_size={self.vocab_size})"
+
+
+def gpt2_at_hand() -> tiktoken.Encoding | None:
+    """GPT-2's tokenizer, if tiktoken has kept its files from an earlier download; else None.
+
+    tiktoken itself would fetch them, and behind a closed network it can hang while it tries.
+    """
+
+    def refuse(path: str) -> bytes:
+        raise FileNotFoundError(path)
+
+    with patch("tiktoken.load.read_file", refuse):
+        try:
+            return tiktoken.get_encoding("gpt2")
+        except FileNotFoundError:
+            return None

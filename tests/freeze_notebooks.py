@@ -29,6 +29,10 @@ RAISES = "raises-exception"
 CELL_SECONDS = 180
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
+MOST_LINES = 12  # of a code cell; what is longer belongs in course_lib
+MOST_WORDS = 150  # of a markdown cell's paragraphs, exercises and quizzes aside
+
+MARKDOWN_LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)[^)]*\)")
 MARKDOWN_IMAGE = re.compile(r"!\[(?P<alt>[^\]]*)\]\((?P<file>[^)\s]*)[^)]*\)")
 HTML_IMAGE = re.compile(r"<img\b[^>]*>")
 HTML_ATTRIBUTE = re.compile(r"""\b(alt|src)=["']([^"']*)["']""")
@@ -118,12 +122,38 @@ def problems(notebook: NotebookNode, folder: Path) -> list[str]:
             found.append(f"cell {i} escapes nbval by something else than the tag {IGNORED}")
         found += [f"cell {i}: {problem}" for problem in output_problems(cell)]
 
-    titles = [line for _, cell in markdown for line in headings(cell.source) if line[:2] == "# "]
-    if len(titles) != 1:
-        found.append(f"it has {len(titles)} headings with a single #, not exactly one: {titles}")
+    found += heading_problems([line for _, cell in markdown for line in headings(cell.source)])
+    for i, cell in code:
+        n_lines = len([line for line in cell.source.splitlines() if line.strip()])
+        if n_lines > MOST_LINES:
+            found.append(f"cell {i} has {n_lines} lines of code, {MOST_LINES} are the most")
     for i, cell in markdown:
+        longest = max(len(part.split()) for part in cell.source.split("\n\n"))
+        if longest > MOST_WORDS and "|---|" not in cell.source:
+            found.append(f"cell {i} has a paragraph of {longest} words, {MOST_WORDS} are the most")
         found += [f"cell {i}: {problem}" for problem in image_problems(cell.source, folder)]
+        found += [f"cell {i}: {problem}" for problem in link_problems(cell.source, folder)]
     return found
+
+
+def heading_problems(lines: list[str]) -> list[str]:
+    """What is wrong with a notebook's headings: one single #, at the top, and no level skipped."""
+    levels = [len(line) - len(line.lstrip("#")) for line in lines]
+    found = []
+    if levels.count(1) != 1 or levels[0] != 1:
+        titles = [line for line, level in zip(lines, levels, strict=True) if level == 1]
+        found.append(f"it must begin with the one heading with a single #, got {titles}")
+    for line, level, before in zip(lines[1:], levels[1:], levels[:-1], strict=True):
+        if level > before + 1:
+            found.append(f"the heading {line!r} skips a level")
+    return found
+
+
+def link_problems(source: str, folder: Path) -> list[str]:
+    """Relative links of a markdown cell that lead nowhere."""
+    targets = [match["target"] for match in MARKDOWN_LINK.finditer(source)]
+    files = [target.split("#")[0] for target in targets if not re.match(r"[a-z]+:|#", target)]
+    return [f"the link {file} leads nowhere" for file in files if not (folder / file).exists()]
 
 
 def output_problems(cell: NotebookNode) -> list[str]:

@@ -23,6 +23,7 @@ from course_lib.checkpoint import (
     load_training_state,
     save_pretrained,
     save_training_state,
+    why_not_at_hand,
 )
 from course_lib.config import ModelConfig
 from course_lib.model import Transformer
@@ -520,3 +521,26 @@ def test_damaged_and_foreign_training_states_are_refused_and_left_alone(tmp_path
     save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="must be a 'course_lib training state 1'"):
         load_training_state(tmp_path, model, optimizer_of(model))
+
+
+def test_a_model_that_is_neither_kept_nor_reachable_is_not_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+
+    told = why_not_at_hand("owner/no-such-model")
+
+    assert told.startswith("owner/no-such-model is not on this machine, and the Hub can't be asked")
+
+
+def test_a_kept_model_is_at_hand(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: str(tmp_path))
+
+    assert why_not_at_hand("owner/model") is None
+
+
+def test_a_half_kept_model_is_not_at_hand(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: str(tmp_path))
+
+    assert "can't be asked" in why_not_at_hand("owner/model")

@@ -143,7 +143,10 @@ def test_a_good_notebook_has_no_problems(tmp_path):
     html = new_markdown_cell('<img src="map.svg" alt="The six notebooks in order">')
     ignored = code("time()", 2, [result("1", 2)], tags=["nbval-ignore-output"])
 
-    notebook = sealed(TITLE, code(), ignored, image, code(count=3), html, code(count=4))
+    links = new_markdown_cell("## Next\n\n[map](map.svg), [up](#next), [out](https://x.org/y)")
+    cells = [TITLE, code(), ignored, image, code(count=3), html, code(count=4), links]
+
+    notebook = sealed(*cells)
 
     assert problems(notebook, tmp_path) == []
 
@@ -160,8 +163,13 @@ def test_a_good_notebook_has_no_problems(tmp_path):
         ([TITLE, code(outputs=[new_output("stream", name="stderr", text="hm")])], "stderr: 'hm'"),
         ([TITLE, code(outputs=[new_output("error", ename="E", evalue="v")])], "it ended in E: v"),
         ([TITLE, code(outputs=[result("<Figure>", **{"image/png": PIXEL})])], "its picture needs"),
-        ([code()], "0 headings with a single #"),
-        ([TITLE, new_markdown_cell("# Another"), code()], "2 headings with a single #"),
+        ([code()], "the one heading with a single #, got []"),
+        ([TITLE, new_markdown_cell("# Another"), code()], "got ['# The answer', '# Another']"),
+        ([new_markdown_cell("## Early"), TITLE, code()], "it must begin with the one heading"),
+        ([TITLE, new_markdown_cell("#### Deep"), code()], "the heading '#### Deep' skips a level"),
+        ([TITLE, code("x = 1\n" * 13)], "cell 1 has 13 lines of code"),
+        ([TITLE, code(), new_markdown_cell("word " * 151)], "a paragraph of 151 words"),
+        ([TITLE, code(), new_markdown_cell("[a](x.ipynb#b)")], "the link x.ipynb leads nowhere"),
         (
             [TITLE, code(), new_markdown_cell("![](map.svg)")],
             "cell 2: the image map.svg needs an alt",

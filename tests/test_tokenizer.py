@@ -25,6 +25,7 @@ from course_lib.tokenizer import (
     PATTERN,
     SPECIALS,
     Tokenizer,
+    gpt2_at_hand,
     learn_merges,
     merge,
     spell,
@@ -397,3 +398,20 @@ def test_merges_of_ids_that_do_not_exist_yet_are_refused(merges):
 def test_two_merges_to_one_token_are_refused():
     with pytest.raises(ValueError, match="same token"):
         Tokenizer([(97, 98), (98, 99), (256, 99), (97, 257)])
+
+
+def test_without_its_files_gpt2s_tokenizer_is_not_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
+
+    assert gpt2_at_hand() is None
+
+
+def test_gpt2s_tokenizer_is_read_from_tiktokens_cache(tmp_path, monkeypatch):
+    # tiktoken checks the real files' hashes, so a small stand-in goes in where it has checked them
+    small = dict(name="gpt2", pat_str=PATTERN, special_tokens={})
+    small["mergeable_ranks"] = {bytes([byte]): byte for byte in range(256)}
+    monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
+    monkeypatch.setattr("tiktoken.registry.ENCODING_CONSTRUCTORS", {"gpt2": lambda: small})
+
+    assert gpt2_at_hand().encode("six") == list(b"six")
