@@ -1,0 +1,142 @@
+// The dashboard's page side: it draws what the worker tells. All text goes through textContent.
+
+const SVG = "http://www.w3.org/2000/svg";
+const WIDTH = 640;
+const HEIGHT = 300;
+const EDGE = { left: 52, right: 150, top: 12, bottom: 40 };
+
+function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children);
+  return element;
+}
+
+function draw(tag, attributes, text = "") {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.textContent = text;
+  return element;
+}
+
+const short = (n) => (n >= 1e6 ? `${+(n / 1e6).toFixed(1)}M` : n >= 1e3 ? `${Math.round(n / 1e3)}k` : `${n}`);
+
+/** Places values on a line of pixels, straight or by their logarithm. */
+function scale(low, high, from, to, logarithmic) {
+  const place = logarithmic ? Math.log : (v) => v;
+  const span = place(high) - place(low) || 1;
+  return (v) => from + ((place(Math.max(v, low)) - place(low)) / span) * (to - from);
+}
+
+function chart(svg, points, lines, logarithmic) {
+  svg.replaceChildren();
+  const level = Object.values(lines);
+  const all = [...points.flatMap((p) => [p[1], p[2]]), ...level].filter(Number.isFinite);
+  if (all.length === 0) return;
+  const high = Math.max(...all) * 1.05;
+  const low = logarithmic ? Math.max(Math.min(...all) * 0.9, 1e-3) : 0;
+  const y = scale(low, high, HEIGHT - EDGE.bottom, EDGE.top, logarithmic);
+  const last = points.length ? points[points.length - 1][0] : 1;
+  const x = scale(0, last, EDGE.left, WIDTH - EDGE.right, false);
+
+  for (let i = 0; i <= 4; i++) {
+    const value = logarithmic ? low * (high / low) ** (i / 4) : (high * i) / 4;
+    svg.append(
+      draw("line", { x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y(value), y2: y(value), class: "live-grid" }),
+      draw("text", { x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }, value.toPrecision(2)),
+    );
+  }
+  for (const part of [0, 0.5, 1]) {
+    const tick = draw("text", { x: x(last * part), y: HEIGHT - EDGE.bottom + 18, "text-anchor": "middle" }, short(last * part));
+    svg.append(tick);
+  }
+  svg.append(
+    draw("text", { x: (EDGE.left + WIDTH - EDGE.right) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "tokens read"),
+    draw("text", { x: 14, y: HEIGHT / 2, transform: `rotate(-90 14 ${HEIGHT / 2})`, "text-anchor": "middle" }, "loss, bits a token"),
+  );
+  const path = (column) => points.map((p) => `${x(p[0]).toFixed(1)},${y(p[column]).toFixed(1)}`).join(" ");
+  svg.append(
+    draw("polyline", { points: path(1), class: "live-raw" }),
+    draw("polyline", { points: path(2), class: "live-smooth" }),
+  );
+  // labels of lines that lie close together are moved apart
+  let free = Infinity;
+  const named = Object.entries(lines).sort((a, b) => a[1] - b[1]);
+  for (const [i, [name, value]] of named.entries()) {
+    const place = Math.min(y(value) + 4, free);
+    free = place - 14;
+    svg.append(
+      draw("line", { x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y(value), y2: y(value), class: `live-line live-line-${i % 3}` }),
+      draw("text", { x: WIDTH - EDGE.right + 6, y: place }, `${name} ${value.toFixed(2)}`),
+    );
+  }
+}
+
+function render({ model, el }) {
+  let logarithmic = false;
+  const svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "" });
+  const stop = make("button", { type: "button", textContent: "Stop" });
+  const axis = make("button", { type: "button", textContent: "Logarithmic axis", "aria-pressed": "false" });
+  const status = make("p", { className: "live-status" });
+  const spoken = make("p", { className: "live-spoken", role: "status", "aria-live": "polite" });
+  const error = make("p", { className: "live-error", role: "alert" });
+  const samples = make("ol", { className: "live-samples", "aria-label": "Samples from the model, the newest first" });
+  const key = make(
+    "p",
+    { className: "live-key" },
+    make("span", { textContent: "thin: each step; thick: their running mean; dashed: what does not move" }),
+  );
+  el.classList.add("live");
+  el.append(svg, key, make("div", { className: "live-buttons" }, stop, axis), status, spoken, error, samples);
+
+  stop.onclick = () => {
+    stop.disabled = true;
+    status.textContent = "stopping after this step ...";
+    model.send({ do: "stop" });
+  };
+  axis.onclick = () => {
+    logarithmic = !logarithmic;
+    axis.setAttribute("aria-pressed", String(logarithmic));
+    show();
+  };
+
+  let saidState = "";
+  function show() {
+    const points = model.get("points");
+    const state = model.get("state");
+    chart(svg, points, model.get("lines"), logarithmic);
+    const now = points.length ? `${points[points.length - 1][2].toFixed(2)} bits a token` : "no loss yet";
+    svg.setAttribute("aria-label", `Loss curve: ${now}. ${model.get("status")}`);
+    status.textContent = `${model.get("status")}; ${now}`;
+    error.textContent = model.get("error");
+    stop.disabled = state !== "running";
+    if (state !== saidState) {
+      spoken.textContent = `Training is ${state}; ${now}`;
+      saidState = state;
+    }
+    const texts = model.get("samples").slice(-4).reverse();
+    samples.replaceChildren(
+      ...texts.map(([tokens, text]) =>
+        make("li", {}, make("strong", { textContent: `after ${short(tokens)} tokens: ` }), make("span", { textContent: text })),
+      ),
+    );
+  }
+  // many traits change at once: one drawing for all of them
+  let waiting = false;
+  const soon = () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      show();
+    });
+  };
+  model.on("change", soon);
+  show();
+  return () => model.off("change", soon);
+}
+
+export default { render };
