@@ -8,6 +8,7 @@ and its global state; nothing is shown here, the notebook does that.
 import base64
 import io
 import logging
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -252,6 +253,79 @@ def curves(
         axes.legend(frameon=False)
     ends = [f"{k.replace('_', ' ')} from {y[0]:.3g} to {y[-1]:.3g}" for k, y in series.items()]
     return Picture(axes.figure, f"Lines, {title}: {words or ', '.join(ends)}.")
+
+
+def sizes_and_devices(title: str, sizes: dict[str, int], devices: dict[str, float]) -> Picture:
+    """`file_sizes` with a labelled vertical line at the memory of each device, in bytes."""
+    picture = file_sizes(title, sizes)
+    axes = picture.figure.axes[0]
+    axes.set_xlim(right=max(axes.get_xlim()[1], *(3 * memory for memory in devices.values())))
+    axes.set_title(title, pad=10 + 13 * len(devices))
+    picture.figure.set_figheight(picture.figure.get_figheight() + 0.18 * len(devices))
+    in_order = sorted(devices.items(), key=lambda item: item[1])
+    place = dict(xycoords=axes.get_xaxis_transform(), textcoords="offset points")
+    stroke = dict(color="#666666", linestyle="--", linewidth=0.8)
+    for i, (name, memory) in enumerate(in_order):
+        # each label left of its own line, larger devices higher up: no line crosses a label
+        axes.axvline(memory, zorder=0.5, **stroke)
+        up = dict(arrowstyle="-", shrinkA=0, shrinkB=0, **stroke)
+        axes.annotate("", (memory, 1), (0, 13 * (i + 1)), arrowprops=up, **place)
+        axes.annotate(name, (memory, 1), (-3, 2 + 13 * i), ha="right", fontsize=9, **place)
+    lines = ", ".join(f"{name} ({readable_bytes(memory)})" for name, memory in in_order)
+    return Picture(picture.figure, f"{picture.words} Lines at the memory of: {lines}.")
+
+
+def bit_bars(title: str, bits: dict[str, float]) -> Picture:
+    """A bar for each mean number of bits of surprise."""
+    axes = _axes(width=6.4, height=1.0 + 0.4 * len(bits))
+    hatches = ("", "//", "..", "xx")
+    for i, (name, value) in enumerate(bits.items()):
+        colour = (BLUE, ORANGE, GREEN)[i % 3]
+        bar = axes.barh(name, value, 0.7, color=colour, hatch=hatches[i % 4], edgecolor="white")
+        axes.bar_label(bar, [f"{value:.2f}"], padding=3)
+    axes.invert_yaxis()
+    axes.set(title=title, xlabel="bits of surprise", xlim=(0, 1.15 * max(bits.values()) or 1))
+    pairs = ", ".join(f"{name} {value:.2f} bits" for name, value in bits.items())
+    return Picture(axes.figure, f"Bars, {title}: {pairs}.")
+
+
+def text_card(title: str, text: str, below: str) -> Picture:
+    """A text as written, a line of ours under it: for what is read and not measured."""
+    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, 72) or [""]]
+    note = textwrap.wrap(below, 80)
+    height = 0.5 + 0.16 * (len(lines) + len(note) + 1)
+    axes = _axes(width=6.4, height=height)
+    axes.set_axis_off()
+    axes.set_title(title, loc="left")
+    options = dict(va="top", parse_math=False, transform=axes.transAxes)
+    axes.text(0, 1, "\n".join(lines), family="monospace", fontsize=9, **options)
+    axes.text(0, 0, "\n".join(note), fontsize=9, **options | dict(va="bottom"))
+    return Picture(axes.figure, f"{title}: {text!r}. {below}")
+
+
+def loss_curve(
+    title: str,
+    tokens: Sequence[float],
+    loss: Sequence[float],
+    mean: Sequence[float],
+    lines: dict[str, float],
+) -> Picture:
+    """A training run: the loss of each step, its running mean, and lines that do not move; bits."""
+    axes = _axes(width=6.8, height=3.4)
+    axes.plot(tokens, loss, color="#56B4E9", linewidth=0.7, label="each step")
+    axes.plot(tokens, mean, color=BLUE, linewidth=2, label="running mean")
+    for i, (name, bits) in enumerate(lines.items()):
+        style = dict(color=("#D55E00", GREEN, "#CC79A7")[i % 3], linestyle=("--", ":", "-.")[i % 3])
+        axes.axhline(bits, label=f"{name} {bits:.2f}", **style)
+    axes.set(title=title, xlabel="tokens read", ylabel="loss, bits a token")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    axes.legend(frameon=False, fontsize=8.5)
+    fell = f"from {mean[0]:.2f} to {mean[-1]:.2f} bits a token" if mean else "not begun"
+    beside = ", ".join(f"{name} {bits:.2f}" for name, bits in lines.items())
+    return Picture(
+        axes.figure, f"Loss curve, {title}: {fell}" + (f"; lines: {beside}." * bool(beside) or ".")
+    )
 
 
 def _axes(width: float, height: float, columns: int = 1):

@@ -13,6 +13,7 @@ from course_lib.plots import (
     file_sizes,
     heat_map,
     histogram,
+    loss_curve,
     probability_bars,
     sampling_steps,
     surprises,
@@ -176,3 +177,10 @@ def test_curves_tell_both_ends():
     assert picture.words == "Lines, time: with cache from 1 to 1.5, without from 1 to 4."
     with pytest.raises(ValueError, match="1 to 3 series of 2 numbers"):
         curves("time", "tokens", "ms", [1, 2], short=[1.0])
+
+
+def test_a_loss_curve_tells_how_far_it_fell_and_beside_what():
+    picture = loss_curve("run", [100, 200], [10.0, 4.0], [10.0, 5.5], {"floor": 1.25})
+
+    assert picture.words == "Loss curve, run: from 10.00 to 5.50 bits a token; lines: floor 1.25."
+    assert loss_curve("run", [], [], [], {}).words == "Loss curve, run: not begun."
