@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -147,6 +148,32 @@ def losses(model: Transformer, tokenizer: Tokenizer, n_documents: int) -> dict:
     together = HeldOut(*map(sum, zip(*map(astuple, found.values()), strict=True)))
     by_kind = {kind: row(loss, len(texts[kind])) for kind, loss in found.items()}
     return row(together, n_documents) | {"by_kind": by_kind}
+
+
+def baselines(
+    tokenizer: Tokenizer, read: list[str], texts: list[str], unseen: float = 0.1
+) -> dict[str, float]:
+    """Bits a token on `texts` of what counts `read` alone, and of the world itself: the floor.
+
+    uniform: all tokens alike; unigram: by frequency; bigram: by the token before. What was never
+    seen counts as `unseen` of a time, or one such token would cost infinitely much.
+    """
+    if not read or not texts:
+        raise ValueError(f"baselines need texts to read and to judge: {len(read)}, {len(texts)}")
+    V, end = tokenizer.vocab_size, tokenizer.eot_id
+    known = [[end, *tokenizer.encode(text), end] for text in read]
+    pairs = [pair for ids in known for pair in pairwise(ids)]
+    single, double = Counter(right for _, right in pairs), Counter(pairs)
+    before = Counter(left for left, _ in pairs)
+    asked = [pair for text in texts for pair in pairwise([end, *tokenizer.encode(text), end])]
+    unigram = [(single[b] + unseen) / (len(pairs) + unseen * V) for _, b in asked]
+    bigram = [(double[a, b] + unseen) / (before[a] + unseen * V) for a, b in asked]
+    return {
+        "uniform": math.log2(V),
+        "unigram": -sum(map(math.log2, unigram)) / len(asked),
+        "bigram": -sum(map(math.log2, bigram)) / len(asked),
+        "floor": -sum(map(_world_log_prob, texts)) / math.log(2) / len(asked),
+    }
 
 
 def _char_class(char: str) -> str:
@@ -472,3 +499,25 @@ def table(card: dict) -> str:
         further = {"kl_to_sft": ".2f"} if "kl_to_sft" in rows["chat"] else {}
         lines += _section(f"Chat, temperature {temperature:.0f}", rows, answers | further)
     return "\n".join(lines[1:])
+
+
+def text_loss(model: Transformer, tokenizer: Tokenizer, texts: Iterable[str]) -> float:
+    """Bits a byte of documents of any length, for real text: it has no floor that we know.
+
+    Each is read alone after `<|endoftext|>`, its end included (as a byte). One that is longer than
+    the context is read in windows that follow each other, as in training: at the start of a window
+    the model sees nothing of the one before, so that a longer context would give a lower loss.
+    """
+    prompts, completions, n_bytes = [], [], 0
+    T, V = model.config.context_length, model.config.vocab_size
+    for text in texts:
+        ids = [tokenizer.eot_id, *tokenizer.encode(text), tokenizer.eot_id]
+        n_bytes += len(text.encode()) + 1
+        for start in range(0, len(ids) - 1, T):
+            prompts.append(ids[start : start + 1])
+            completions.append(ids[start + 1 : start + T + 1])
+    if not prompts:
+        raise ValueError("a loss needs one document or more, got none")
+    batch_rows = max(1, min(32, (1 << 26) // (T * V)))  # logits of 256 MB at most
+    nats = -sum(completion_log_probs(model, prompts, completions, batch_rows))
+    return nats / math.log(2) / n_bytes

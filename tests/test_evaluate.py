@@ -546,3 +546,43 @@ def test_the_command_compares_rlhf_with_sft(
         ((f"model of {stage}", "tokenizer", 7), {"chat": chat, "reference": reference})
     ]
     assert json.loads(capsys.readouterr().out) == {}
+
+
+class Letters:
+    """A tokenizer: a is 0, b is 1, the end 2."""
+
+    vocab_size, eot_id = 3, 2
+
+    def encode(self, text):
+        return ["ab".index(letter) for letter in text]
+
+
+def test_baselines_by_hand(monkeypatch):
+    monkeypatch.setattr(evaluate, "_world_log_prob", lambda text: math.log(1 / 4))
+
+    found = evaluate.baselines(Letters(), ["ab", "aa"], ["ab"], unseen=0.0)
+
+    # after the end comes a, after a comes b (once in three), after b the end: three tokens
+    assert found == pytest.approx(
+        {
+            "uniform": math.log2(3),
+            "unigram": -(math.log2(3 / 6) + math.log2(1 / 6) + math.log2(2 / 6)) / 3,
+            "bigram": -(math.log2(2 / 2) + math.log2(1 / 3) + math.log2(1 / 1)) / 3,
+            "floor": 2 / 3,
+        }
+    )
+
+
+def test_baselines_need_texts():
+    with pytest.raises(ValueError, match="texts to read and to judge"):
+        evaluate.baselines(Letters(), [], ["ab"])
+
+
+def test_baselines_stand_above_the_floor_in_order():
+    tokenizer = stages.load_released("base")[1]
+    held = list(documents(60, seed=evaluate.HELD_OUT_SEED))
+
+    found = evaluate.baselines(tokenizer, list(documents(800)), held)
+
+    assert found["uniform"] == 10
+    assert found["uniform"] > found["unigram"] + 1 > found["bigram"] + 2 > found["floor"] + 3
