@@ -19,7 +19,9 @@ from course_lib.config import ModelConfig
 
 def linear(n_in: int, n_out: int) -> nn.Linear:
     """A matrix without bias, not filled yet: `Transformer.initialise` draws every weight."""
-    return nn.utils.skip_init(nn.Linear, n_in, n_out, bias=False)
+    # skip_init would take the CPU, where the course asks for "meta": a shape without numbers
+    device = torch.get_default_device()
+    return nn.utils.skip_init(nn.Linear, n_in, n_out, bias=False, device=device)
 
 
 def rope_tables(context_length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -190,7 +192,10 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        self.embed_tokens = nn.utils.skip_init(nn.Embedding, config.vocab_size, config.dim)
+        device = torch.get_default_device()
+        self.embed_tokens = nn.utils.skip_init(
+            nn.Embedding, config.vocab_size, config.dim, device=device
+        )
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.lm_head = linear(config.dim, config.vocab_size)

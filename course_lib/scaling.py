@@ -8,6 +8,8 @@ sku_list.py. SmolLM2: gh huggingface/smollm, text/pretraining/smollm2. stories15
 karpathy/llama2.c, README.md.
 """
 
+import math
+
 from course_lib.config import ModelConfig
 
 # Bytes for each number. Q8_0 and Q4_0 are GGUF's: 32 numbers share a scale of 2 bytes, and each
@@ -44,6 +46,18 @@ PUBLISHED_GPT2 = {
     "GPT-2 large": (1280, 36),
     "GPT-2 XL": (1600, 48),
 }
+
+
+# Bytes of memory, the smallest first. The figures are memory sizes as sold (2026), and a GB counts
+# as 10^9 bytes: close enough here. Some of the memory is always needed for other things.
+DEVICES = {
+    "Raspberry Pi 5 or phone, 8 GB": 8_000_000_000,
+    "laptop, 16 GB": 16_000_000_000,
+    "gaming graphics card, 24 GB": 24_000_000_000,
+    "data-centre GPU, 80 GB": 80_000_000_000,
+    "8 data-centre GPUs, 640 GB": 640_000_000_000,
+}
+NONE_OF_THEM = "none of these"
 
 
 def gpt2_parameters(
@@ -90,6 +104,22 @@ def n_bytes(n_parameters: int, precision: str) -> int:
     if n_parameters < 0:
         raise ValueError(f"n_parameters must be 0 or more, got {n_parameters}")
     return round(n_parameters * BYTES_PER_PARAMETER[precision])
+
+
+def holder(n_bytes: float, devices: dict[str, float] = DEVICES) -> str:
+    """The device with the smallest memory that `n_bytes` of parameters fit in, or `NONE_OF_THEM`.
+
+    Parameters only: a model that runs also needs memory for what it computes on its way.
+
+    >>> holder(15_000_000_000)
+    'laptop, 16 GB'
+    """
+    if not 0 <= n_bytes < math.inf:  # "not a number" fails too
+        raise ValueError(f"n_bytes must be a finite number of 0 or more, got {n_bytes}")
+    if not all(0 < memory < math.inf for memory in devices.values()):
+        raise ValueError(f"every device needs its memory in bytes, above 0, got {devices}")
+    large_enough = [name for name, memory in devices.items() if memory >= n_bytes]
+    return min(large_enough, key=devices.get, default=NONE_OF_THEM)
 
 
 def tensor_bytes(config: ModelConfig, precision: str) -> int:

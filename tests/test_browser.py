@@ -1,58 +1,17 @@
 """A learner's first minute, in a real browser: open the course in JupyterLab and run every cell."""
 
-import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+
+from tests.browser import ERRORS, HERE, jupyter_lab, real_browser
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = "01_two_files.ipynb"
 MINUTES = 4  # for a whole notebook, on a machine whose other core is busy with other tests
-TOKEN = "only-for-this-test"
-
-COMMANDS = "chromium chromium-browser google-chrome google-chrome-stable chrome msedge"
-APPLICATIONS = [  # where macOS and Windows keep browsers, away from the PATH
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
-    "C:/Program Files/Google/Chrome/Application/chrome.exe",
-    "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
-]
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update"
-).split()
-ERRORS = ", ".join(
-    f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr")
-)
-HERE = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
-
-SETTINGS = {
-    # no news pop-up over the page, no question to the network
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    # every cell stays in the page, so that the test sees those that are scrolled away
-    "notebook-extension/tracker": {"windowingMode": "none"},
-}
-
-
-@pytest.fixture
-def browser_path() -> str:
-    found = [path for name in COMMANDS.split() if (path := shutil.which(name))]
-    found += [path for path in APPLICATIONS if Path(path).exists()]
-    if not found and os.environ.get("CI") == "true":
-        pytest.fail("there is no browser, and under CI this test may not be skipped")
-    if not found:
-        pytest.skip("there is no Chromium, Chrome or Edge on this machine")
-    return found[0]
 
 
 @pytest.fixture
@@ -70,67 +29,17 @@ def course(tmp_path) -> Path:
     return folder
 
 
-@pytest.fixture
-def lab_url(course, tmp_path):
-    """The address of a JupyterLab of our own, on fresh settings, stopped after the test."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    kinds = "CONFIG DATA RUNTIME".split()
-    folders = {f"JUPYTER_{kind}_DIR": tmp_path / f"jupyter-{kind.lower()}" for kind in kinds}
-    folders["JUPYTERLAB_SETTINGS_DIR"] = tmp_path / "settings"
-    folders["JUPYTERLAB_WORKSPACES_DIR"] = tmp_path / "workspaces"
-    folders["IPYTHONDIR"] = tmp_path / "ipython"
-    for name, settings in SETTINGS.items():
-        path = folders["JUPYTERLAB_SETTINGS_DIR"] / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings))
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    command += ["--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
-    command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={course}"]
-    log = tmp_path / "server.log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            command,
-            env={**os.environ, **{name: str(path) for name, path in folders.items()}},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}", server, log)
-        yield f"http://127.0.0.1:{port}/lab/tree/notebooks/{NOTEBOOK}?token={TOKEN}&reset"
-    finally:
-        server.terminate()  # it ends its kernels itself
-        try:
-            server.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 60) -> None:
-    """Return when the server answers; fail with its log when it ends or takes too long."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
-
-
 @pytest.mark.browser
 @pytest.mark.slow
-def test_the_first_notebook_runs_in_jupyterlab(browser_path, lab_url, tmp_path):
+def test_the_first_notebook_runs_in_jupyterlab(course, tmp_path):
     notebook = nbformat.read(ROOT / "notebooks" / NOTEBOOK, as_version=4)
     title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     requests = []
     expect.set_options(timeout=30_000)  # 5 s is too short beside other tests
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+    opened = jupyter_lab(course, tmp_path, f"notebooks/{NOTEBOOK}")
+    with real_browser() as browser, opened as lab_url:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.on("request", lambda request: requests.append(request.url))
         page.goto(lab_url)
@@ -158,7 +67,6 @@ def test_the_first_notebook_runs_in_jupyterlab(browser_path, lab_url, tmp_path):
         broken_images = page.locator(".jp-Notebook img").evaluate_all(
             "images => images.filter(i => !(i.complete && i.naturalWidth)).map(i => i.alt || i.src)"
         )
-        browser.close()
 
     assert errors == []
     assert title in heading

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "course_lib"
 # A module may import from its own floor and from those below. A new module gets a line here.
 FLOORS = [
     {"config", "device", "run_file"},
-    {"world", "tokenizer", "chat", "scaling"},
-    {"model", "data", "clean", "losses", "checkpoint", "gguf"},
+    {"world", "tokenizer", "chat", "scaling", "texts"},
+    {"model", "data", "clean", "losses", "checkpoint", "gguf", "damage", "shards"},
     {"train", "sample", "evaluate", "compress"},
     {"sft", "preferences", "reward"},
     {"rlhf", "dpo"},
@@ -25,8 +25,10 @@ FLOOR["__init__"] = 0  # it imports nothing, so that `import course_lib.config` 
 # Libraries that only these modules may know, wherever in the file they import them.
 KNOWN_BY = {
     "anywidget": {"widgets"},
+    "datasets": {"texts"},
     "ipywidgets": {"widgets"},
     "matplotlib": {"plots", "widgets"},
+    "pyarrow": {"texts"},
     "traitlets": {"widgets"},
     "transformers": set(),  # a second opinion in the tests, never a part of the course
 }

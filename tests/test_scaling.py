@@ -6,8 +6,11 @@ from course_lib.config import MODELS, ModelConfig
 from course_lib.model import Transformer
 from course_lib.scaling import (
     BYTES_PER_PARAMETER,
+    DEVICES,
+    NONE_OF_THEM,
     PUBLISHED,
     gpt2_parameters,
+    holder,
     n_bytes,
     published_parameters,
     readable_bytes,
@@ -99,6 +102,10 @@ def test_tensor_bytes_count_every_tensor(precision):
     [
         (lambda: n_bytes(10, "fp8"), "F32, F16, Q8_0, Q4_0, got 'fp8'"),
         (lambda: n_bytes(-1, "F32"), "0 or more, got -1"),
+        (lambda: holder(-1), "n_bytes must be a finite number of 0 or more, got -1"),
+        (lambda: holder(float("nan")), "finite number of 0 or more, got nan"),
+        (lambda: holder(float("inf")), "finite number of 0 or more, got inf"),
+        (lambda: holder(1, {"box": 0}), "memory in bytes, above 0, got {'box': 0}"),
         (lambda: gpt2_parameters(0, 12), "dim must be a whole number of 1 or more, got 0"),
         (lambda: gpt2_parameters(768, 2.5), "n_layers must be a whole number"),
     ],
@@ -106,6 +113,20 @@ def test_tensor_bytes_count_every_tensor(precision):
 def test_impossible_sizes_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_smallest_device_that_is_large_enough_holds_a_model():
+    names = list(DEVICES)
+
+    found = [holder(n) for n in (0, 8e9, 8e9 + 1, 137_953_296_384, 640e9, 640e9 + 1)]
+
+    assert found == [names[0], names[0], names[1], names[4], names[4], NONE_OF_THEM]
+    assert list(DEVICES.values()) == sorted(DEVICES.values())
+
+
+def test_devices_need_no_order():
+    assert holder(5, {"large": 100, "small": 10, "tiny": 1}) == "small"
+    assert holder(5, {}) == NONE_OF_THEM
 
 
 def test_sizes_are_written_in_the_unit_that_fits():

@@ -1,1 +1,7 @@
 """Widgets: thin shells over pure functions, each with a picture for who has no kernel."""
+
+from course_lib.widgets.chat import chat as chat
+from course_lib.widgets.explorer import explorer as explorer
+from course_lib.widgets.game import guessing_game as guessing_game
+from course_lib.widgets.live import train_live as train_live
+from course_lib.widgets.sizes import sizes as sizes

@@ -1,0 +1,208 @@
+"""Which model fits where: choose how large a parameter is, see the smallest device that holds it.
+
+The size of a parameters file decides which machines can run a model at all. Left out: the memory
+that a running model needs beside its parameters.
+"""
+
+import html
+import math
+from dataclasses import dataclass
+
+import ipywidgets
+import torch
+
+from course_lib import plots
+from course_lib.config import ModelConfig
+from course_lib.model import Transformer
+from course_lib.scaling import (
+    BYTES_PER_PARAMETER,
+    DEVICES,
+    NONE_OF_THEM,
+    holder,
+    n_bytes,
+    readable_bytes,
+)
+from course_lib.widgets.shell import Pictured
+
+LEGEND = (
+    "A blue dot: one of the devices holds the model. An orange diamond: none does. The dashed "
+    "lines are the devices. The axis is logarithmic: the same distance to the right always "
+    "multiplies the size by the same number. Only the parameters are counted; a model that runs "
+    "needs more memory."
+)
+
+# Every colour has a fallback, for pages without JupyterLab's theme. In a narrow page a row becomes
+# two lines: the roles in the table say that it still is one.
+STYLE = """<style>
+.course-sizes { container-type: inline-size; color: var(--jp-content-font-color1, #222);
+  font-size: var(--jp-ui-font-size1, 13px); line-height: 1.5; }
+.course-widget-sizes :focus-visible { outline: 3px solid var(--jp-content-font-color1, #222)
+  !important; outline-offset: 2px; }
+.course-sizes p { margin: 8px 0; line-height: 1.5; }
+.course-sizes table { border-collapse: collapse; width: 100%; }
+.course-sizes :is(th, td) { padding: 1px 8px; text-align: left; font-weight: normal;
+  white-space: nowrap; vertical-align: middle; }
+.course-sizes thead th { font-weight: 600; vertical-align: bottom; }
+.course-sizes tbody tr { border-top: 1px solid var(--jp-border-color2, #ccc); }
+.course-sizes .number { text-align: right; font-variant-numeric: tabular-nums; }
+.course-sizes .track { position: relative; width: 45%; padding: 0; }
+.course-sizes .track > span { position: absolute; top: 0; bottom: 0; width: 0;
+  border-left: 1px dashed var(--jp-content-font-color2, #666); }
+.course-sizes .track > b { position: absolute; top: 50%; width: 10px; height: 10px;
+  margin: -5px; border-radius: 5px; background: #0072B2; outline: 1px solid #fff; }
+.course-sizes .track > b.over { border-radius: 0; background: #E69F00; rotate: 45deg; }
+.course-sizes .marks { position: relative; font-weight: 400; }
+.course-sizes .marks > i { position: absolute; bottom: 0; font-style: normal; line-height: 18px;
+  border-left: 1px dashed var(--jp-content-font-color2, #666); }
+.course-sizes .marks > i > em { position: absolute; top: 0; right: 5px; font-style: normal;
+  white-space: nowrap; font-size: 92%; }
+@container (max-width: 640px) {
+  .course-sizes table { display: block; }
+  .course-sizes :is(thead, tbody) { display: block; }
+  .course-sizes tr { display: grid; grid-template-columns: 1fr auto auto; line-height: 1.35; }
+  .course-sizes :is(.device, .track) { grid-column: 1 / -1; }
+  .course-sizes .track { order: 1; width: auto; min-height: 12px; }
+  .course-sizes .device::before { content: "fits in: "; }
+  .course-sizes thead .device { display: none; }
+}
+</style>"""
+
+
+def count_on_meta(config: ModelConfig) -> int:
+    """Parameters of the course's Transformer of this shape, built without memory and counted.
+
+    >>> count_on_meta(PUBLISHED["Llama-2-70B"])
+    68976648192
+    """
+    with torch.device("meta"):  # tensors with a shape and no numbers
+        model = Transformer(config)
+    return sum(weight.numel() for weight in model.parameters())
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A model in a precision, and the smallest device that holds its parameters."""
+
+    name: str
+    n_parameters: int
+    n_bytes: int
+    device: str
+
+
+def fits(
+    counts: dict[str, int], precision: str, devices: dict[str, float] = DEVICES
+) -> tuple[Fit, ...]:
+    """A `Fit` for each model of `counts` (name -> number of parameters), in its order."""
+    if not counts or min(counts.values()) < 1:
+        raise ValueError(f"one model or more, of 1 parameter or more each, expected: got {counts}")
+    sizes = {name: n_bytes(count, precision) for name, count in counts.items()}
+    return tuple(
+        Fit(name, counts[name], size, holder(size, devices)) for name, size in sizes.items()
+    )
+
+
+def sentence(found: tuple[Fit, ...], precision: str, devices: dict[str, float] = DEVICES) -> str:
+    """How many of the models each device holds, and which fit in none."""
+    held = [
+        f"{sum(fit.n_bytes <= memory for fit in found)} in {name}"
+        for name, memory in sorted(devices.items(), key=lambda item: item[1])
+    ]
+    left = [fit.name for fit in found if fit.device == NONE_OF_THEM]
+    return (
+        f"{precision}, {BYTES_PER_PARAMETER[precision]:.4g} bytes a parameter. "
+        f"Of {len(found)} models fit: {'; '.join(held)}. "
+        + (f"In none of these: {', '.join(left)}." if left else "Each model fits in one of these.")
+    )
+
+
+def table(found: tuple[Fit, ...], devices: dict[str, float], low: float, high: float) -> str:
+    """HTML: a row for each model, with a dot on an axis from `low` to `high` bytes."""
+
+    def at(size: float) -> str:
+        return f"{2 + 96 * math.log(size / low) / math.log(high / low):.1f}%"
+
+    in_order = sorted(devices.items(), key=lambda item: item[1])
+    lines = "".join(f'<span style="left:{at(memory)}"></span>' for _, memory in in_order)
+    # each label left of its own line, larger devices higher up: no line crosses a label
+    marks = "".join(
+        f'<i style="left:{at(memory)};height:{18 * (i + 2)}px"><em>{html.escape(name)}</em></i>'
+        for i, (name, memory) in enumerate(in_order)
+    )
+    rows = "".join(
+        f'<tr role="row"><th role="rowheader" scope="row">{html.escape(fit.name)}</th>'
+        f'<td role="cell" class="number">{fit.n_parameters:,}</td>'
+        f'<td role="cell" class="number">{readable_bytes(fit.n_bytes)}</td>'
+        f'<td role="presentation" aria-hidden="true" class="track">{lines}'
+        f"<b{' class=over' if fit.device == NONE_OF_THEM else ''} "
+        f'style="left:{at(fit.n_bytes)}"></b></td>'
+        f'<td role="cell" class="device">{html.escape(fit.device)}</td></tr>'
+        for fit in found
+    )
+    head = '<th role="columnheader" scope="col"'
+    return (
+        f'<table role="table"><thead role="rowgroup"><tr role="row">'
+        f'{head}>model</th>{head} class="number">parameters</th>'
+        f'{head} class="number">file</th>'
+        f'<th role="presentation" aria-hidden="true" class="track marks" '
+        f'style="height:{18 * (len(in_order) + 1) + 4}px">{marks}</th>'
+        f'{head} class="device">smallest device that holds it</th></tr></thead>'
+        f'<tbody role="rowgroup">{rows}</tbody></table>'
+    )
+
+
+class Sizes(Pictured, ipywidgets.VBox):
+    """Radio buttons for the precision above a table and chart; `precision.value` is the choice."""
+
+    def __init__(self, counts: dict[str, int], precision: str, devices: dict[str, float]):
+        self.counts, self.devices = dict(counts), dict(devices)
+        n_bytes(0, precision)  # an unknown one is refused here, in words
+        fits(counts, precision, devices)
+        # one axis for all precisions, so that the dots move and the devices stay
+        everything = [
+            n_bytes(count, p) for count in (min(counts.values()), max(counts.values()))
+            for p in BYTES_PER_PARAMETER
+        ] + list(devices.values())  # fmt: skip
+        self._ends = min(everything) / 2, max(everything) * 2
+        self.precision = ipywidgets.RadioButtons(
+            options=list(BYTES_PER_PARAMETER),
+            value=precision,
+            description="Precision:",
+            orientation="horizontal",
+            layout=ipywidgets.Layout(width="auto"),
+        )
+        self.shown = ipywidgets.HTML()
+        self.precision.observe(self._show, "value")
+        self._show()
+        super().__init__([self.precision, self.shown])
+        self.add_class("course-widget-sizes")
+
+    def _fits(self) -> tuple[Fit, ...]:
+        return fits(self.counts, self.precision.value, self.devices)
+
+    def _show(self, change=None) -> None:
+        found = self._fits()
+        said = sentence(found, self.precision.value, self.devices)
+        self.shown.value = (
+            f'{STYLE}<div class="course-sizes">{table(found, self.devices, *self._ends)}'
+            f'<p role="status" aria-live="polite">{html.escape(said)}</p>'
+            f"<p>{LEGEND}</p></div>"
+        )
+
+    def picture(self) -> plots.Picture:
+        """The chart in the chosen precision, and which device holds each model."""
+        found = self._fits()
+        return plots.sizes_and_devices(
+            f"parameters in {self.precision.value}",
+            {f.name: f.n_bytes for f in found},
+            self.devices,
+        )
+
+
+def sizes(
+    counts: dict[str, int], precision: str = "F16", *, extra: dict[str, float] | None = None
+) -> Sizes:
+    """The widget: `counts` is name -> number of parameters, `extra` your own devices in bytes.
+
+    >>> sizes(published_parameters(), "Q4_0", extra={"my old phone": 3e9})
+    """
+    return Sizes(counts, precision, DEVICES | (extra or {}))
