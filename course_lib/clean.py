@@ -27,8 +27,8 @@ STOP_WORDS = frozenset("the be to of and that have with a is in on what which by
 SYMBOLS = re.compile(r"\.{3}|…|>>|[#|!]")  # Gopher's are # and the ellipsis
 ENDS = (".", "!", "?", '"', "'")  # FineWeb's: what a finished line ends with
 CODE_LINE = re.compile(
-    r"\s*(>>> |\.\.\. |# |@\w|def |class |import |from \S+ import |return\b|else:|try:|except\b)"
-    r"|.*[;{}()\[\],:]$|\s*[\w.\[\], ]+ [-+*/]?= "
+    r"(>>> |\.\.\. |# |@\w|def |class |import |from \S+ import |return\b|else:|try:|except\b)"
+    r"|.*[;{}()\[\],:]$|[\w.\[\], ]+ [-+*/]?= "
 )
 PRIME = 4_294_967_291  # the largest below 2**32, so that a * x + b fits 64 bits
 

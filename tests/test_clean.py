@@ -157,6 +157,7 @@ def test_the_curve_of_the_bands_by_hand():
     assert found_probability(0, 16, 8) == 0
     assert found_probability(1, 16, 8) == 1
     assert (bands_for(0.8), bands_for(0.8, 20)) == (16, 5)
+    assert bands_for(0.8, recall=0.95) == 32  # 16 bands find 0.947 of the pairs
     assert found_probability(0.8, 8, 16) < 0.9 <= found_probability(0.8, 16, 8)
 
 
