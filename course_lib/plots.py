@@ -197,38 +197,55 @@ def surprises(title: str, pieces: Sequence[str], bits: Sequence[float]) -> Pictu
     """A text whose tokens are shaded by their surprise, with the bits of each below it."""
     if len(pieces) != len(bits) or not pieces:
         raise ValueError(f"a number of bits for each piece expected: {len(pieces)}, {len(bits)}")
-    lines, x, row = [], 0.0, 0  # in characters of a line of 76
-    for piece, cost in zip(pieces, bits, strict=True):
+    figure = _token_boxes(title, pieces, [cost / 10 for cost in bits], [f"{b:.1f}" for b in bits])
+    most = sorted(zip(bits, pieces, strict=True), key=lambda pair: -pair[0])[:3]
+    named = ", ".join(f"{piece.strip() or 'new line'} {cost:.1f}" for cost, piece in most)
+    return Picture(
+        figure,
+        f"Text, {title}: {len(pieces)} tokens, {sum(bits):.0f} bits in all; the most surprising: "
+        f"{named}.",
+    )
+
+
+def loss_mask(title: str, pieces: Sequence[str], counted: Sequence[bool]) -> Picture:
+    """A text whose tokens are shaded, and marked with a tick, where the loss counts them."""
+    if len(pieces) != len(counted) or not pieces:
+        raise ValueError(f"a mark for each piece expected: {len(pieces)}, {len(counted)}")
+    figure = _token_boxes(
+        title, pieces, [0.5 * bool(c) for c in counted], ["✓" if c else "–" for c in counted]
+    )
+    told = "".join(piece for piece, c in zip(pieces, counted, strict=True) if c)
+    return Picture(
+        figure, f"Text, {title}: {sum(counted)} of {len(pieces)} tokens count: {told!r}."
+    )
+
+
+def _token_boxes(title: str, pieces, shades, notes) -> "Figure":
+    """A box for each token, as dark as its shade from 0 to 1, a note below it; lines are broken."""
+    from matplotlib import colormaps
+    from matplotlib.patches import Rectangle
+
+    boxes, x, row = [], 0.0, 0  # in characters of a line of 76
+    for piece, strength, note in zip(pieces, shades, notes, strict=True):
         shown = piece.replace(" ", "␣").replace("\n", "↵")
         width = max(len(shown), 3) + 0.6
         if x + width > 76:
             x, row = 0.0, row + 1
-        lines.append((x, row, width, shown, cost))
+        boxes.append((x, row, width, shown, min(strength, 1.0), note))
         x = 0.0 if piece.endswith("\n") else x + width
         row += piece.endswith("\n")
-    n_rows = lines[-1][1] + 1
+    n_rows = boxes[-1][1] + 1
     axes = _axes(width=7.6, height=0.7 + 0.52 * n_rows)
     axes.set(xlim=(0, 76), ylim=(n_rows, 0), title=title)
     axes.axis("off")
-    from matplotlib import colormaps
-    from matplotlib.patches import Rectangle
-
-    shade = colormaps["Blues"]
-    for x, row, width, shown, cost in lines:
-        strength = min(cost / 10, 1.0)
-        box = dict(facecolor=shade(0.75 * strength), edgecolor="#999999", linewidth=0.5)
-        axes.add_patch(Rectangle((x + 0.1, row + 0.08), width - 0.2, 0.5, **box))
+    for x, row, width, shown, strength, note in boxes:
+        box = dict(facecolor=colormaps["Blues"](0.75 * strength), edgecolor="#999999")
+        axes.add_patch(Rectangle((x + 0.1, row + 0.08), width - 0.2, 0.5, linewidth=0.5, **box))
         dark = "white" if strength > 0.7 else "black"
         middle = dict(ha="center", va="center", family="DejaVu Sans Mono")
         axes.text(x + width / 2, row + 0.33, shown, color=dark, fontsize=9, **middle)
-        axes.text(x + width / 2, row + 0.78, f"{cost:.1f}", color="#444444", fontsize=7.5, **middle)
-    most = sorted(zip(bits, pieces, strict=True), key=lambda pair: -pair[0])[:3]
-    named = ", ".join(f"{piece.strip() or 'new line'} {cost:.1f}" for cost, piece in most)
-    return Picture(
-        axes.figure,
-        f"Text, {title}: {len(pieces)} tokens, {sum(bits):.0f} bits in all; the most surprising: "
-        f"{named}.",
-    )
+        axes.text(x + width / 2, row + 0.78, note, color="#444444", fontsize=7.5, **middle)
+    return axes.figure
 
 
 def curves(

@@ -14,6 +14,7 @@ from course_lib.plots import (
     heat_map,
     histogram,
     loss_curve,
+    loss_mask,
     probability_bars,
     sampling_steps,
     surprises,
@@ -184,3 +185,13 @@ def test_a_loss_curve_tells_how_far_it_fell_and_beside_what():
 
     assert picture.words == "Loss curve, run: from 10.00 to 5.50 bits a token; lines: floor 1.25."
     assert loss_curve("run", [], [], [], {}).words == "Loss curve, run: not begun."
+
+
+def test_the_loss_mask_marks_what_counts():
+    picture = loss_mask("a dialogue", ["user", "\n", "Hi", "!"], [False, False, True, True])
+
+    assert picture.words == "Text, a dialogue: 2 of 4 tokens count: 'Hi!'."
+    marks = [text.get_text() for text in picture.figure.axes[0].texts][1::2]
+    assert marks == ["–", "–", "✓", "✓"]  # not by colour alone
+    with pytest.raises(ValueError, match="a mark for each piece"):
+        loss_mask("a dialogue", ["Hi"], [])
