@@ -12,12 +12,14 @@ from pathlib import Path
 
 DEFAULT_ROOT = Path("artifacts/nano")
 CARD_DOCUMENTS = 500  # for the report card at the end of a training run
+SAMPLE_TOKENS = 60  # of each text that a base model of real text shows at the end
 
 DESCRIPTION = """Inside an LLM: train a small language model from nothing and talk to it.
 
   python -m course_lib doctor              is this machine ready?
   python -m course_lib train               from nothing to the two files: corpus, tokenizer,
                                            base model, SFT, reward model, RLHF, model.gguf
+  python -m course_lib train --data FOLDER a base model of your own text
   python -m course_lib chat                talk to what you trained
   python -m course_lib probs "In that match Virat Kohli hit a"
                                            what could come next, beside the truth
@@ -35,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except (ValueError, FloatingPointError, FileNotFoundError) as error:
+    except (ValueError, FloatingPointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -81,7 +83,20 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--stage", default="all", help="tokenizer, base, sft, reward, rlhf, export (default: all)"
     )
-    train.add_argument("--out", type=Path, help="folder of the stages (default: artifacts/PRESET)")
+    train.add_argument(
+        "--data",
+        metavar="PATH|NAME",
+        help="a base model of real text: a file or folder of .txt, .jsonl, .parquet or .py, a "
+        "Hugging Face data set such as roneneldan/TinyStories, or `python`, the text that comes "
+        "with Python",
+    )
+    train.add_argument("--tokens", type=int, help="with --data: how many to train on, about")
+    train.add_argument("--vocab", type=int, help="with --data: tokens that the tokenizer knows")
+    train.add_argument(
+        "--out",
+        type=Path,
+        help="folder of the stages (default: artifacts/PRESET, with --data artifacts/NAME-PRESET)",
+    )
     train.add_argument(
         "--seed", type=int, default=0, help="another seed, another model (default: 0)"
     )
@@ -178,8 +193,14 @@ def _train(options) -> int:
     fast = "bfloat16" if compute_dtype(device) == torch.bfloat16 else "float32"
     precision = options.precision or fast
     plan = stages.recipe(options.preset, options.seed, precision, options.budget, options.align)
-    root = options.out or Path("artifacts") / options.preset
-    wanted = stages.STAGES if options.stage == "all" else (options.stage,)
+    name = options.preset
+    if options.data is not None:
+        plan = stages.real_text_recipe(plan, options.data, options.tokens, options.vocab)
+        name = f"{Path(options.data.replace(':', '-')).stem or 'text'}-{options.preset}"
+    elif options.tokens is not None or options.vocab is not None:
+        raise ValueError("--tokens and --vocab belong to --data: see `train --help`")
+    root = options.out or Path("artifacts") / name
+    wanted = plan.stages if options.stage == "all" else (options.stage,)
     print(
         f"{options.preset}: {plan.model.n_parameters:,} parameters, {device}, {threads} threads, ",
         end="",
@@ -211,9 +232,30 @@ def _train(options) -> int:
     if stages.read_manifest(root / "export"):
         print(f"  {root / 'export' / 'model.gguf'}  the parameters file")
         print(f"Talk to it:  python -m course_lib chat --from {root}")
-    if options.stage == "all" and trained:
+    if options.data is not None:
+        if stages.read_manifest(root / "base"):
+            _show_samples(root)
+    elif options.stage == "all" and trained:
         _show_card(root, "rlhf", CARD_DOCUMENTS)
     return 0
+
+
+def _show_samples(root: Path) -> None:
+    import torch
+
+    from course_lib.sample import generate
+    from course_lib.stages import load_stage
+
+    model, tokenizer = load_stage(root, "base")
+    generator, eot = torch.Generator().manual_seed(0), tokenizer.eot_id
+    print("Three documents that it begins, at temperature 0.8:")
+    options = dict(temperature=0.8, stop=[eot], generator=generator)
+    for ids in generate(model, [[eot]] * 3, SAMPLE_TOKENS, **options):
+        print(f"--\n{tokenizer.decode(id for id in ids if id != eot)}")
+    print(
+        "--\nA base model: SFT and RLHF need dialogues, which the course's own world alone writes."
+    )
+    print(f'The likeliest next tokens:  python -m course_lib probs --from {root} "The"')
 
 
 def _show_card(root: Path, stage: str, n_documents: int, as_json: bool = False) -> None:

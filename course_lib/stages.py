@@ -2,7 +2,8 @@
 
 Each stage writes a folder and, last of all, its `manifest.json`: a stage without one is unfinished
 and is gone on with, a stage with one is done. A stage is a generator of records, so that whoever
-runs it can show how it goes; nothing here prints.
+runs it can show how it goes; nothing here prints. On real text the pipeline ends with the base
+model: dialogues and rankings are written by the course's own world alone.
 """
 
 import hashlib
@@ -13,9 +14,9 @@ import random
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from course_lib.checkpoint import load_pretrained, save_pretrained
 from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig, model_preset
 from course_lib.data import pack, pack_dialogues, text_batches
 from course_lib.dpo import dpo_batches, dpo_loss
-from course_lib.evaluate import HELD_OUT_SEED, chat_answers, held_out
+from course_lib.evaluate import HELD_OUT_SEED, chat_answers, held_out, text_loss
 from course_lib.gguf import write_gguf
 from course_lib.model import Transformer
 from course_lib.preferences import Preference, collect, load_preferences, save_preferences
@@ -33,6 +34,8 @@ from course_lib.reward import RewardModel, pair_accuracy, reward_batches, reward
 from course_lib.rlhf import ActorCritic, policy_loss, rollout_batches
 from course_lib.run_file import compile_run_file, find_compiler
 from course_lib.sft import sft_batches
+from course_lib.shards import Shards, shard_batches, writing_shards
+from course_lib.texts import read_texts
 from course_lib.tokenizer import Tokenizer
 from course_lib.train import TrainRecord, next_token_loss, train
 from course_lib.world.annotators import gold, rank
@@ -42,6 +45,9 @@ from course_lib.world.documents import documents
 STAGES = ("tokenizer", "base", "sft", "reward", "rlhf", "export")
 MANIFEST = "manifest.json"
 PREFERENCES = "preferences.jsonl"
+SHARDS = "shards"  # folder of the tokenized real text, beside the stages
+SAMPLE = 1000  # characters of real text from which its tokenizer is learned, a token
+JUDGED = 200_000  # characters of the validation split on which its loss is measured, about
 RELEASED = Path(__file__).with_name("released")  # the stages that come with the course
 
 
@@ -64,9 +70,16 @@ class Recipe:
     ranking_noise: float = 0.3  # of the annotators; see `annotators.rank`
     length_bias: float = 0.0  # what a longer answer is worth to them, a word
     seed: int = 0
+    data: str | None = None  # real text in place of the course's world, see `texts.read_texts`
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages it goes through: those after the base model need the course's world."""
+        return STAGES if self.data is None else STAGES[:2]
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        """Without `data` where there is none."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def behind(self, stage: str) -> dict:
         """The part of the recipe that decides what `stage` makes: its own and earlier stages'."""
@@ -77,7 +90,7 @@ class Recipe:
 
 # Which fields of a recipe each stage is the first to look at.
 _DECIDES = {
-    "tokenizer": ("model", "tokenizer_documents", "seed"),
+    "tokenizer": ("model", "tokenizer_documents", "seed", "data"),
     "base": ("base",),
     "sft": ("sft", "n_dialogues", "text_share"),
     "reward": (
@@ -144,6 +157,22 @@ def recipe(
     )
 
 
+def real_text_recipe(
+    plan: Recipe, data: str, tokens: int | None = None, vocab_size: int | None = None
+) -> Recipe:
+    """`plan` on the real text `data`, trained on about `tokens` tokens; else on as many as `plan`.
+
+    Without `vocab_size` the tokenizer gets as many tokens as the model's table has rows.
+    """
+    model = plan.model.replace(vocab_size=vocab_size or plan.model.vocab_size)
+    steps = plan.base.steps
+    if tokens is not None:
+        if tokens < 1:
+            raise ValueError(f"the number of tokens to train on must be 1 or more, got {tokens}")
+        steps = math.ceil(tokens / (plan.base.batch_rows * model.context_length))
+    return replace(plan, model=model, base=plan.base.replace(steps=steps), data=data)
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a stage is: its name, a step of how many, and the loop's record where there is one."""
@@ -185,6 +214,11 @@ def run_stage(
     if stage not in STAGES:
         raise ValueError(f"a stage is one of {', '.join(STAGES)}, got {stage!r}")
     root = Path(root)
+    if stage not in plan.stages:
+        raise ValueError(
+            f"there is no stage {stage!r} on real text: it needs dialogues, which the course's own "
+            "world alone writes"
+        )
     for earlier in STAGES[: STAGES.index(stage)]:
         if read_manifest(root / earlier) is None:
             raise ValueError(
@@ -207,8 +241,8 @@ def run_stage(
 def run_all(
     root: str | Path, plan: Recipe, device: torch.device | str = "cpu", compile: bool = False
 ) -> Iterator[Progress]:
-    """Run every stage that is not finished yet, in order."""
-    for stage in STAGES:
+    """Run every stage of the recipe that is not finished yet, in order."""
+    for stage in plan.stages:
         yield from run_stage(stage, root, plan, device, compile)
 
 
@@ -263,8 +297,13 @@ def load_released(stage: str) -> tuple[Transformer, Tokenizer]:
 
 def _tokenizer(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     yield Progress("tokenizer", 0, 1, "learning merges")
-    texts = documents(plan.tokenizer_documents, seed=plan.seed)
-    tokenizer = Tokenizer.train(texts, _trainable_vocab(plan.model))
+    if plan.data is not None:
+        vocab_size = plan.model.vocab_size
+        texts = _front(read_texts(plan.data), SAMPLE * vocab_size)
+    else:
+        texts = documents(plan.tokenizer_documents, seed=plan.seed)
+        vocab_size = _trainable_vocab(plan.model)
+    tokenizer = Tokenizer.train(texts, vocab_size)
     tokenizer.save(root / "tokenizer" / "tokenizer.json")
     yield Progress("tokenizer", 1, 1)
     return {"vocab_size": tokenizer.vocab_size}
@@ -275,7 +314,18 @@ def _trainable_vocab(config: ModelConfig) -> int:
     return min(config.vocab_size, 2048)
 
 
+def _front(texts: Iterable[str], n_chars: int) -> Iterator[str]:
+    """The texts up to `n_chars` characters together, the last one cut."""
+    for text in texts:
+        yield text[:n_chars]
+        n_chars -= len(text)
+        if n_chars <= 0:
+            return
+
+
 def _base(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+    if plan.data is not None:
+        return (yield from _base_on_real_text(root, plan, device, compile))
     tokenizer = Tokenizer.load(root / "tokenizer" / "tokenizer.json")
     model = Transformer(plan.model, seed=plan.seed).to(device)
     yield Progress("base", 0, plan.base.steps, "writing the corpus")
@@ -285,6 +335,25 @@ def _base(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     save_pretrained(root / "base", model.cpu(), tokenizer)
     loss = held_out(model, tokenizer, islice(documents(seed=HELD_OUT_SEED), 500))
     return {"gap_to_floor": loss.gap, "bits_per_byte": loss.bits_per_byte}
+
+
+def _base_on_real_text(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+    config, context_length = plan.base, plan.model.context_length
+    tokenizer = Tokenizer.load(root / "tokenizer" / "tokenizer.json")
+    if read_manifest(root / SHARDS) is None:
+        wanted = config.steps * config.batch_rows * context_length + 1
+        workers = torch.get_num_threads()
+        options = dict(source=plan.data, max_tokens=wanted, workers=workers)
+        for n in writing_shards(read_texts(plan.data), tokenizer, root / SHARDS, **options):
+            yield Progress("base", 0, config.steps, f"tokenizing: {n:,} tokens")
+    shards = Shards(root / SHARDS, tokenizer)
+    batches = shard_batches(shards, context_length, config.batch_rows, plan.seed)
+    model = Transformer(plan.model, seed=plan.seed).to(device)
+    yield from _train("base", root, model, batches, next_token_loss, config, compile=compile)
+    bits_per_byte = text_loss(model, tokenizer, _front(shards.texts(tokenizer), JUDGED))
+    save_pretrained(root / "base", model.cpu(), tokenizer)
+    seen = config.steps * config.batch_rows * context_length
+    return {"bits_per_byte": bits_per_byte, "epochs": seen / shards.n_tokens()}
 
 
 def _text_rows(tokenizer: Tokenizer, plan: Recipe, n_rows: int):

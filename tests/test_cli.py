@@ -1,6 +1,8 @@
 """The command line, called as a function; `tests/test_offline.py` calls it as a program."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -131,6 +133,59 @@ def test_mistakes_get_one_line_and_exit_code_one(tmp_path, root, capsys):
     ):
         status, _, err = run(capsys, *arguments)
         assert status == 1 and err.startswith("error: ") and err.count("\n") == 1, arguments
+
+
+def test_train_on_your_own_text_ends_with_its_loss_and_three_samples(tmp_path):
+    for n in range(40):
+        text = "".join(f"{n} bottles and {m} glasses stood on the wall.\n" for m in range(30))
+        (tmp_path / f"{n}.txt").write_text(text)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "course_lib", "train", "--data", str(tmp_path)]
+    command += ["--tokens", "8000", "--vocab", "300", "--threads", "1", "--out", str(out)]
+
+    first, again = (
+        subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
+        for _ in range(2)
+    )
+
+    assert first.returncode == again.returncode == 0, first.stderr + again.stderr
+    assert "bits per byte: " in first.stdout and "base: finished before" in again.stdout
+    for said in (first.stdout, again.stdout):
+        assert "Three documents" in said and said.count("\n--\n") == 4 and "need dialogues" in said
+    assert len(list((out / "shards").glob("*.bin"))) == 2
+
+
+def test_a_model_of_real_text_serves_the_commands_of_a_base_model(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("The wall stood. " * 4000)
+    data = ("train", "--data", tmp_path / "a.txt", "--tokens", 2000, "--vocab", 262)
+    assert run(capsys, *data, "--out", tmp_path / "out", "--threads", 1)[0] == 0
+
+    base = ("--from", tmp_path / "out", "--stage", "base")
+    status, out, _ = run(capsys, "probs", *base, "The wall")
+    assert status == 0 and "the base model gives" in out and "no truth to compare with" in out
+    status, out, _ = run(capsys, "export", *base, tmp_path / "wall.gguf")
+    assert status == 0 and (tmp_path / "wall.gguf").read_bytes()[:4] == b"GGUF"
+    status, _, _ = run(capsys, "chat", *base, "--temperature", 0, "The wall")
+    assert status == 0
+
+
+def test_mistakes_about_data_get_one_line(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("Too short.\n<|endoftext|>\nTo train on.")
+    (tmp_path / "bad.jsonl").write_text('{"body": "x"}')
+    train = ("train", "--out", tmp_path / "out", "--threads", 1)
+    for arguments, message in (
+        (("--data", tmp_path / "missing.txt"), "there is no file or folder"),
+        (("--data", "no/stories"), "the Hugging Face Hub can't stream it"),
+        (("--data", tmp_path / "bad.jsonl"), "bad.jsonl, line 1"),
+        (("--data", tmp_path / "a.txt"), "no pair occurs twice"),
+        (("--data", tmp_path / "a.txt", "--vocab", 260), "add text"),
+        (("--data", "python", "--stage", "sft"), "needs dialogues"),
+        (("--data", "python", "--tokens", 0), "1 or more"),
+        (("--tokens", 1000), "belong to --data"),
+    ):
+        status, _, err = run(capsys, *train, *arguments)
+        assert status == 1 and err.startswith("error: ") and err.count("\n") == 1, arguments
+        assert message in err
 
 
 def test_doctor_says_what_it_found(capsys):

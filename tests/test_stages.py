@@ -4,6 +4,10 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -175,3 +179,84 @@ def test_a_reward_model_is_judged_beside_its_ceilings():
     ceiling = (1 / (1 + math.exp(-1.3 / 0.5)) + 0.5 + 1 / (1 + math.exp(-2.0 / 0.5))) / 3
     assert found["noise_ceiling"] == pytest.approx(ceiling)
     assert found["gold_order"] == 1.0
+
+
+# ---- Real text ----------------------------------------------------------------------------------
+
+KILLED = """
+import sys
+import torch
+from course_lib import stages
+from tests.test_stages import real_text
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for progress in stages.run_all(sys.argv[1], real_text(sys.argv[2])):
+        print(progress.stage, progress.step, flush=True)
+"""
+
+
+def real_text(folder) -> stages.Recipe:
+    """A tiny model; 560 steps, of which `train` saves the 500th."""
+    model = PLAN.model.replace(vocab_size=300, context_length=16)
+    plan = dataclasses.replace(PLAN, model=model, base=TrainConfig(steps=560, batch_rows=2))
+    return stages.real_text_recipe(plan, str(folder))
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """A folder with text of one's own."""
+    folder = tmp_path_factory.mktemp("book")
+    for n in range(30):
+        text = "".join(f"{n} bottles and {m} glasses stood on the wall.\n" for m in range(20))
+        (folder / f"{n}.txt").write_text(text)
+    return folder
+
+
+def test_real_text_goes_as_far_as_the_base_model(book, tmp_path):
+    plan = stages.real_text_recipe(real_text(book), str(book), tokens=1000, vocab_size=280)
+
+    steps = [p.step for p in stages.run_all(tmp_path, plan) if p.record]
+
+    assert len(steps) == math.ceil(1000 / 32)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "shards", "tokenizer"]
+    metrics = stages.read_manifest(tmp_path / "base")["metrics"]
+    assert 0 < metrics["bits_per_byte"] < 8 and metrics["epochs"] <= 1
+    model, tokenizer = stages.load_stage(tmp_path, "base")
+    assert tokenizer.vocab_size == model.config.vocab_size == 280
+    with pytest.raises(ValueError, match="no stage 'sft' on real text: it needs dialogues"):
+        list(stages.run_stage("sft", tmp_path, plan))
+
+
+def test_another_text_is_another_recipe_and_the_world_has_none(book, tmp_path):
+    plan = stages.real_text_recipe(real_text(book), str(book), tokens=1)
+    list(stages.run_all(tmp_path, plan))
+
+    with pytest.raises(ValueError, match="another recipe"):
+        list(stages.run_all(tmp_path, dataclasses.replace(plan, data="python")))
+    assert plan.behind("export") == plan.to_dict() and plan.behind("tokenizer")["data"] == str(book)
+    assert "data" not in PLAN.to_dict()
+    with pytest.raises(ValueError, match="must be 1 or more, got 0"):
+        stages.real_text_recipe(PLAN, "python", tokens=0)
+
+
+def test_a_run_on_real_text_that_was_killed_goes_on_to_the_same_weights(book, tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED)
+    command = [sys.executable, str(tmp_path / "killed.py"), str(tmp_path / "a"), str(book)]
+    path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ["PYTHONPATH"]])
+    environment = os.environ | {"PYTHONPATH": path}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as run:
+        assert any(line == "base 520\n" for line in run.stdout)
+        run.kill()
+    assert run.returncode != 0 and stages.read_manifest(tmp_path / "a" / "base") is None
+    plan, before = real_text(book), torch.get_num_threads()
+
+    torch.set_num_threads(1)
+    steps = [p.step for p in stages.run_all(tmp_path / "a", plan) if p.record]
+    list(stages.run_all(tmp_path / "b", plan))
+    torch.set_num_threads(before)
+
+    assert steps == list(range(501, 561))
+    killed, whole = (stages.load_stage(tmp_path / name, "base")[0] for name in "ab")
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, killed.state_dict()[name])
