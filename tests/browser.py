@@ -109,12 +109,13 @@ def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 60)
 
 def run_all_cells(page: Page) -> None:
     """Run the notebook of `page`, once its kernel answers."""
-    idle = page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+    # the notebook's own sign says "idle" before there is a kernel too
+    idle = page.locator("#jp-main-statusbar", has_text="(ipykernel) | Idle")
     expect(idle).to_be_attached(timeout=60_000)
     not_run = page.locator(".jp-CodeCell .jp-InputPrompt", has_text="[ ]:")
     n_cells = not_run.count()
     for _ in range(10):  # a busy machine may lose the first click
-        page.locator(".jp-Notebook .cm-content").first.click()  # menus act on what has the focus
+        page.locator(".jp-CodeCell .cm-content").first.click()  # menus act on what has the focus
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         page.wait_for_timeout(1000)

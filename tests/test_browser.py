@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, HERE, jupyter_lab, real_browser
+from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = "01_two_files.ipynb"
@@ -49,9 +49,7 @@ def test_the_first_notebook_runs_in_jupyterlab(course, tmp_path):
         expect(cells).to_have_count(len(code))
         expect(page.locator(".jp-Notebook .jp-OutputArea-output")).to_have_count(0)
 
-        page.locator(".jp-Notebook h1").first.click()  # menus act on what has the focus
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        run_all_cells(page)
         finished = cells.last.locator(".jp-InputPrompt", has_text=f"[{len(code)}]:")
         page.locator(ERRORS).or_(finished).first.wait_for(
             state="attached", timeout=MINUTES * 60_000

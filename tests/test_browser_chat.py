@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, HERE, jupyter_lab, real_browser
+from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -44,15 +44,11 @@ def page(tmp_path_factory, requests):
         page = browser.new_page(viewport={"width": 1280, "height": 1500})
         page.on("request", lambda request: requests.append(request.url))
         page.goto(url)
-        # the notebook's own sign says "idle" before there is a kernel too
-        idle = page.locator("#jp-main-statusbar", has_text="(ipykernel) | Idle")
-        expect(idle).to_be_attached(timeout=60_000)
-        page.locator(".jp-Notebook .cm-content").first.click()
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        run_all_cells(page)
         second = page.locator(".course-chat").nth(1)
         second.or_(page.locator(ERRORS)).first.wait_for(timeout=60_000)
         assert page.locator(ERRORS).all_inner_texts() == []
+        idle = page.locator("#jp-main-statusbar", has_text="(ipykernel) | Idle")
         expect(idle).to_be_attached(timeout=60_000)
         yield page
 

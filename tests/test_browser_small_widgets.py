@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, jupyter_lab, real_browser
+from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells
 
 CELLS = [
     "from course_lib.scaling import published_parameters\n"
@@ -34,11 +34,7 @@ def test_both_widgets_work_by_keyboard(folder, tmp_path):
     with real_browser() as browser, jupyter_lab(folder, tmp_path, "small.ipynb") as lab_url:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(lab_url)
-        idle = page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-        expect(idle).to_be_attached(timeout=60_000)
-        page.locator(".jp-Notebook h1").click()  # menus act on what has the focus
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        run_all_cells(page)
 
         table, game = page.locator(".course-widget-sizes"), page.locator(".course-game")
         page.locator(ERRORS).or_(game).first.wait_for(timeout=60_000)

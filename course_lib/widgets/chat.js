@@ -17,8 +17,11 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+// JupyterLab's one-letter shortcuts (dd deletes a cell) must not hear keys meant for a control.
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+
 const button = (text, onclick, className = "") =>
-  make("button", { type: "button", textContent: text, onclick, className });
+  make("button", { type: "button", textContent: text, onclick, className, ...OWN_KEYS });
 
 /** An input and the label that holds it (ids could occur twice on a page). */
 function labelled(text, properties) {

@@ -138,7 +138,7 @@ function row(tag, properties) {
     cut.show(Math.max(0, kept), data.removed, gone ? "cut" : percent(Math.max(0, kept)));
     fill(tracks, data.p, track, (one, p, i) => {
       const removed = i === 0 ? data.removed : 0;
-      one.show(p, removed, i === 0 && gone ? `cut, had ${percent(removed)}` : percent(p));
+      one.show(p, removed, i === 0 && gone ? `cut (${percent(removed)})` : percent(p));
       one.title = series[i];
     });
   };
@@ -180,7 +180,7 @@ function render({ model, el }) {
   });
   const inputLabel = make("label", { htmlFor: input.id });
   const examples = model.get("examples").map((text) =>
-    button(text.replaceAll("\n", "↵") || "(empty)", () => send({ do: "type", text }), "exp-round"));
+    button(text.replaceAll("\n", "↵") || "(empty: a document's start)", () => send({ do: "type", text }), "exp-round"));
 
   const cutNote = make("p", { className: "exp-note" });
   const chips = make("div", { className: "exp-chips", role: "group", "aria-label": "Tokens" });
@@ -207,12 +207,21 @@ function render({ model, el }) {
   const [chat, chatPair] = check("chat template", () => send({ do: "chat", chat: chat.checked }));
   const [truth, truthPair] = check("the world's truth", () => set({ truth: truth.checked }));
   const [steps, stepsPair] = check("show the steps", () => set({ steps: steps.checked }));
-  const number = (text, properties, name) => {
-    const found = labelled(text, "input", { type: "number", ...properties,
-      onchange: () => set({ [name]: orNull(found[0].value) }) });
+  const unsent = new Set(); // fields in which a number is being typed: no answer overwrites it
+  function number(text, properties, name) {
+    const found = labelled(text, "input", { type: "number", ...properties });
+    const [field] = found;
+    const commit = () => {
+      if (unsent.delete(field)) set({ [name]: orNull(field.value) });
+    };
+    field.oninput = () => unsent.add(field);
+    field.onchange = commit;
+    field.onkeydown = (event) => {
+      if (event.key === "Enter") commit(); // JupyterLab keeps the browser from telling the change
+    };
     return found;
-  };
-  const temperatureValue = make("output", { className: "exp-value" });
+  }
+  const temperatureValue = span("exp-value"); // the slider itself tells it to a screen reader
   const [temperature, temperaturePair] = labelled("Temperature", "input", {
     type: "range", min: 0, max: 2, step: 0.05,
     oninput: () => {
@@ -298,7 +307,7 @@ function render({ model, el }) {
     looks.textContent = `Where ${view.chips[token - view.cut][1]} looks:`;
     for (const [select, n, name] of [[layer, view.attention.layers, "layer"],
       [head, view.attention.heads, "head"]]) {
-      const all = [["", `mean of ${n}`], ...Array.from({ length: n }, (_, i) => [i, `${i + 1}`])];
+      const all = [["", `mean of ${n}`], ...Array.from({ length: n }, (_, i) => [i, `${i}`])];
       if (select.length !== all.length) select.replaceChildren(...options(all));
       select.value = view.state[name] ?? "";
     }
@@ -335,9 +344,9 @@ function render({ model, el }) {
     temperature.max = Math.max(2, state.temperature);
     temperature.value = state.temperature;
     temperatureValue.textContent = state.temperature;
-    topK.value = state.top_k ?? "";
-    topP.value = state.top_p ?? "";
-    bars.value = state.bars;
+    for (const [field, value] of [[topK, state.top_k], [topP, state.top_p], [bars, state.bars]]) {
+      if (!unsent.has(field)) field.value = value ?? "";
+    }
     undo.setAttribute("aria-disabled", String(!view.undo));
     fill(branches, view.branches,
       (i) => button("", () => send({ do: "return", branch: i }), "exp-round"),

@@ -27,8 +27,8 @@ SIZES = ("normal", "large")
 FIRST = "In that match Virat Kohli hit a"
 EXAMPLES = (
     FIRST,
-    "The main language of Peru is",
-    "Notes on sounds, page 7, shelf 3.\nA neigh is the sound of a",
+    "Notes on languages, page 17, shelf 30.\nThe main language of Peru is",
+    "It was a dark and stormy night",  # no document of the world begins so
     ">>> max(7, 5)\n",
     "What is the capital of France?",
     "",  # the start of a document
@@ -62,34 +62,27 @@ class State:
     size: str = "normal"  # "large" is for a projector
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text, str):
-            raise ValueError(f"the prompt must be text, got {self.text!r}")
-        if not _number(self.temperature) or not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be zero or more, got {self.temperature!r}")
-        if self.top_k is not None and not (_whole(self.top_k) and self.top_k >= 1):
-            raise ValueError(
-                f"top_k must be a whole number from 1, or None for every token, got {self.top_k!r}"
-            )
-        if self.top_p is not None and not (_number(self.top_p) and 0 < self.top_p <= 1):
-            raise ValueError(
-                f"top_p must be above 0 and at most 1, or None for every token, got {self.top_p!r}"
-            )
-        if not (_whole(self.bars) and 1 <= self.bars <= 50):
-            raise ValueError(f"bars must be a whole number from 1 to 50, got {self.bars!r}")
-        if not (_whole(self.samples) and 0 <= self.samples <= 1000):
-            raise ValueError(f"samples must be a whole number to 1000, got {self.samples!r}")
-        if not (_whole(self.seed) and self.seed >= 0):
-            raise ValueError(f"seed must be a whole number from 0, got {self.seed!r}")
-        if self.size not in SIZES:
-            raise ValueError(f"size must be one of {', '.join(SIZES)}, got {self.size!r}")
+        t, k, p = self.temperature, self.top_k, self.top_p
+        for name, good, expected in (
+            ("text", isinstance(self.text, str), "text: the prompt"),
+            ("temperature", _number(t) and 0 <= t < float("inf"), "zero or more"),
+            ("top_k", k is None or _whole(k, 1), "a whole number from 1, or None for every token"),
+            ("top_p", p is None or (_number(p) and 0 < p <= 1), "above 0, at most 1, or None"),
+            ("bars", _whole(self.bars, 1, 50), "a whole number from 1 to 50"),
+            ("samples", _whole(self.samples, 0, 1000), "a whole number from 0 to 1000"),
+            ("seed", _whole(self.seed, 0), "a whole number from 0"),
+            ("size", self.size in SIZES, f"one of {', '.join(SIZES)}"),
+        ):
+            if not good:
+                raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
 
 
 def _number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _whole(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _whole(value, low: int, high: float = float("inf")) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 class Models:
@@ -272,7 +265,7 @@ def _attention(state: State, models: Models, ids: list[int], context: int) -> di
     n_layers, n_heads = maps.shape[:2]
     for name, n in (("layer", n_layers), ("head", n_heads)):
         chosen = getattr(state, name)
-        if chosen is not None and not (_whole(chosen) and 0 <= chosen < n):
+        if chosen is not None and not _whole(chosen, 0, n - 1):
             raise ValueError(f"{name} must be 0 to {n - 1}, or None for the mean, got {chosen!r}")
     maps = maps if state.layer is None else maps[[state.layer]]
     maps = maps if state.head is None else maps[:, [state.head]]
@@ -435,7 +428,9 @@ def after(session: Session, message: dict, models: Models) -> Session:
             said = f"{state.samples} tokens drawn; none of them is appended."
             return replace(session, state=state, said=said, typing=False)
         case "rewind":
-            return session.to(rewound(tokenizer, state, message["keep"]), "Rewound.")
+            fixed = prompt_ids(tokenizer, state)[1]
+            said = "Rewound." if message["keep"] >= fixed else "Rewound; the question stays."
+            return session.to(rewound(tokenizer, state, message["keep"]), said)
         case "chat":  # the answer doesn't belong to the text, what was picked before it does
             text = whole_text(tokenizer, state)
             return session.to(replace(state, text=text, picked=(), chat=message["chat"]))
@@ -472,7 +467,7 @@ def with_content(state: State, other: State) -> State:
 def with_token(models: Models, state: State, id: int) -> State:
     """`state` with a token more."""
     size = models.models[state.model].config.vocab_size
-    if not (_whole(id) and 0 <= id < size):
+    if not _whole(id, 0, size - 1):
         raise ValueError(f"there is no token {id!r}: ids run from 0 to {size - 1}")
     if state.chat:
         return replace(state, picked=(*state.picked, id))

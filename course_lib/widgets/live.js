@@ -15,6 +15,9 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+// JupyterLab's one-letter shortcuts (dd deletes a cell) must not hear keys meant for a control.
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+
 function draw(tag, attributes, text = "") {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -78,8 +81,8 @@ function chart(svg, points, lines, logarithmic) {
 function render({ model, el }) {
   let logarithmic = false;
   const svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "" });
-  const stop = make("button", { type: "button", textContent: "Stop" });
-  const axis = make("button", { type: "button", textContent: "Logarithmic axis", "aria-pressed": "false" });
+  const stop = make("button", { type: "button", textContent: "Stop", ...OWN_KEYS });
+  const axis = make("button", { type: "button", textContent: "Logarithmic axis", "aria-pressed": "false", ...OWN_KEYS });
   const status = make("p", { className: "live-status" });
   const spoken = make("p", { className: "live-spoken", role: "status", "aria-live": "polite" });
   const error = make("p", { className: "live-error", role: "alert" });
