@@ -337,6 +337,9 @@ def loss_curve(
     axes.set(title=title, xlabel="tokens read", ylabel="loss, bits a token")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    if not tokens:  # an axis without a scale: nothing was read yet
+        axes.set_xticks([])
+        axes.set_ylim(top=max([10, *lines.values()]))
     axes.legend(frameon=False, fontsize=8.5)
     fell = f"from {mean[0]:.2f} to {mean[-1]:.2f} bits a token" if mean else "not begun"
     beside = ", ".join(f"{name} {bits:.2f}" for name, bits in lines.items())

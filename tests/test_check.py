@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from course_lib.check import Verdict, beside, examine, guess, guesses, guesses_file
+from course_lib.check import Verdict, band, beside, examine, guess, guesses, guesses_file
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +77,14 @@ def test_a_broken_file_of_guesses_stops_no_lesson(folder):
 def test_a_verdict_says_so_in_its_first_word():
     assert repr(Verdict(True, "Well done.")) == "✓ Right. Well done."
     assert repr(Verdict(False, "Look again.")) == "✗ Not yet. Look again."
+
+
+def test_a_band_tells_the_place_and_not_the_value():
+    assert band("bits", 1.71, 1.4, 2.0) == "bits: 1.4 to 2 expected, inside the band"
+    assert band("bits", 2.01, 1.4, 2.0).endswith("OUTSIDE of the band")
+    assert band("bits", float("nan"), 1.4, 2.0).endswith("OUTSIDE of the band")
+    with pytest.raises(ValueError, match="from low to high"):
+        band("bits", 1.0, 2.0, 1.4)
 
 
 CASES = [((2, 3), 6), ((0.5, 4), 2.0)]

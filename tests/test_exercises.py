@@ -53,6 +53,10 @@ import numpy as np
 import torch
 from course_lib.check import next_token as check
 """,
+    "03_pretraining": """
+import math
+from course_lib.check import pretraining as check
+""",
 }
 
 # Checker -> wrong answers, as expressions to stand in the place of the learner's.
@@ -89,6 +93,19 @@ WRONG = {
             "lambda probs: 1 / (sum(probs) / len(probs))",
             "lambda probs: sum(-math.log2(p) for p in probs) / len(probs)",
             "lambda probs: 2 ** sum(-math.log2(p) for p in probs)",
+        ],
+    },
+    "03_pretraining": {
+        "low_limit": ["1", "0", "'five'"],
+        "bits_per_byte": [
+            "lambda nats, tokens, n_bytes: nats * tokens / n_bytes",  # still nats
+            "lambda nats, tokens, n_bytes: nats / math.log(2)",  # still a token
+            "lambda nats, tokens, n_bytes: nats * math.log(2) * tokens / n_bytes",
+        ],
+        "training_days": [
+            "lambda n, d, gpus, peak, mfu: 6 * n * d / (gpus * peak * mfu) / 3600",  # hours
+            "lambda n, d, gpus, peak, mfu: 6 * n * d / (gpus * peak) / 86400",  # no MFU
+            "lambda n, d, gpus, peak, mfu: 2 * n * d / (gpus * peak * mfu) / 86400",
         ],
     },
 }

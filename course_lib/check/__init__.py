@@ -76,6 +76,18 @@ def guesses(notebook: str) -> str:
     return "\n".join([f"{'guess':<{width}}  {'yours':>12}  {'measured':>12}", *lines])
 
 
+def band(what: str, value: float, low: float, high: float) -> str:
+    """Whether a measured value lies where three seeds lay; the same words on every machine.
+
+    >>> band("bits a token", 1.71, 1.4, 2.0)
+    'bits a token: 1.4 to 2 expected, inside the band'
+    """
+    if not low < high:
+        raise ValueError(f"a band goes from low to high, got {low} and {high}")
+    place = "inside the band" if low <= value <= high else "OUTSIDE of the band"
+    return f"{what}: {_show(low)} to {_show(high)} expected, {place}"
+
+
 def examine(
     function: Callable, cases: Iterable[tuple[tuple, object]], hint: str = "", praise: str = ""
 ) -> Verdict:

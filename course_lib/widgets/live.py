@@ -130,7 +130,7 @@ class Job:
             listener()
 
 
-def smooth(values: Sequence[float], weight: float = 0.97) -> list[float]:
+def smooth(values: Sequence[float], weight: float = 0.9) -> list[float]:
     """Exponential moving average of `values`, without the pull of a first value (as Adam's)."""
     found, mean = [], 0.0
     for n, value in enumerate(values, 1):
