@@ -341,7 +341,7 @@ def loss_curve(
         axes.set_xticks([])
         axes.set_ylim(top=max([10, *lines.values()]))
     axes.legend(frameon=False, fontsize=8.5)
-    fell = f"from {mean[0]:.2f} to {mean[-1]:.2f} bits a token" if mean else "not begun"
+    fell = f"from {mean[0]:.2f} to {mean[-1]:.2f} bits a token" if mean else "nothing has been read yet"
     beside = ", ".join(f"{name} {bits:.2f}" for name, bits in lines.items())
     return Picture(
         axes.figure, f"Loss curve, {title}: {fell}" + (f"; lines: {beside}." * bool(beside) or ".")

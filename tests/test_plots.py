@@ -184,7 +184,7 @@ def test_a_loss_curve_tells_how_far_it_fell_and_beside_what():
     picture = loss_curve("run", [100, 200], [10.0, 4.0], [10.0, 5.5], {"floor": 1.25})
 
     assert picture.words == "Loss curve, run: from 10.00 to 5.50 bits a token; lines: floor 1.25."
-    assert loss_curve("run", [], [], [], {}).words == "Loss curve, run: not begun."
+    assert loss_curve("run", [], [], [], {}).words == "Loss curve, run: nothing has been read yet."
 
 
 def test_the_loss_mask_marks_what_counts():
