@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from course_lib.chat import CHAT_TEMPLATE
 from course_lib.config import ModelConfig
+from course_lib.distributed import ALONE, Ranks, split_as
 from course_lib.model import Transformer
 from course_lib.tokenizer import ALPHABET, Tokenizer
 
@@ -104,8 +105,12 @@ def save_pretrained(
     model: Transformer,
     tokenizer: Tokenizer | ForeignTokenizer | None = None,
     dtype: torch.dtype = torch.float32,
+    ranks: Ranks = ALONE,
 ) -> None:
-    """Writes model and tokenizer as a Hugging Face directory, the weights in `dtype`."""
+    """Writes model and tokenizer as a Hugging Face directory, the weights in `dtype`.
+
+    With `ranks` every rank calls it: the first writes, and all go on when the files are there.
+    """
     if tokenizer is not None and tokenizer.vocab_size > model.config.vocab_size:
         raise ValueError(
             f"the tokenizer has {tokenizer.vocab_size} ids, the model's table "
@@ -118,16 +123,21 @@ def save_pretrained(
         ids = {"bos_token_id": tokenizer.eot_id, "eos_token_id": ends or None}
         ids["pad_token_id"] = tokenizer.eot_id
     metadata = {"format": "pt", "config": json.dumps(model.config.to_dict())}
-    with _staged(Path(directory)) as staging:
-        _write_json(staging / "config.json", {**hf_config(model.config, dtype), **ids})
-        _write_json(staging / "generation_config.json", {"do_sample": True, **ids})
-        if tokenizer is not None:
-            tokenizer.save(staging / "tokenizer.json")
-            settings = _tokenizer_config(tokenizer, model.config.context_length)
-            _write_json(staging / "tokenizer_config.json", settings)
-            metadata["tokenizer"] = _digest(staging / "tokenizer.json")
-        tensors = {_hf_name(name): tensor.to(dtype) for name, tensor in _own_tensors(model).items()}
-        save_file(tensors, staging / WEIGHTS, metadata)
+    tensors = ranks.gathered(_own_tensors(model))
+
+    def write() -> None:
+        with _staged(Path(directory)) as staging:
+            _write_json(staging / "config.json", {**hf_config(model.config, dtype), **ids})
+            _write_json(staging / "generation_config.json", {"do_sample": True, **ids})
+            if tokenizer is not None:
+                tokenizer.save(staging / "tokenizer.json")
+                settings = _tokenizer_config(tokenizer, model.config.context_length)
+                _write_json(staging / "tokenizer_config.json", settings)
+                metadata["tokenizer"] = _digest(staging / "tokenizer.json")
+            weights = {_hf_name(name): tensor.to(dtype) for name, tensor in tensors.items()}
+            save_file(weights, staging / WEIGHTS, metadata)
+
+    ranks.on_first(write)
 
 
 def load_pretrained(
@@ -163,7 +173,8 @@ def load_pretrained(
     tensors = {name: t for name, t in tensors.items() if not name.endswith("rotary_emb.inv_freq")}
     model = Transformer(config)
     own = {_hf_name(name): tensor for name, tensor in _own_tensors(model).items()}
-    _copy_into(own, tensors, directory)
+    _check_fit(own, tensors, directory)
+    _copy(own, tensors)
     return model, tokenizer
 
 
@@ -320,11 +331,16 @@ def _read_weights(directory: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def save_training_state(
-    directory: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: dict
+    directory: str | Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: dict,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Writes all that a run needs to go on as if it had never stopped, in one file.
 
-    `progress` is the caller's (step, tokens, seeds ...) and must survive JSON.
+    `progress` is the caller's (step, tokens, seeds ...) and must survive JSON. With `ranks` every
+    rank calls it: the first writes, and all go on when the file is there.
     """
     try:
         progress_json = json.dumps(progress)
@@ -341,19 +357,43 @@ def save_training_state(
         "param_groups": json.dumps(state["param_groups"]),
         "progress": progress_json,
     }
-    with _staged(Path(directory)) as staging:
-        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(tensors, staging / TRAINING_STATE, metadata)
+    tensors = ranks.gathered(tensors)
+
+    def write() -> None:
+        with _staged(Path(directory)) as staging:
+            contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            save_file(contiguous, staging / TRAINING_STATE, metadata)
+
+    ranks.on_first(write)
 
 
 def load_training_state(
-    directory: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    directory: str | Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ranks: Ranks = ALONE,
 ) -> dict:
     """Fills model and optimizer from `save_training_state`'s file; its `progress` is returned.
 
-    Nothing is changed unless everything fits.
+    Nothing is changed unless everything fits. With `ranks` every rank calls it and reads the file.
     """
     path = Path(directory) / TRAINING_STATE
+    own = {f"model.{name}": tensor for name, tensor in _own_tensors(model).items()}
+    read = []
+    ranks.together(lambda: read.append(_read_training_state(path, own, optimizer)))
+    [(tensors, state, groups, progress)] = read
+    _copy(own, tensors)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, values in state.items():
+        for key, value in values.items():
+            # Cloned, as the optimizer would go on to write into a map of the file.
+            values[key] = (split_as(parameters[index], value) if value.dim() else value).clone()
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return progress
+
+
+def _read_training_state(path: Path, own: dict[str, Tensor], optimizer) -> tuple:
+    """The file's weights, optimizer state, parameter groups and progress, if they fit."""
     tensors, metadata = _read_safetensors(path)
     if metadata.get("format") != TRAINING_FORMAT:
         raise ValueError(
@@ -370,8 +410,8 @@ def load_training_state(
             f"the optimizer groups {[len(group['params']) for group in own_groups]} parameters, "
             f"{path} {[len(group['params']) for group in groups]}: build it as in the saved run"
         )
-    for group, own in zip(groups, own_groups, strict=True):  # JSON has no tuples
-        group.update({k: tuple(group[k]) for k, v in own.items() if isinstance(v, tuple)})
+    for group, mine in zip(groups, own_groups, strict=True):  # JSON has no tuples
+        group.update({k: tuple(group[k]) for k, v in mine.items() if isinstance(v, tuple)})
 
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state = {}
@@ -383,12 +423,9 @@ def load_training_state(
                 f"{path}: {name} must be {tuple(parameters[int(index)].shape)}, "
                 f"got {tuple(value.shape)}: the optimizer's parameters came in another order"
             )
-        # Cloned, as the optimizer would go on to write into a map of the file.
-        state.setdefault(int(index), {})[key] = value.clone()
-    own = {f"model.{name}": tensor for name, tensor in _own_tensors(model).items()}
-    _copy_into(own, tensors, path)
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-    return json.loads(metadata["progress"])
+        state.setdefault(int(index), {})[key] = value
+    _check_fit(own, tensors, path)
+    return tensors, state, groups, json.loads(metadata["progress"])
 
 
 # ---- Files --------------------------------------------------------------------------------------
@@ -415,14 +452,13 @@ def _staged(directory: Path) -> Iterator[Path]:
 def _own_tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and persistent buffers by name, a shared (tied) one under its first name only."""
     first = {}
-    for name, tensor in module.state_dict().items():
-        first.setdefault(tensor.data_ptr(), (name, tensor))
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        first.setdefault(id(tensor), (name, tensor.detach()))
     return dict(first.values())
 
 
-@torch.no_grad()
-def _copy_into(own: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> None:
-    """Copies `found` into the module's tensors once all names and shapes are known to agree."""
+def _check_fit(own: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> None:
+    """Raises ValueError unless names and shapes agree."""
     missing, extra = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
     if missing or extra:
         raise ValueError(
@@ -434,8 +470,12 @@ def _copy_into(own: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> 
             raise ValueError(
                 f"{path}: {name} must be {tuple(tensor.shape)}, got {tuple(found[name].shape)}"
             )
+
+
+@torch.no_grad()
+def _copy(own: dict[str, Tensor], found: dict[str, Tensor]) -> None:
     for name, tensor in own.items():
-        tensor.copy_(found[name])
+        tensor.copy_(split_as(tensor, found[name]))
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

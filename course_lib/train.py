@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from course_lib.checkpoint import TRAINING_STATE, load_training_state, save_training_state
 from course_lib.config import TrainConfig
+from course_lib.distributed import ALONE, Ranks, whole
 from course_lib.losses import IGNORE, cross_entropy
 
 
@@ -69,6 +70,7 @@ def train(
     save_every: int = 500,
     together: int = 1,
     compile: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Iterator[TrainRecord]:
     """Train `model` in place for `config.steps` steps; yields a record after each.
 
@@ -78,12 +80,18 @@ def train(
     its end, and goes on from what it finds there. Steps that learn from one rollout belong
     `together`: an interrupted run takes the last of them before it saves, as the rollout itself is
     not kept. A loss that is not a number stops the run: what was saved before stays.
+
+    With `ranks`, several processes train together. Each calls `train` with the same model, config
+    and folder, and a `batch_at` that gives THIS rank's rows (`ranks.part(batch_at)` takes them from
+    whole batches, `shard_batches` reads no others); all take as many records, and these tell of
+    the whole batch. A run may go on with another number of processes.
     """
     device = next(model.parameters()).device
+    distributed = ranks.distribute(model)  # before the optimizer, which has to know the parts
     optimizer = adamw(model, config)
     done, tokens = 0, 0
-    if state_dir is not None and (Path(state_dir) / TRAINING_STATE).exists():
-        progress = load_training_state(state_dir, model, optimizer)
+    if state_dir is not None and ranks.on_first((Path(state_dir) / TRAINING_STATE).exists):
+        progress = load_training_state(state_dir, model, optimizer, ranks)
         if progress["config"] != config.to_dict():
             raise ValueError(
                 f"{state_dir} holds a run with other settings: {progress['config']}, "
@@ -95,9 +103,9 @@ def train(
     def save(step: int) -> None:
         if state_dir is not None:
             progress = {"step": step, "tokens": tokens, "config": config.to_dict()}
-            save_training_state(state_dir, model, optimizer, progress)
+            save_training_state(state_dir, model, optimizer, progress, ranks)
 
-    forward = torch.compile(model) if compile else model
+    forward = torch.compile(distributed) if compile else distributed
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
     started, before, saved = time.perf_counter(), tokens, done
 
@@ -109,10 +117,11 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         with autocast:
-            loss, n_tokens, extra = loss_of(forward, batch)
+            loss, n_tokens, extra = ranks.pooled(*loss_of(forward, batch))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        grad_norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip).item()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        grad_norm = whole(norm).item()
         if not math.isfinite(loss.item()) or not math.isfinite(grad_norm):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {done + 1}, its gradient {grad_norm}: "
@@ -128,19 +137,22 @@ def train(
         )
 
     model.train()
-    try:
-        while done < config.steps:
-            record = advance()
-            if done - saved >= save_every and done % together == 0 and done < config.steps:
-                save(done)
-                saved = done
-            yield record
-    except (KeyboardInterrupt, GeneratorExit):
-        while done % together and done < config.steps:
-            advance()
+    with ranks.interruptible() as interrupted:
+        try:
+            while done < config.steps:
+                record = advance()
+                if done - saved >= save_every and done % together == 0 and done < config.steps:
+                    save(done)
+                    saved = done
+                yield record
+                if interrupted():
+                    raise KeyboardInterrupt
+        except (KeyboardInterrupt, GeneratorExit):
+            while done % together and done < config.steps:
+                advance()
+            save(done)
+            raise
         save(done)
-        raise
-    save(done)
     model.eval()
 
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "course_lib"
 FLOORS = [
     {"config", "device", "run_file"},
     {"world", "tokenizer", "chat", "scaling", "texts"},
-    {"model", "data", "clean", "losses", "checkpoint", "gguf", "damage", "shards"},
+    {"model", "data", "clean", "losses", "checkpoint", "gguf", "damage", "shards", "distributed"},
     {"train", "sample", "evaluate", "compress"},
     {"sft", "preferences", "reward"},
     {"rlhf", "dpo"},

@@ -375,10 +375,14 @@ function render({ model, el }) {
     const start = typedAt;
     typedAt = undefined;
     if (start === undefined) return;
-    requestAnimationFrame(() => requestAnimationFrame((now) => {
-      latencies.push((now - start).toFixed(1));
-      root.dataset.latency = latencies.slice(-100).join(" ");
-    }));
+    requestAnimationFrame(() => {
+      const painted = new MessageChannel(); // a task posted in a frame runs once it is painted
+      painted.port1.onmessage = () => {
+        latencies.push((performance.now() - start).toFixed(1));
+        root.dataset.latency = latencies.slice(-100).join(" ");
+      };
+      painted.port2.postMessage(null);
+    });
   }
 
   /** To the clipboard, and into a field to copy from where that is forbidden. */

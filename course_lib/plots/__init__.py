@@ -57,7 +57,7 @@ def histogram(numbers: Sequence[float], title: str) -> Picture:
             f"a histogram needs finite numbers, got {values.size} with some that aren't"
         )
     low, first, third, high = np.quantile(values, [0.005, 0.25, 0.75, 0.995])
-    axes = _axes(width=6.4, height=3.0)
+    axes = new_axes(width=6.4, height=3.0)
     axes.hist(values, bins=100, range=(low, high) if low < high else None, color=BLUE)
     axes.set(title=title, xlabel="value (1 in 100 lies further out)", ylabel="how many")
     axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
@@ -79,7 +79,7 @@ def probability_bars(title: str, names: Iterable[str], **series: Iterable[float]
     if not 1 <= len(series) <= 3 or any(len(p) != len(names) for p in series.values()):
         lengths = {name: len(p) for name, p in series.items()}
         raise ValueError(f"1 to 3 series of {len(names)} probabilities expected, got {lengths}")
-    axes = _axes(width=6.4, height=3.2)
+    axes = new_axes(width=6.4, height=3.2)
     width = 0.8 / len(series)
     for i, (label, p) in enumerate(series.items()):
         x = np.arange(len(names)) + (i + 0.5) * width - 0.4
@@ -104,7 +104,7 @@ def file_sizes(title: str, sizes: dict[str, int]) -> Picture:
     if not sizes or min(sizes.values()) < 1:
         raise ValueError(f"at least one size of 1 byte or more expected, got {sizes}")
     labels = [readable_bytes(size) for size in sizes.values()]
-    axes = _axes(width=6.4, height=0.9 + 0.27 * len(sizes))
+    axes = new_axes(width=6.4, height=0.9 + 0.27 * len(sizes))
     # dots, since a bar on such an axis could begin anywhere: its length would mean nothing
     axes.plot(list(sizes.values()), list(sizes), "o", color=BLUE)
     for row, (size, label) in enumerate(zip(sizes.values(), labels, strict=True)):
@@ -131,7 +131,7 @@ def sampling_steps(title: str, names: Iterable[str], steps: dict[str, Iterable[f
         lengths = {name: len(p) for name, p in steps.items()}
         raise ValueError(f"2 steps or more of {len(names)} probabilities expected, got {lengths}")
     size = dict(width=2.1 * len(steps) + 0.8, height=0.9 + 0.3 * len(names))
-    panels = _axes(**size, columns=len(steps))
+    panels = new_axes(**size, columns=len(steps))
     rows, told, before = np.arange(len(names)), [], None
     for axes, (label, p) in zip(panels, steps.items(), strict=True):
         lost = [b if before and not v else 0 for b, v in zip(before or p, p, strict=True)]
@@ -172,7 +172,9 @@ def heat_map(
     if shades.size == 0 or not ((shades >= 0) & (shades <= 1)).all():
         raise ValueError("a heat map needs numbers from 0 to 1: divide by the largest")
     width = max([4, *(len(t) for line in text or [] for t in line)])
-    axes = _axes(width=1.5 + (0.22 + 0.075 * width) * len(columns), height=1.1 + 0.27 * len(rows))
+    axes = new_axes(
+        width=1.5 + (0.22 + 0.075 * width) * len(columns), height=1.1 + 0.27 * len(rows)
+    )
     axes.imshow(shades, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(shades.shape):
         told = text[i][j] if text else f"{shades[i, j]:.0%}" if shades[i, j] >= 0.005 else ""
@@ -235,7 +237,7 @@ def _token_boxes(title: str, pieces, shades, notes) -> "Figure":
         x = 0.0 if piece.endswith("\n") else x + width
         row += piece.endswith("\n")
     n_rows = boxes[-1][1] + 1
-    axes = _axes(width=7.6, height=0.7 + 0.52 * n_rows)
+    axes = new_axes(width=7.6, height=0.7 + 0.52 * n_rows)
     axes.set(xlim=(0, 76), ylim=(n_rows, 0), title=title)
     axes.axis("off")
     for x, row, width, shown, strength, note in boxes:
@@ -260,7 +262,7 @@ def curves(
     if not 1 <= len(series) <= 3 or any(len(y) != len(x) for y in series.values()) or not len(x):
         lengths = {name: len(y) for name, y in series.items()}
         raise ValueError(f"1 to 3 series of {len(x)} numbers expected, got {lengths}")
-    axes = _axes(width=6.4, height=3.2)
+    axes = new_axes(width=6.4, height=3.2)
     for i, (label, y) in enumerate(series.items()):
         style = dict(color=(BLUE, ORANGE, GREEN)[i], marker="os^"[i], linestyle=("-", "--", ":")[i])
         axes.plot(x, y, label=label.replace("_", " "), markersize=4, **style)
@@ -294,7 +296,7 @@ def sizes_and_devices(title: str, sizes: dict[str, int], devices: dict[str, floa
 
 def bit_bars(title: str, bits: dict[str, float]) -> Picture:
     """A bar for each mean number of bits of surprise."""
-    axes = _axes(width=6.4, height=1.0 + 0.4 * len(bits))
+    axes = new_axes(width=6.4, height=1.0 + 0.4 * len(bits))
     hatches = ("", "//", "..", "xx")
     for i, (name, value) in enumerate(bits.items()):
         colour = (BLUE, ORANGE, GREEN)[i % 3]
@@ -311,7 +313,7 @@ def text_card(title: str, text: str, below: str) -> Picture:
     lines = [part for line in text.split("\n") for part in textwrap.wrap(line, 72) or [""]]
     note = textwrap.wrap(below, 80)
     height = 0.5 + 0.16 * (len(lines) + len(note) + 1)
-    axes = _axes(width=6.4, height=height)
+    axes = new_axes(width=6.4, height=height)
     axes.set_axis_off()
     axes.set_title(title, loc="left")
     options = dict(va="top", parse_math=False, transform=axes.transAxes)
@@ -328,7 +330,7 @@ def loss_curve(
     lines: dict[str, float],
 ) -> Picture:
     """A training run: the loss of each step, its running mean, and lines that do not move; bits."""
-    axes = _axes(width=6.8, height=3.4)
+    axes = new_axes(width=6.8, height=3.4)
     axes.plot(tokens, loss, color="#56B4E9", linewidth=0.7, label="each step")
     axes.plot(tokens, mean, color=BLUE, linewidth=2, label="running mean")
     for i, (name, bits) in enumerate(lines.items()):
@@ -341,14 +343,16 @@ def loss_curve(
         axes.set_xticks([])
         axes.set_ylim(top=max([10, *lines.values()]))
     axes.legend(frameon=False, fontsize=8.5)
-    fell = f"from {mean[0]:.2f} to {mean[-1]:.2f} bits a token" if mean else "nothing has been read yet"
+    fell = "nothing has been read yet"
+    if mean:
+        fell = f"from {mean[0]:.2f} to {mean[-1]:.2f} bits a token"
     beside = ", ".join(f"{name} {bits:.2f}" for name, bits in lines.items())
     return Picture(
         axes.figure, f"Loss curve, {title}: {fell}" + (f"; lines: {beside}." * bool(beside) or ".")
     )
 
 
-def _axes(width: float, height: float, columns: int = 1):
+def new_axes(width: float, height: float, columns: int = 1):
     # on the first import on a machine, matplotlib says on stderr that it looks for fonts
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     from matplotlib.figure import Figure
