@@ -14,9 +14,10 @@ import random
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +26,7 @@ import torch
 from course_lib.checkpoint import load_pretrained, save_pretrained
 from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig, model_preset
 from course_lib.data import pack, pack_dialogues, text_batches
+from course_lib.distributed import ALONE, Ranks
 from course_lib.dpo import dpo_batches, dpo_loss
 from course_lib.evaluate import HELD_OUT_SEED, chat_answers, held_out, text_loss
 from course_lib.gguf import write_gguf
@@ -198,9 +200,9 @@ def _finish(directory: Path, plan: Recipe, metrics: dict, seconds: float) -> Non
         "seconds": round(seconds, 1),
         "torch": str(torch.__version__),
     }
-    partial = directory / (MANIFEST + ".partial")
-    partial.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, directory / MANIFEST)
+    unfinished = directory / (MANIFEST + ".partial")
+    unfinished.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    os.replace(unfinished, directory / MANIFEST)
 
 
 def run_stage(
@@ -209,8 +211,13 @@ def run_stage(
     plan: Recipe,
     device: torch.device | str = "cpu",
     compile: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Progress]:
-    """Run one stage in `root`/`stage`, after those before it. A finished one is left alone."""
+    """Run one stage in `root`/`stage`, after those before it. A finished one is left alone.
+
+    With `ranks` every process calls it and goes through it to its end. Pretraining and SFT are
+    trained by all of them; the other stages are the first rank's, while the others wait.
+    """
     if stage not in STAGES:
         raise ValueError(f"a stage is one of {', '.join(STAGES)}, got {stage!r}")
     root = Path(root)
@@ -219,31 +226,62 @@ def run_stage(
             f"there is no stage {stage!r} on real text: it needs dialogues, which the course's own "
             "world alone writes"
         )
+    directory = root / stage
+    if ranks.on_first(lambda: _is_finished(directory, plan)):
+        return
+    started = time.perf_counter()
+    device = torch.device(device if ranks.size == 1 else ranks.device)
+    work = _RUN[stage](Work(root, plan, device, compile, ranks))
+    metrics = yield from (work if stage in _TOGETHER else _on_first(ranks, work))
+    ranks.on_first(lambda: _finish(directory, plan, metrics, time.perf_counter() - started))
+
+
+def run_all(
+    root: str | Path,
+    plan: Recipe,
+    device: torch.device | str = "cpu",
+    compile: bool = False,
+    ranks: Ranks = ALONE,
+) -> Iterator[Progress]:
+    """Run every stage of the recipe that is not finished yet, in order."""
+    for stage in plan.stages:
+        yield from run_stage(stage, root, plan, device, compile, ranks)
+
+
+def _is_finished(directory: Path, plan: Recipe) -> bool:
+    """Whether the stage is done; else its folder is there, and those before it are done."""
+    root, stage = directory.parent, directory.name
     for earlier in STAGES[: STAGES.index(stage)]:
         if read_manifest(root / earlier) is None:
             raise ValueError(
                 f"the stage {stage!r} needs {earlier!r} first: train it, or all stages"
             )
-    directory = root / stage
     done = read_manifest(directory)
-    if done is not None:
-        if done["recipe"] != json.loads(json.dumps(plan.behind(stage))):
-            raise ValueError(
-                f"{directory} was made by another recipe: choose another folder, or delete this one"
-            )
-        return
-    directory.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
-    metrics = yield from _RUN[stage](root, plan, torch.device(device), compile)
-    _finish(directory, plan, metrics, time.perf_counter() - started)
+    if done is None:
+        directory.mkdir(parents=True, exist_ok=True)
+        return False
+    if done["recipe"] != json.loads(json.dumps(plan.behind(stage))):
+        raise ValueError(
+            f"{directory} was made by another recipe: choose another folder, or delete this one"
+        )
+    return True
 
 
-def run_all(
-    root: str | Path, plan: Recipe, device: torch.device | str = "cpu", compile: bool = False
-) -> Iterator[Progress]:
-    """Run every stage of the recipe that is not finished yet, in order."""
-    for stage in plan.stages:
-        yield from run_stage(stage, root, plan, device, compile)
+def _on_first(ranks: Ranks, work: Generator[Progress, None, dict]) -> Iterator[Progress]:
+    """The first rank does the work; all of them get its result, or its error."""
+    metrics, failed = None, None
+    if ranks.first:
+        try:
+            metrics = yield from work
+        except Exception as error:  # raised below, on every rank
+            failed = error
+
+    def outcome() -> dict:
+        if failed is not None:
+            raise failed
+        return metrics
+
+    return ranks.together(outcome)[0]
 
 
 def load_stage(root: str | Path, stage: str) -> tuple[Transformer, Tokenizer]:
@@ -295,7 +333,34 @@ def load_released(stage: str) -> tuple[Transformer, Tokenizer]:
 # ---- The stages ---------------------------------------------------------------------------------
 
 
-def _tokenizer(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+@dataclass(frozen=True)
+class Work:
+    """What a stage is given: where its files go, what to make, and on which machine."""
+
+    root: Path
+    plan: Recipe
+    device: torch.device
+    compile: bool
+    ranks: Ranks
+
+    def train(self, stage, model, batch_at, loss_of, config, **options) -> Iterator[Progress]:
+        """The training loop of a stage, which keeps its state in the stage's folder."""
+        options |= dict(state_dir=self.root / stage / "training")
+        for record in train(model, batch_at, loss_of, config, **options):
+            yield Progress(stage, record.step, config.steps, record=record)
+
+    def train_together(
+        self, stage: str, model: Transformer, tokenizer: Tokenizer, batch_at, config: TrainConfig
+    ) -> Iterator[Progress]:
+        """Next-token training by all ranks, from each one's part of the batches; then saved."""
+        model = model.to(self.device)
+        options = dict(compile=self.compile, ranks=self.ranks)
+        yield from self.train(stage, model, batch_at, next_token_loss, config, **options)
+        save_pretrained(self.root / stage, model, tokenizer, ranks=self.ranks)
+
+
+def _tokenizer(work: Work) -> Iterator[Progress]:
+    root, plan = work.root, work.plan
     yield Progress("tokenizer", 0, 1, "learning merges")
     if plan.data is not None:
         vocab_size = plan.model.vocab_size
@@ -323,36 +388,44 @@ def _front(texts: Iterable[str], n_chars: int) -> Iterator[str]:
             return
 
 
-def _base(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
-    if plan.data is not None:
-        return (yield from _base_on_real_text(root, plan, device, compile))
-    tokenizer = Tokenizer.load(root / "tokenizer" / "tokenizer.json")
-    model = Transformer(plan.model, seed=plan.seed).to(device)
-    yield Progress("base", 0, plan.base.steps, "writing the corpus")
-    rows = _text_rows(tokenizer, plan, plan.base.steps * plan.base.batch_rows)
-    batches = text_batches(rows, plan.base.batch_rows, tokenizer.eot_id, plan.seed)
-    yield from _train("base", root, model, batches, next_token_loss, plan.base, compile=compile)
-    save_pretrained(root / "base", model.cpu(), tokenizer)
-    loss = held_out(model, tokenizer, islice(documents(seed=HELD_OUT_SEED), 500))
+def _base(work: Work) -> Iterator[Progress]:
+    plan, config = work.plan, work.plan.base
+    tokenizer = Tokenizer.load(work.root / "tokenizer" / "tokenizer.json")
+    judge = _judge_world
+    if plan.data is None:
+        yield Progress("base", 0, config.steps, "writing the corpus")
+        rows = _text_rows(tokenizer, plan, config.steps * config.batch_rows)
+        batches = text_batches(rows, config.batch_rows, tokenizer.eot_id, plan.seed)
+        batches = work.ranks.part(batches)
+    else:
+        yield from _on_first(work.ranks, _shards(work, tokenizer))
+        shards = Shards(work.root / SHARDS, tokenizer)
+        length, place = plan.model.context_length, (work.ranks.rank, work.ranks.size)
+        batches = shard_batches(shards, length, config.batch_rows, plan.seed, *place)
+        judge = partial(_judge_text, shards=shards, seen=config.steps * config.batch_rows * length)
+    model = Transformer(plan.model, seed=plan.seed)
+    yield from work.train_together("base", model, tokenizer, batches, config)
+    return work.ranks.on_first(lambda: judge(*load_pretrained(work.root / "base")))
+
+
+def _shards(work: Work, tokenizer: Tokenizer) -> Iterator[Progress]:
+    plan, config, folder = work.plan, work.plan.base, work.root / SHARDS
+    if read_manifest(folder) is None:
+        wanted = config.steps * config.batch_rows * plan.model.context_length + 1
+        workers = torch.get_num_threads()
+        options = dict(source=plan.data, max_tokens=wanted, workers=workers)
+        for n in writing_shards(read_texts(plan.data), tokenizer, folder, **options):
+            yield Progress("base", 0, config.steps, f"tokenizing: {n:,} tokens")
+
+
+def _judge_world(model: Transformer, tokenizer: Tokenizer) -> dict[str, float]:
+    loss = held_out(model.eval(), tokenizer, islice(documents(seed=HELD_OUT_SEED), 500))
     return {"gap_to_floor": loss.gap, "bits_per_byte": loss.bits_per_byte}
 
 
-def _base_on_real_text(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
-    config, context_length = plan.base, plan.model.context_length
-    tokenizer = Tokenizer.load(root / "tokenizer" / "tokenizer.json")
-    if read_manifest(root / SHARDS) is None:
-        wanted = config.steps * config.batch_rows * context_length + 1
-        workers = torch.get_num_threads()
-        options = dict(source=plan.data, max_tokens=wanted, workers=workers)
-        for n in writing_shards(read_texts(plan.data), tokenizer, root / SHARDS, **options):
-            yield Progress("base", 0, config.steps, f"tokenizing: {n:,} tokens")
-    shards = Shards(root / SHARDS, tokenizer)
-    batches = shard_batches(shards, context_length, config.batch_rows, plan.seed)
-    model = Transformer(plan.model, seed=plan.seed).to(device)
-    yield from _train("base", root, model, batches, next_token_loss, config, compile=compile)
-    bits_per_byte = text_loss(model, tokenizer, _front(shards.texts(tokenizer), JUDGED))
-    save_pretrained(root / "base", model.cpu(), tokenizer)
-    seen = config.steps * config.batch_rows * context_length
+def _judge_text(model: Transformer, tokenizer: Tokenizer, shards: Shards, seen: int) -> dict:
+    held_back = _front(shards.texts(tokenizer), JUDGED)
+    bits_per_byte = text_loss(model.eval(), tokenizer, held_back)
     return {"bits_per_byte": bits_per_byte, "epochs": seen / shards.n_tokens()}
 
 
@@ -360,21 +433,20 @@ def _text_rows(tokenizer: Tokenizer, plan: Recipe, n_rows: int):
     return pack(documents(seed=plan.seed + 1), tokenizer, plan.model.context_length, n_rows)
 
 
-def _sft(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
-    model, tokenizer = load_pretrained(root / "base")
+def _sft(work: Work) -> Iterator[Progress]:
+    plan = work.plan
+    model, tokenizer = load_pretrained(work.root / "base")
     talk = pack_dialogues(
         dialogues(plan.n_dialogues, plan.seed), tokenizer, plan.model.context_length
     )
     text = _text_rows(tokenizer, plan, 1000)
     batches = sft_batches(talk, text, plan.sft, tokenizer.eot_id, plan.text_share)
-    yield from _train(
-        "sft", root, model.to(device), batches, next_token_loss, plan.sft, compile=compile
-    )
-    save_pretrained(root / "sft", model.cpu(), tokenizer)
+    yield from work.train_together("sft", model, tokenizer, work.ranks.part(batches), plan.sft)
     return {}
 
 
-def _reward(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+def _reward(work: Work) -> Iterator[Progress]:
+    root, plan = work.root, work.plan
     sft, tokenizer = load_pretrained(root / "sft")
     sft.eval()
     path = root / "reward" / PREFERENCES
@@ -387,9 +459,9 @@ def _reward(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     pairs = _ask_annotators(prompts, sampled, plan, rng)
     held_back = len(pairs) // 10
     save_preferences(path, pairs)
-    model = RewardModel.from_sft(sft, tokenizer, plan.seed).to(device)
+    model = RewardModel.from_sft(sft, tokenizer, plan.seed).to(work.device)
     batches = reward_batches(pairs[held_back:], plan.reward)
-    yield from _train("reward", root, model, batches, reward_loss, plan.reward)
+    yield from work.train("reward", model, batches, reward_loss, plan.reward)
     model.eval()
     model.normalise([prompt.text for prompt in copies[:600]], sampled[:600])
     model.cpu().save(root / "reward")
@@ -443,19 +515,20 @@ def _ask_annotators(
     return collect(texts, groups, rank_as_they_do)
 
 
-def _rlhf(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
-    model, tokenizer = load_pretrained(root / "sft")
-    reference = deepcopy(model).to(device).eval()
-    model.to(device)
-    run = _dpo if isinstance(plan.rl, DPOConfig) else _policy_gradient
-    yield from run(root, plan, model, reference, tokenizer)
-    save_pretrained(root / "rlhf", model.cpu(), tokenizer)
+def _rlhf(work: Work) -> Iterator[Progress]:
+    model, tokenizer = load_pretrained(work.root / "sft")
+    reference = deepcopy(model).to(work.device).eval()
+    model.to(work.device)
+    run = _dpo if isinstance(work.plan.rl, DPOConfig) else _policy_gradient
+    yield from run(work, model, reference, tokenizer)
+    save_pretrained(work.root / "rlhf", model.cpu(), tokenizer)
     return {}
 
 
-def _policy_gradient(root: Path, plan: Recipe, model, reference, tokenizer) -> Iterator[Progress]:
+def _policy_gradient(work: Work, model, reference, tokenizer) -> Iterator[Progress]:
     """PPO or GRPO: the model's own answers, graded by the reward model."""
-    reward_model = RewardModel.load(root / "reward").to(model.lm_head.weight.device)
+    plan = work.plan
+    reward_model = RewardModel.load(work.root / "reward").to(work.device)
     prompts = [prompt.text for prompt in rl_prompts(4000, seed=plan.seed + 1)]
     policy = ActorCritic(model, reward_model) if plan.rl.algorithm == "ppo" else model
     batches = rollout_batches(
@@ -468,21 +541,23 @@ def _policy_gradient(root: Path, plan: Recipe, model, reference, tokenizer) -> I
         return loss, n_tokens, extra | {"gold": worth}  # only watched: nobody trains on it
 
     updates = plan.rl.updates
-    yield from _train("rlhf", root, policy, batches, loss_of, plan.rl_train, together=updates)
+    yield from work.train("rlhf", policy, batches, loss_of, plan.rl_train, together=updates)
 
 
-def _dpo(root: Path, plan: Recipe, model, reference, tokenizer) -> Iterator[Progress]:
+def _dpo(work: Work, model, reference, tokenizer) -> Iterator[Progress]:
     """DPO: the pairs that the reward model learned from."""
-    pairs = load_preferences(root / "reward" / PREFERENCES)
+    plan = work.plan
+    pairs = load_preferences(work.root / "reward" / PREFERENCES)
     batches = dpo_batches(reference, tokenizer, pairs[len(pairs) // 10 :], plan.rl_train)
 
     def loss_of(model, batch):
         return dpo_loss(model, batch, plan.rl)
 
-    yield from _train("rlhf", root, model, batches, loss_of, plan.rl_train)
+    yield from work.train("rlhf", model, batches, loss_of, plan.rl_train)
 
 
-def _export(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
+def _export(work: Work) -> Iterator[Progress]:
+    root = work.root
     yield Progress("export", 0, 1, "writing the two files")
     metrics = {"compiled": find_compiler() is not None}
     metrics |= _write_gguf_files(root, root / "export")
@@ -494,7 +569,7 @@ def _export(root: Path, plan: Recipe, device, compile) -> Iterator[Progress]:
     return metrics
 
 
-_RUN: dict[str, Callable] = {
+_RUN: dict[str, Callable[[Work], Iterator[Progress]]] = {
     "tokenizer": _tokenizer,
     "base": _base,
     "sft": _sft,
@@ -502,10 +577,4 @@ _RUN: dict[str, Callable] = {
     "rlhf": _rlhf,
     "export": _export,
 }
-
-
-def _train(stage, root, model, batch_at, loss_of, config, **options) -> Iterator[Progress]:
-    """The training loop of a stage, which keeps its state in the stage's folder."""
-    state_dir = root / stage / "training"
-    for record in train(model, batch_at, loss_of, config, state_dir=state_dir, **options):
-        yield Progress(stage, record.step, config.steps, record=record)
+_TOGETHER = ("base", "sft")  # what several processes share; the others the first one does alone
