@@ -1,14 +1,19 @@
 """Rankings of answers, the pairs they give, and their file.
 
-A ranking of K answers gives K (K - 1) / 2 pairs, less those whose answers are the same. The file is
-JSON lines with `prompt`, `chosen`, `rejected` as messages: what TRL and `datasets` read.
+A ranking of K answers gives K (K - 1) / 2 pairs, less those whose answers are tied or the same. The
+file is JSON lines with `prompt`, `chosen`, `rejected` as messages: what TRL and `datasets` read.
 """
 
 import json
-from collections.abc import Callable, Iterable
+import os
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, groupby
 from pathlib import Path
+
+Ranking = Sequence[int | Sequence[int]]  # indices of answers, best first; tied ones in a list
 
 
 @dataclass(frozen=True)
@@ -20,20 +25,66 @@ class Preference:
     rejected: str
 
 
-def ranking_to_pairs(prompt: str, answers: list[str], ranking: list[int]) -> list[Preference]:
-    """Every pair that a ranking (indices, best first) decides; the same answer twice is no pair."""
-    if sorted(ranking) != list(range(len(answers))):
+def ranking_to_pairs(prompt: str, answers: list[str], ranking: Ranking) -> list[Preference]:
+    """Every pair that a ranking decides; tied answers and the same answer twice are no pair.
+
+    >>> [(p.chosen, p.rejected) for p in ranking_to_pairs("?", ["a", "b", "c"], [2, [0, 1]])]
+    [('c', 'a'), ('c', 'b')]
+    """
+    places = [[place] if isinstance(place, int) else list(place) for place in ranking]
+    if sorted(i for place in places for i in place) != list(range(len(answers))):
         raise ValueError(
             f"a ranking of {len(answers)} answers names each index once, got {ranking}"
         )
-    ordered = [answers[i] for i in ranking]
-    return [Preference(prompt, a, b) for a, b in combinations(ordered, 2) if a != b]
+    return [
+        Preference(prompt, answers[i], answers[j])
+        for better, worse in combinations(places, 2)
+        for i in better
+        for j in worse
+        if answers[i] != answers[j]
+    ]
+
+
+def ranking_by(worths: Sequence[float]) -> list[list[int]]:
+    """The ranking by worth, the highest first; what is worth the same is tied.
+
+    >>> ranking_by([0.5, 1.0, 0.5])
+    [[1], [0, 2]]
+    """
+    order = sorted(range(len(worths)), key=lambda i: -worths[i])
+    return [list(place) for _, place in groupby(order, key=lambda i: worths[i])]
+
+
+def agreement(ours: Iterable[Preference], theirs: Iterable[Preference]) -> tuple[int, int]:
+    """Of the pairs that both decide: how many they decide alike, and how many there are."""
+    theirs = set(theirs)
+    both = [
+        pair in theirs
+        for pair in set(ours)
+        if pair in theirs or Preference(pair.prompt, pair.rejected, pair.chosen) in theirs
+    ]
+    return sum(both), len(both)
+
+
+def with_strangers(
+    groups: Iterable[list[str]], kinds: Sequence[str], n: int, rng: random.Random
+) -> list[list[str]]:
+    """Each group of answers and `n` strangers: answers from groups of a kind drawn at random.
+
+    `kinds` are those of the groups' prompts. Without strangers a reward model sees "I don't know"
+    almost only where it is right and takes it for good everywhere; RL obeys.
+    """
+    groups, by_kind = list(groups), defaultdict(list)
+    for kind, group in zip(kinds, groups, strict=True):
+        by_kind[kind] += group
+    names = sorted(by_kind)
+    return [group + [rng.choice(by_kind[rng.choice(names)]) for _ in range(n)] for group in groups]
 
 
 def collect(
     prompts: Iterable[str],
     answer_groups: Iterable[list[str]],
-    rank: Callable[[str, list[str]], list[int]],
+    rank: Callable[[str, list[str]], Ranking],
 ) -> list[Preference]:
     """The pairs of all rankings: `rank(prompt, answers)` is the annotator."""
     pairs = []
@@ -44,14 +95,18 @@ def collect(
 
 
 def save_preferences(path: str | Path, preferences: Iterable[Preference]) -> None:
-    """Writes one JSON line a pair."""
+    """Writes one JSON line a pair; the file changes as a whole or not at all."""
     lines = []
     for pair in preferences:
         messages = {"prompt": [{"role": "user", "content": pair.prompt}]}
         for name in ("chosen", "rejected"):
             messages[name] = [{"role": "assistant", "content": getattr(pair, name)}]
         lines.append(json.dumps(messages, ensure_ascii=False) + "\n")
-    Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".partial")
+    unfinished.write_text("".join(lines), encoding="utf-8", newline="\n")
+    os.replace(unfinished, path)
 
 
 def load_preferences(path: str | Path) -> list[Preference]:

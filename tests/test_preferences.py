@@ -1,13 +1,16 @@
 import json
+import random
 
 import pytest
 
 from course_lib.preferences import (
     Preference,
+    agreement,
     collect,
     load_preferences,
     ranking_to_pairs,
     save_preferences,
+    with_strangers,
 )
 
 
@@ -48,3 +51,50 @@ def test_a_broken_line_is_named(tmp_path):
 
     with pytest.raises(ValueError, match="line 2"):
         load_preferences(path)
+
+
+@pytest.mark.parametrize("n", [2, 4, 9])
+def test_ties_take_their_pairs_away(n):
+    answers = [f"answer {i}" for i in range(n)]
+
+    assert len(ranking_to_pairs("q", answers, list(range(n)))) == n * (n - 1) // 2
+    tied = ranking_to_pairs("q", answers, [[1, 0], *range(2, n)])
+    assert len(tied) == n * (n - 1) // 2 - 1
+    assert Preference("q", answers[0], answers[1]) not in tied
+    assert ranking_to_pairs("q", answers, [list(range(n))]) == []
+
+
+def test_a_tied_answer_too_must_be_named_once():
+    with pytest.raises(ValueError, match="each index once"):
+        ranking_to_pairs("q", ["a", "b", "c"], [[0, 1], 1])
+
+
+def test_two_annotators_agree_on_the_pairs_that_both_decide():
+    ours = ranking_to_pairs("q", ["a", "b", "c"], [0, 1, 2])
+    theirs = ranking_to_pairs("q", ["a", "b", "c"], [[0, 2], 1])  # a, c > b; a = c
+
+    assert agreement(ours, theirs) == (1, 2)
+    assert agreement(ours, ours) == (3, 3)
+    assert agreement(ours, [Preference("another", "b", "a")]) == (0, 0)
+
+
+def test_strangers_come_from_every_kind_and_the_group_stays_first():
+    groups = [["a1", "a2"], ["b1", "b2"]] * 20
+    found = with_strangers(groups, ["x", "y"] * 20, 3, random.Random(0))
+
+    assert [group[:2] for group in found] == groups
+    assert {len(group) for group in found} == {5}
+    assert {stranger for group in found for stranger in group[2:]} == {"a1", "a2", "b1", "b2"}
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "pairs.jsonl"
+    save_preferences(path, [Preference("q", "a", "b")])
+
+    def broken(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("course_lib.preferences.os.replace", broken)
+    with pytest.raises(OSError, match="no space"):
+        save_preferences(path, [])
+    assert load_preferences(path) == [Preference("q", "a", "b")]

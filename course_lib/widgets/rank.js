@@ -1,0 +1,170 @@
+// The page's side of rank.py: it draws the order that the kernel tells, and sends what is dragged,
+// pressed and clicked. All text goes through textContent.
+
+function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children);
+  return element;
+}
+
+// JupyterLab's one-letter shortcuts (dd deletes a cell) must not hear keys meant for a control.
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+
+/** Greyed, not disabled: a disabled button would lose the keyboard's focus. */
+const enable = (button, can) => button.setAttribute("aria-disabled", String(!can));
+
+function render({ model, el }) {
+  const send = (message) => model.send(message);
+  const button = (text, label, onclick, className = "") =>
+    make("button", {
+      type: "button", textContent: text, className, ...(label && { "aria-label": label, title: label }),
+      onclick: (event) => event.currentTarget.getAttribute("aria-disabled") !== "true" && onclick(),
+      ...OWN_KEYS,
+    });
+
+  const progress = make("p", { className: "rank-progress" });
+  const prompt = make("p", { className: "rank-prompt" });
+  const list = make("ol", { className: "rank-list", "aria-label": "Answers, the best first" });
+  const store = button("Store and go on", "", () => send({ do: "store" }), "rank-main");
+  const undo = button("Undo", "", () => send({ do: "undo" }));
+  const how = make("p", { className: "rank-note", textContent:
+    "Best on top. Drag an answer by its handle, or press ↑ ↓ on the handle; “= tie” says as good as the one above." });
+  const agreed = make("p", { className: "rank-agreement" });
+  const told = make("p", { className: "rank-told", role: "status", "aria-live": "polite" });
+  const root = make("div", { className: "course-rank", role: "group", "aria-label": "Rank the answers" },
+    progress, prompt, list, how,
+    make("div", { className: "rank-buttons" }, store, undo), told, agreed);
+
+  const order = () => model.get("answers").map((answer) => answer.id);
+  const rows = new Map(); // id of an answer -> its row, for the prompt that is shown
+  let shown = null;
+  let wanted = null; // [id, class of a button]: has the focus again after the next drawing
+
+  function move(id, place, control) {
+    const last = order().length - 1;
+    if (place < 0 || place > last || order()[place] === id) return;
+    wanted = [id, control];
+    send({ do: "move", answer: id, place });
+  }
+
+  function rowOf(answer) {
+    const { id, letter } = answer;
+    const place = () => order().indexOf(id);
+    const handle = button("⠿", `Answer ${letter}: drag, or press arrow up or down`, () => {}, "rank-handle");
+    handle.addEventListener("keydown", (event) => {
+      const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      event.stopPropagation();
+      move(id, place() + step, "rank-handle");
+    });
+    const up = button("↑", `Answer ${letter} one up`, () => move(id, place() - 1, "rank-up"), "rank-up");
+    const down = button("↓", `Answer ${letter} one down`, () => move(id, place() + 1, "rank-down"), "rank-down");
+    const tie = button("= tie", `Answer ${letter} is as good as the one above`, () => {
+      wanted = [id, "rank-tie"];
+      send({ do: "tie", answer: id });
+    }, "rank-tie");
+    const row = make("li", { className: "rank-row" }, handle,
+      make("span", { className: "rank-place", "aria-hidden": "true" }),
+      make("span", { className: "rank-letter", textContent: letter }),
+      make("span", { className: "rank-text", textContent: answer.text }),
+      make("span", { className: "rank-controls" }, up, down, tie));
+    drag(handle, row, id);
+    return row;
+  }
+
+  /** Pointer events, so that a mouse, a pen and a finger can drag. */
+  function drag(handle, row, id) {
+    let place = null;
+    const clear = () => {
+      for (const one of list.children) one.classList.remove("rank-before", "rank-after");
+    };
+    handle.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      handle.setPointerCapture(event.pointerId);
+      place = order().indexOf(id);
+      row.classList.add("rank-dragged");
+    });
+    handle.addEventListener("pointermove", (event) => {
+      if (place === null) return;
+      const others = [...list.children].filter((one) => one !== row);
+      const above = others.filter((one) => {
+        const box = one.getBoundingClientRect();
+        return (box.top + box.bottom) / 2 < event.clientY;
+      });
+      place = above.length;
+      clear();
+      if (above.length < others.length) others[above.length].classList.add("rank-before");
+      else others.at(-1).classList.add("rank-after");
+    });
+    const end = (drop) => () => {
+      if (place === null) return;
+      clear();
+      row.classList.remove("rank-dragged");
+      const at = place;
+      place = null;
+      if (drop) move(id, at, "rank-handle");
+    };
+    handle.addEventListener("pointerup", end(true));
+    handle.addEventListener("pointercancel", end(false));
+  }
+
+  function draw() {
+    const answers = model.get("answers");
+    const done = model.get("done");
+    progress.textContent = model.get("progress");
+    prompt.textContent = done ? "All prompts are ranked. Thank you!" : model.get("prompt");
+    if (prompt.textContent !== shown) { // another prompt: other rows
+      const inside = root.contains(document.activeElement);
+      shown = prompt.textContent;
+      rows.clear();
+      list.replaceChildren();
+      for (const answer of answers) rows.set(answer.id, rowOf(answer));
+      if (inside) wanted = null;
+    }
+    const ordered = answers.map((answer) => rows.get(answer.id));
+    if (ordered.some((row, i) => list.children[i] !== row)) list.replaceChildren(...ordered);
+    let number = 0;
+    answers.forEach((answer, i) => {
+      const row = ordered[i];
+      if (!answer.tied) number = i + 1;
+      row.classList.toggle("rank-tied", answer.tied);
+      row.querySelector(".rank-place").textContent = answer.tied ? "=" : number;
+      row.setAttribute("value", number);
+      const tie = row.querySelector(".rank-tie");
+      tie.setAttribute("aria-pressed", String(answer.tied));
+      enable(tie, i > 0);
+      enable(row.querySelector(".rank-up"), i > 0);
+      enable(row.querySelector(".rank-down"), i < answers.length - 1);
+    });
+    for (const part of [list, how, store]) part.hidden = done;
+    enable(undo, model.get("can_undo"));
+    agreed.textContent = model.get("agreement");
+    told.textContent = model.get("told");
+    if (wanted) {
+      const row = rows.get(wanted[0]);
+      if (row) row.querySelector(`.${wanted[1]}`).focus();
+      wanted = null;
+    }
+  }
+
+  let waiting = false;
+  const soon = () => { // many traits change at once: one drawing for all of them
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      draw();
+    });
+  };
+  model.on("change", soon);
+  draw();
+  el.append(root);
+  return () => model.off("change", soon);
+}
+
+export default { render };

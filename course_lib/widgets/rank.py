@@ -1,0 +1,276 @@
+"""Rank several answers to a prompt, blind: what people do for RLHF, on one page.
+
+The page shows the answers in an order drawn by lot and sends what is dragged or pressed; all that
+counts happens here. A finished ranking becomes pairs, which are written at once to a file of
+`prompt`, `chosen`, `rejected`: rankings survive a restart. Left out: how much better an answer is.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from course_lib.check import guesses_file
+from course_lib.plots import Picture, text_card
+from course_lib.preferences import (
+    Preference,
+    Ranking,
+    agreement,
+    load_preferences,
+    ranking_by,
+    ranking_to_pairs,
+    save_preferences,
+)
+from course_lib.widgets.shell import Pictured
+from course_lib.world.annotators import gold, rank
+
+FILE = "rankings.jsonl"
+MOST_UNDONE = 200
+
+
+@dataclass(frozen=True)
+class Order:
+    """Answers in the order in which they stand, best first; some are as good as the one above."""
+
+    answers: tuple[int, ...]
+    tied: frozenset[int] = frozenset()  # answers that are as good as the one above them
+
+    @property
+    def ranking(self) -> list[list[int]]:
+        """The indices of the answers, those of one place together."""
+        places = []
+        for answer in self.answers:
+            if places and answer in self.tied:
+                places[-1].append(answer)
+            else:
+                places.append([answer])
+        return places
+
+
+def blind_order(n: int, seed: int | str) -> Order:
+    """`n` answers in an order drawn by lot, none tied."""
+    answers = list(range(n))
+    random.Random(seed).shuffle(answers)
+    return Order(tuple(answers))
+
+
+def moved(order: Order, answer: int, place: int) -> Order:
+    """The order with `answer` at `place` (0 is the best); its own tie is cut, others stay.
+
+    An answer that was tied with the moved one is tied with whoever stands above it now.
+    """
+    answers = [a for a in order.answers if a != answer]
+    answers.insert(max(0, min(place, len(answers))), answer)
+    if tuple(answers) == order.answers:
+        return order
+    # the first has nobody above it
+    return Order(tuple(answers), order.tied - {answer, answers[0]})
+
+
+def tie_toggled(order: Order, answer: int) -> Order:
+    """`answer` is as good as the one above it, or no longer; nobody stands above the first."""
+    if answer == order.answers[0]:
+        return order
+    return replace(order, tied=order.tied ^ {answer})
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a step changes, so that undoing one is going back to the state before."""
+
+    number: int  # of the prompt
+    order: Order
+    ranked: tuple[tuple[int, tuple[Preference, ...]], ...] = ()  # (number of a prompt, its pairs)
+
+
+def agreements(pairs: Sequence[Preference], crowd_seed: int = 0) -> dict[str, tuple[int, int]]:
+    """Of the pairs that two of learner, crowd and gold both decide, how many they decide alike.
+
+    The crowd is one annotator who ranks the same answers by the gold reward and noise.
+    """
+    groups = {}
+    for pair in pairs:
+        groups.setdefault(pair.prompt, {}).update({pair.chosen: None, pair.rejected: None})
+    rng, by_gold, by_crowd = random.Random(crowd_seed), [], []
+    for prompt, answers in groups.items():
+        answers = sorted(answers)
+        worths = [gold(prompt, answer) for answer in answers]
+        by_gold += ranking_to_pairs(prompt, answers, ranking_by(worths))
+        by_crowd += ranking_to_pairs(prompt, answers, rank(prompt, answers, rng))
+    return {
+        "you and gold": agreement(pairs, by_gold),
+        "you and the crowd": agreement(pairs, by_crowd),
+        "the crowd and gold": agreement(by_crowd, by_gold),
+    }
+
+
+def agreement_words(pairs: Sequence[Preference]) -> str:
+    """The agreements as a sentence; the learner is told which of the two to expect more of."""
+    if not pairs:
+        return "Nothing is ranked yet."
+    told = [f"{who} {same} of {n} pairs" for who, (same, n) in agreements(pairs).items()]
+    return f"Decided alike: {', '.join(told)}."
+
+
+class Ranker(Pictured, anywidget.AnyWidget):
+    """The widget; `preferences` are the pairs of all rankings in its file."""
+
+    _esm = Path(__file__).with_name("rank.js")
+    _css = Path(__file__).with_name("rank.css")
+    prompt = traitlets.Unicode("").tag(sync=True)
+    answers = traitlets.List().tag(sync=True)  # [{id, letter, text, tied}], the best first
+    done = traitlets.Bool(False).tag(sync=True)
+    progress = traitlets.Unicode("").tag(sync=True)
+    told = traitlets.Unicode("").tag(sync=True)  # what the last step did, read aloud
+    agreement = traitlets.Unicode("").tag(sync=True)
+    can_undo = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, prompts: list[str], groups: list[list[str]], file: Path, seed: int) -> None:
+        super().__init__()
+        self.file, self._prompts, self._groups, self._seed = file, prompts, groups, seed
+        kept = load_preferences(file) if file.exists() else []
+        ranked = []
+        for number, (prompt, answers) in enumerate(zip(prompts, groups, strict=True)):
+            pairs = (p for p in kept if p.prompt == prompt)
+            pairs = tuple(p for p in pairs if p.chosen in answers and p.rejected in answers)
+            ranked += [(number, pairs)] if pairs else []
+        ours = {pair for _, pairs in ranked for pair in pairs}
+        self._earlier = [pair for pair in kept if pair not in ours]  # of other prompts or answers
+        self._past: list[State] = []
+        self._state = self._at_next(State(-1, Order(()), tuple(ranked)))
+        self._show("")
+        self.on_msg(self._on_message)
+
+    @property
+    def preferences(self) -> list[Preference]:
+        """The pairs of all rankings, those of earlier sessions included."""
+        return [*self._earlier, *(pair for _, pairs in self._state.ranked for pair in pairs)]
+
+    def enter(self, ranking: Ranking) -> None:
+        """Rank the answers that are shown, as (lists of) indices of the group, best first."""
+        if self.done:
+            raise ValueError("every prompt is ranked: undo the last ranking, or begin with others")
+        state = self._state
+        pairs = ranking_to_pairs(self.prompt, self._groups[state.number], ranking)
+        ranked = (*state.ranked, (state.number, tuple(pairs)))
+        self._go_to(self._at_next(replace(state, ranked=ranked)))
+        self._past.append(state)
+        self._show(f"Stored: {len(pairs)} pairs.")
+
+    def undo(self) -> None:
+        """Take back the last move, tie or ranking."""
+        if self._past:
+            self._go_to(self._past[-1])
+            self._past.pop()
+            self._show("Taken back.")
+
+    def picture(self) -> Picture:
+        lines = [f"{self.prompt}"] if not self.done else []
+        for place, answer in enumerate(self.answers, 1):
+            lines.append(f"  {'=' if answer['tied'] else place}  {answer['text']}")
+        text = "\n".join([self.progress, *lines])
+        return text_card("Answers to rank, the best first", text, self.agreement)
+
+    def _on_message(self, _, message: dict, buffers: list) -> None:
+        """What the page sends: move, tie, store or undo."""
+        try:
+            self._obey(message["do"], message.get("answer"), message.get("place"))
+        except OSError as error:
+            self._show(f"That could not be written to {self.file.name}: {error}")
+
+    def _obey(self, what: str, answer: int | None, place: int | None) -> None:
+        state, order = self._state, self._state.order
+        if what == "undo":
+            self.undo()
+        elif self.done:
+            return  # the page has not heard of it yet
+        elif what == "store":
+            self.enter(order.ranking)
+        elif what == "move":
+            self._step(state, moved(order, answer, place))
+            now = self._state.order.answers.index(answer) + 1
+            self._show(f"{self._letter(answer)} is now number {now} of {len(order.answers)}.")
+        elif what == "tie":
+            self._step(state, tie_toggled(order, answer))
+            above = self._letter(order.answers[order.answers.index(answer) - 1])
+            tied = answer in self._state.order.tied
+            same = f"as good as {above}" if tied else "no longer tied"
+            self._show(f"{self._letter(answer)} is {same}.")
+
+    def _step(self, before: State, order: Order) -> None:
+        if order != before.order:
+            self._go_to(replace(before, order=order))
+            self._past = [*self._past[-MOST_UNDONE:], before]
+
+    def _go_to(self, state: State) -> None:
+        """Another state; where its rankings are others, the file has them first."""
+        if state.ranked != self._state.ranked:
+            pairs = [pair for _, found in state.ranked for pair in found]
+            save_preferences(self.file, [*self._earlier, *pairs])
+        self._state = state
+
+    def _at_next(self, state: State) -> State:
+        """At the first prompt that is not ranked yet; past the last one where all are."""
+        ranked = {number for number, _ in state.ranked}
+        left = [number for number in range(len(self._prompts)) if number not in ranked]
+        if not left:
+            return replace(state, number=len(self._prompts), order=Order(()))
+        return replace(state, number=left[0], order=self._first_order(left[0]))
+
+    def _letter(self, answer: int) -> str:
+        """A name that tells nothing: by the order in which the answers were first shown."""
+        return "ABCDEFGHI"[self._first_order(self._state.number).answers.index(answer)]
+
+    def _first_order(self, number: int) -> Order:
+        return blind_order(len(self._groups[number]), f"{self._seed} {number}")
+
+    def _show(self, told: str) -> None:
+        state, n = self._state, len(self._prompts)
+        pairs = [pair for _, found in state.ranked for pair in found]
+        with self.hold_sync():
+            self.done = state.number == n
+            self.prompt = "" if self.done else self._prompts[state.number]
+            self.answers = [
+                {
+                    "id": answer,
+                    "letter": self._letter(answer),
+                    "text": self._groups[state.number][answer],
+                    "tied": answer in state.order.tied,
+                }
+                for answer in state.order.answers
+            ]
+            self.progress = f"{len(state.ranked)} of {n} prompts ranked, {len(pairs)} pairs"
+            self.agreement = agreement_words(pairs)
+            self.can_undo = bool(self._past)
+            self.told = told
+
+
+def ranker(
+    prompts: Sequence[str],
+    answer_groups: Sequence[Sequence[str]],
+    file: str | Path | None = None,
+    seed: int = 0,
+) -> Ranker:
+    """A widget that asks for a ranking of each group of answers, blind, and stores the pairs.
+
+    The same answer twice is shown once; a group of one answer has nothing to rank and is left out.
+    Pairs go to `file`, by default `rankings.jsonl` beside the kept guesses; what stands there
+    already counts.
+    """
+    if len(prompts) != len(answer_groups) or not prompts:
+        raise ValueError(
+            f"a group of answers for each prompt expected: {len(prompts)}, {len(answer_groups)}"
+        )
+    if len(set(prompts)) != len(prompts):
+        raise ValueError("each prompt is ranked once: give every prompt only once")
+    distinct = [list(dict.fromkeys(answers)) for answers in answer_groups]
+    kept = [(p, a) for p, a in zip(prompts, distinct, strict=True) if len(a) > 1]
+    if not kept:
+        raise ValueError("every prompt has one answer only, so there is nothing to rank")
+    if max(len(answers) for _, answers in kept) > 9:
+        raise ValueError("9 answers to a prompt are the most that can be ranked")
+    place = Path(file) if file is not None else guesses_file().with_name(FILE)
+    return Ranker([p for p, _ in kept], [a for _, a in kept], place, seed)
