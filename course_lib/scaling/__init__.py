@@ -1,7 +1,8 @@
 """How big a model is: exact parameter counts by formula, and the bytes they take on a disk.
 
 Nothing is measured here and no model is built: a shape goes in, whole numbers come out. Plain
-Python, no NumPy, no torch. Left out so far: memory and operations of training, scaling laws.
+Python, no NumPy, no torch. Left out: memory and operations of training. Scaling laws, which need
+NumPy, stand in `laws`.
 Sources of the shapes: the models' own code and cards (gh = github.com). GPT-2: gh karpathy/nanoGPT,
 model.py. Llama 2: params.json beside the weights. Llama 3.1: gh meta-llama/llama-models,
 sku_list.py. SmolLM2: gh huggingface/smollm, text/pretraining/smollm2. stories15M: gh

@@ -1,0 +1,177 @@
+"""Scaling laws: the loss of a model of N parameters that has read D tokens; fits, repeated data.
+
+The form is L = E + A / N^a + B / D^b (Hoffmann et al. 2022, arXiv 2203.15556, approach 3): what no
+model can beat, what the model is too small for, what it has read too little for. Left out: Kaplan's
+older form, learning rates and batch sizes, losses of tasks. N, D and losses may be arrays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize, minimize_scalar, nnls
+
+R_STAR = (
+    15.387756  # of tokens; Muennighoff et al. 2023, arXiv 2305.16264, gh huggingface/datablations
+)
+DELTA = 1e-3  # of the Huber loss, as Hoffmann et al. chose it
+EXPONENTS = (0.2, 0.4, 0.8, 1.3)  # where the fit starts, for a and for b
+
+
+@dataclass(frozen=True)
+class Law:
+    """L = E + A / N^a + B / D^b, in any unit of loss."""
+
+    E: float
+    A: float
+    B: float
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        if not (min(self.E, self.A, self.B) >= 0 and min(self.a, self.b) > 0):
+            raise ValueError(f"E, A, B must be 0 or more and a, b above 0, got {self}")
+
+    def loss(self, parameters: ArrayLike, tokens: ArrayLike):
+        """The loss that the law expects."""
+        n, d = np.asarray(parameters, dtype=float), np.asarray(tokens, dtype=float)
+        if not (np.all(n > 0) and np.all(d > 0)):
+            raise ValueError("parameters and tokens must be above 0: the law has no loss at 0")
+        return self.E + self.A * n**-self.a + self.B * d**-self.b
+
+    def optimal(self, flops: ArrayLike):
+        """(N, D) with the lowest loss at `flops` = 6 N D operations."""
+        flops = np.asarray(flops, dtype=float)
+        if not (np.all(flops > 0) and self.A > 0 and self.B > 0):
+            raise ValueError(f"an optimum needs flops, A and B above 0, got {flops} and {self}")
+        ratio = (self.a * self.A / (self.b * self.B)) ** (1 / (self.a + self.b))
+        n = ratio * (flops / 6) ** (self.b / (self.a + self.b))
+        return n, flops / 6 / n
+
+
+# Chinchilla as its page prints it, as its TeX source holds it, and as Besiroglu, Erdil, Barnett and
+# You fitted it anew to the points of its figure (2024, arXiv 2404.10102).
+PUBLISHED_LAWS = {
+    "Chinchilla, as printed": Law(1.69, 406.4, 410.7, 0.34, 0.28),
+    "Chinchilla, its TeX source": Law(1.6934, 406.40, 410.72, 0.33917, 0.28491),
+    "replication of 2024": Law(1.8169, 482.01, 2085.43, 0.3478, 0.3658),
+}
+CHINCHILLA_FLOPS = 5.76e23  # its own budget: 70 billion parameters, 1.4 trillion tokens
+
+
+def fit(
+    parameters: ArrayLike, tokens: ArrayLike, losses: ArrayLike, near: Law | None = None
+) -> Law:
+    """The law closest to measured losses: Huber loss of ln L, by L-BFGS from a grid of starts.
+
+    With `near`, a law of similar data, it is the only start: for the many fits of `bootstrap`.
+    """
+    n, d, found = _measured(parameters, tokens, losses)
+    middle_n, middle_d = np.exp(np.log(n).mean()), np.exp(np.log(d).mean())
+    x, y, target = np.log(n / middle_n), np.log(d / middle_d), np.log(found)
+
+    def cost(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        ln_e, ln_a, ln_b, a, b = theta
+        parts = np.stack([np.full_like(x, ln_e), ln_a - a * x, ln_b - b * y])  # (3, points)
+        total = np.logaddexp.reduce(parts)
+        off = total - target
+        small = np.abs(off) <= DELTA
+        # Divided by DELTA^2: to an optimizer a cost of 1e-6 looks like zero, and it stops too soon.
+        # A badly scaled cost is what Besiroglu et al. found behind Hoffmann et al.'s constants.
+        value = np.where(small, off**2 / 2, DELTA * (np.abs(off) - DELTA / 2)).sum() / DELTA**2
+        slope = np.clip(off, -DELTA, DELTA) / DELTA**2 * np.exp(parts - total)
+        gradient = [*slope.sum(axis=1), -(slope[1] * x).sum(), -(slope[2] * y).sum()]
+        return value, np.array(gradient)
+
+    if near is None:
+        starts = [_start(x, y, found, a, b) for a, b in product(EXPONENTS, EXPONENTS)]
+    else:
+        scaled = near.E, near.A * middle_n**-near.a, near.B * middle_d**-near.b
+        starts = [[*np.log(np.maximum(scaled, 1e-9)), near.a, near.b]]
+    bounds = [(None, None)] * 3 + [(0.02, 3.0)] * 2
+    options = dict(maxiter=3000, maxfun=6000, ftol=1e-12, gtol=1e-8)
+    results = [
+        minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        for start in starts
+    ]
+    ln_e, ln_a, ln_b, a, b = min(results, key=lambda result: result.fun).x
+    E, A, B = np.exp([ln_e, ln_a + a * np.log(middle_n), ln_b + b * np.log(middle_d)]).tolist()
+    return Law(E, A, B, float(a), float(b))
+
+
+def bootstrap(
+    parameters: ArrayLike,
+    tokens: ArrayLike,
+    losses: ArrayLike,
+    n_samples: int = 200,
+    seed: int = 0,
+) -> list[Law]:
+    """Laws fitted to as many points, drawn anew with replacement; how they scatter is the band.
+
+    Points of one training run are not independent, so the true uncertainty is somewhat larger.
+    """
+    if n_samples < 1:
+        raise ValueError(f"n_samples must be 1 or more, got {n_samples}")
+    n, d, found = _measured(parameters, tokens, losses)
+    best, rng = fit(n, d, found), np.random.default_rng(seed)
+    draws = rng.integers(len(n), size=(n_samples, len(n)))
+    return [fit(n[i], d[i], found[i], near=best) for i in draws]
+
+
+def interval(values: ArrayLike, share: float = 0.9) -> tuple[float, float]:
+    """The middle `share` of the values: from where to where."""
+    if not 0 < share < 1:
+        raise ValueError(f"share must be between 0 and 1, got {share}")
+    low, high = np.quantile(np.asarray(values, dtype=float), [(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)
+
+
+def effective_tokens(unique: ArrayLike, epochs: ArrayLike, r_star: float = R_STAR):
+    """How many fresh tokens `unique` ones are worth that are read `epochs` times.
+
+    Each reading is worth exp(-1 / r_star) of the one before (Muennighoff et al. 2023, eq. 5, with
+    R = epochs - 1 repetitions): D' = U + U r_star (1 - exp(-R / r_star)).
+    """
+    unique, epochs = np.asarray(unique, dtype=float), np.asarray(epochs, dtype=float)
+    if not (np.all(unique > 0) and np.all(epochs > 0) and r_star > 0):
+        raise ValueError(f"unique, epochs and r_star must be above 0: {unique}, {epochs}, {r_star}")
+    repeated = unique + unique * r_star * -np.expm1(-(epochs - 1) / r_star)
+    worth = np.where(epochs < 1, unique * epochs, repeated)  # less than once: nothing is repeated
+    return worth if worth.ndim else float(worth)
+
+
+def fit_r_star(
+    tokens_law: Law, parameters: float, unique: Sequence, epochs: Sequence, losses
+) -> float:
+    """The r_star with which `tokens_law` tells the losses of repeated data best (least squares).
+
+    The smaller it is, the less a repetition is worth; near 0 only the first reading counts.
+    """
+    measured = np.log(np.asarray(losses, dtype=float))
+
+    def cost(ln_r: float) -> float:
+        worth = effective_tokens(unique, epochs, float(np.exp(ln_r)))
+        return float(((np.log(tokens_law.loss(parameters, worth)) - measured) ** 2).sum())
+
+    found = minimize_scalar(cost, bounds=(np.log(0.01), np.log(1000)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def _measured(parameters, tokens, losses) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    n, d, found = (np.asarray(v, dtype=float) for v in (parameters, tokens, losses))
+    if not (n.shape == d.shape == found.shape and n.ndim == 1):
+        raise ValueError(f"three lists of one length expected, got {n.shape, d.shape, found.shape}")
+    if n.size < 6:
+        raise ValueError(f"five constants need six points or more, got {n.size}: add runs")
+    if not all(np.all(np.isfinite(v) & (v > 0)) for v in (n, d, found)):
+        raise ValueError("parameters, tokens and losses must be finite and above 0")
+    return n, d, found
+
+
+def _start(x, y, losses, a: float, b: float) -> list[float]:
+    """A start of the fit: for given exponents the rest is a linear problem, solved exactly."""
+    columns = np.stack([np.ones_like(x), np.exp(-a * x), np.exp(-b * y)], axis=1)
+    amounts, _ = nnls(columns / losses[:, None], np.ones_like(x))
+    return [*np.log(np.maximum(amounts, 1e-6)), a, b]
