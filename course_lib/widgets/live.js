@@ -1,9 +1,9 @@
 // The dashboard's page side: it draws what the worker tells. All text goes through textContent.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 640;
 const HEIGHT = 300;
-const EDGE = { left: 52, right: 150, top: 12, bottom: 40 };
+const EDGE = { left: 52, top: 12, bottom: 40 };
+const LETTER = 7; // pixels of width, about
 
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -34,8 +34,17 @@ function scale(low, high, from, to, logarithmic) {
   return (v) => from + ((place(Math.max(v, low)) - place(low)) / span) * (to - from);
 }
 
-function chart(svg, points, lines, logarithmic) {
+/** Round values from 0 to `high`, four or so. */
+function ticks(high) {
+  const rough = 10 ** Math.floor(Math.log10(high / 4));
+  const step = [1, 2, 5, 10].map((n) => n * rough).find((size) => high / size < 6);
+  return Array.from({ length: Math.floor(high / step) + 1 }, (_, i) => i * step);
+}
+
+/** Draws as wide as the page lets it: letters keep their size where there is little room. */
+function chart(svg, width, points, lines, logarithmic) {
   svg.replaceChildren();
+  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
   const level = Object.values(lines);
   const all = [...points.flatMap((p) => [p[1], p[2]]), ...level].filter(Number.isFinite);
   if (all.length === 0) return;
@@ -43,21 +52,24 @@ function chart(svg, points, lines, logarithmic) {
   const low = logarithmic ? Math.max(Math.min(...all) * 0.9, 1e-3) : 0;
   const y = scale(low, high, HEIGHT - EDGE.bottom, EDGE.top, logarithmic);
   const last = points.length ? points[points.length - 1][0] : 1;
-  const x = scale(0, last, EDGE.left, WIDTH - EDGE.right, false);
+  const named = Object.entries(lines)
+    .map(([name, value]) => [`${name} ${value.toFixed(2)}`, value])
+    .sort((a, b) => a[1] - b[1]);
+  const right = width - Math.max(20, ...named.map(([label]) => 12 + LETTER * label.length));
+  const x = scale(0, last, EDGE.left, right, false);
 
-  for (let i = 0; i <= 4; i++) {
-    const value = logarithmic ? low * (high / low) ** (i / 4) : (high * i) / 4;
+  const heights = logarithmic ? [0, 1, 2, 3, 4].map((i) => low * (high / low) ** (i / 4)) : ticks(high);
+  for (const value of heights) {
     svg.append(
-      draw("line", { x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y(value), y2: y(value), class: "live-grid" }),
-      draw("text", { x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }, value.toPrecision(2)),
+      draw("line", { x1: EDGE.left, x2: right, y1: y(value), y2: y(value), class: "live-grid" }),
+      draw("text", { x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }, `${+value.toPrecision(2)}`),
     );
   }
-  for (const part of [0, 0.5, 1]) {
-    const tick = draw("text", { x: x(last * part), y: HEIGHT - EDGE.bottom + 18, "text-anchor": "middle" }, short(last * part));
-    svg.append(tick);
+  for (const count of points.length ? ticks(last) : []) {
+    svg.append(draw("text", { x: x(count), y: HEIGHT - EDGE.bottom + 18, "text-anchor": "middle" }, short(count)));
   }
   svg.append(
-    draw("text", { x: (EDGE.left + WIDTH - EDGE.right) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "tokens read"),
+    draw("text", { x: (EDGE.left + right) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "tokens read"),
     draw("text", { x: 14, y: HEIGHT / 2, transform: `rotate(-90 14 ${HEIGHT / 2})`, "text-anchor": "middle" }, "loss, bits a token"),
   );
   const path = (column) => points.map((p) => `${x(p[0]).toFixed(1)},${y(p[column]).toFixed(1)}`).join(" ");
@@ -67,26 +79,25 @@ function chart(svg, points, lines, logarithmic) {
   );
   // labels of lines that lie close together are moved apart
   let free = Infinity;
-  const named = Object.entries(lines).sort((a, b) => a[1] - b[1]);
-  for (const [i, [name, value]] of named.entries()) {
+  for (const [i, [label, value]] of named.entries()) {
     const place = Math.min(y(value) + 4, free);
     free = place - 14;
     svg.append(
-      draw("line", { x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y(value), y2: y(value), class: `live-line live-line-${i % 3}` }),
-      draw("text", { x: WIDTH - EDGE.right + 6, y: place }, `${name} ${value.toFixed(2)}`),
+      draw("line", { x1: EDGE.left, x2: right, y1: y(value), y2: y(value), class: `live-line live-line-${i % 4}` }),
+      draw("text", { x: right + 6, y: place }, label),
     );
   }
 }
 
 function render({ model, el }) {
   let logarithmic = false;
-  const svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "" });
+  const svg = draw("svg", { role: "img", "aria-label": "" });
   const stop = make("button", { type: "button", textContent: "Stop", ...OWN_KEYS });
   const axis = make("button", { type: "button", textContent: "Logarithmic axis", "aria-pressed": "false", ...OWN_KEYS });
   const status = make("p", { className: "live-status" });
   const spoken = make("p", { className: "live-spoken", role: "status", "aria-live": "polite" });
   const error = make("p", { className: "live-error", role: "alert" });
-  const samples = make("ol", { className: "live-samples", "aria-label": "Samples from the model, the newest first" });
+  const samples = make("ul", { className: "live-samples", "aria-label": "Samples from the model, the newest first" });
   const key = make(
     "p",
     { className: "live-key" },
@@ -110,20 +121,20 @@ function render({ model, el }) {
   function show() {
     const points = model.get("points");
     const state = model.get("state");
-    chart(svg, points, model.get("lines"), logarithmic);
+    chart(svg, Math.max(280, svg.clientWidth || 640), points, model.get("lines"), logarithmic);
     const now = points.length ? `${points[points.length - 1][2].toFixed(2)} bits a token` : "no loss yet";
     svg.setAttribute("aria-label", `Loss curve: ${now}. ${model.get("status")}`);
     status.textContent = `${model.get("status")}; ${now}`;
     error.textContent = model.get("error");
     stop.disabled = state !== "running";
     if (state !== saidState) {
-      spoken.textContent = `Training is ${state}; ${now}`;
+      spoken.textContent = `Training: ${state}; ${now}`;
       saidState = state;
     }
     const texts = model.get("samples").slice(-4).reverse();
     samples.replaceChildren(
       ...texts.map(([tokens, text]) =>
-        make("li", {}, make("strong", { textContent: `after ${short(tokens)} tokens: ` }), make("span", { textContent: text })),
+        make("li", {}, make("strong", { textContent: `after ${short(tokens)} tokens: ` }), make("span", { textContent: text.trim() || "(nothing)" })),
       ),
     );
   }
@@ -138,8 +149,13 @@ function render({ model, el }) {
     });
   };
   model.on("change", soon);
+  const sized = new ResizeObserver(soon);
+  sized.observe(svg);
   show();
-  return () => model.off("change", soon);
+  return () => {
+    model.off("change", soon);
+    sized.disconnect();
+  };
 }
 
 export default { render };
