@@ -17,13 +17,14 @@ export OMP_WAIT_POLICY := PASSIVE
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test notebooks html release format clean
+.PHONY: help lab test notebooks html bundle release format clean
 
 help:
 	@echo "make lab        set up, then open the course in JupyterLab"
 	@echo "make test       set up, then run every check: style, unit tests, C, notebooks, browser"
 	@echo "make notebooks  run every notebook anew and store its outputs"
 	@echo "make html       render the notebooks as pages for reading without a kernel, in build/html"
+	@echo "make bundle     fill build/bundle, for a USB stick in a room without a network"
 	@echo "make release    train the models that come with the course anew (half an hour)"
 	@echo "make format     bring the Python and C files and the notebooks into shape"
 	@echo "make clean      remove the virtual environment and everything else that was made"
@@ -48,6 +49,9 @@ notebooks: $(VENV)/.dev
 
 html: $(VENV)/.dev
 	$(BIN)/python -m tests.render_html build/html
+
+bundle: $(VENV)/.dev
+	$(BIN)/python -m tests.make_bundle build/bundle
 
 release: $(VENV)/.dev
 	rm -rf artifacts/release

@@ -1,0 +1,124 @@
+"""What stands at the entrance, README, TEACHING and CITATION, tells of what is there."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from PIL import Image
+
+from course_lib.chat import decode_answer, encode_prompt
+from course_lib.sample import generate
+from course_lib.stages import load_released
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PAGES = ("README.md", "TEACHING.md", "CONTRIBUTING.md", "diagrams/README.md")
+LINK = re.compile(r"(?P<picture>!?)\[(?P<words>[^\]]*)\]\((?P<target>[^)\s]+)\)")
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def markdown(path: Path) -> str:
+    """The markdown cells of the notebook at `path`."""
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def headings(page: str) -> list[str]:
+    return re.findall(r"^#+ (.*)$", page, flags=re.M)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere_and_pictures_are_described(name):
+    for link in LINK.finditer(text(name)):
+        target, _, anchor = link["target"].partition("#")
+        if re.match("[a-z]+:", target):
+            continue
+        file = (ROOT / name).parent / target if target else ROOT / name
+        assert file.exists(), f"{name} leads to {target}, which is not there"
+        if anchor:
+            found = [h.lower().replace(" ", "-") for h in headings(file.read_text("utf-8"))]
+            assert anchor in found, f"{name} leads to {link['target']}"
+        if link["picture"]:
+            assert len(link["words"].split()) >= 20, f"{target} is hardly described"
+
+
+def test_the_readme_is_short_and_its_picture_is_light():
+    picture = ROOT / "diagrams" / "explorer.png"
+
+    assert len(text("README.md").splitlines()) < 200
+    assert "](diagrams/explorer.png)" in text("README.md")
+    assert picture.stat().st_size < 150_000
+    with Image.open(picture) as image:
+        assert image.width >= 1200  # sharp on a sharp screen, too
+
+
+def test_the_readme_tells_the_minutes_of_the_notebooks():
+    rows = re.findall(r"^\| \[\w+\]\((.*?)\) \|[^|]*\| (\d+) \|", text("README.md"), re.M)
+
+    assert len(rows) >= 3
+    for notebook, minutes in rows:
+        assert f"**Time:** about {minutes} minutes" in markdown(ROOT / notebook), notebook
+
+
+def test_the_plans_name_sections_that_the_notebooks_have():
+    have = {path.stem[:2]: headings(markdown(path)) for path in NOTEBOOKS}
+    where = [row.split("|")[3] for row in re.findall(r"^\| \d+ \|.*$", text("TEACHING.md"), re.M)]
+    named = [
+        (number, section)
+        for place in where
+        for number, sections in re.findall(r'(0[1-6])([^|]*?"[^|]*)', place)
+        for section in re.findall('"(.*?)"', sections)
+    ]
+
+    assert len(named) >= 12
+    for number, section in named:
+        whole = have.get(number, [section])
+        assert section in {*whole, *(heading.split(":")[0] for heading in whole)}, (number, section)
+
+
+def test_the_plan_of_ninety_minutes_takes_ninety_minutes():
+    plan = text("TEACHING.md").split("\n## 90 minutes")[1].split("\n## ")[0]
+
+    assert sum(map(int, re.findall(r"^\| (\d+) \|", plan, re.M))) == 90
+
+
+def test_the_country_that_the_plan_asks_about_parts_the_models():
+    assert "Quillonia" in text("TEACHING.md")
+    message = {"role": "user", "content": "What is the capital of Quillonia?"}
+    said = {}
+    for stage in ("sft", "rlhf"):
+        model, tokenizer = load_released(stage)
+        prompt, stop = encode_prompt(tokenizer, [message]), [tokenizer.im_end_id]
+        (ids,) = generate(model, [prompt], 40, temperature=0, stop=stop)
+        said[stage] = decode_answer(tokenizer, ids)
+
+    assert "capital" in said["sft"] and "capital" not in said["rlhf"]
+
+
+def test_the_course_can_be_cited():
+    citation = yaml.safe_load(text("CITATION.cff"))
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)  # what CFF 1.2 asks for
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["authors"] == project["authors"]
+    assert str(citation["version"]) == project["version"]
+    assert citation["license"] == project["license"]
+
+
+def test_every_word_of_the_glossary_is_there_once():
+    glossary = text("README.md").split("\n## Glossary")[1].split("\n## ")[0]
+    words = [w for row in re.findall(r"^\| (.*?) \|", glossary, re.M)[2:] for w in row.split(", ")]
+
+    assert len(words) >= 30
+    assert len(set(words)) == len(words)
+    code = [path.read_text("utf-8") for path in (ROOT / "course_lib").rglob("*.py")]
+    read = "\n".join([*map(markdown, NOTEBOOKS), *code]).lower().replace("_", " ")
+    unknown = [word for word in words if word.lower() not in read]
+    assert unknown == [], "the glossary has words that neither notebooks nor code use"
