@@ -81,11 +81,12 @@ def probability_bars(title: str, names: Iterable[str], **series: Iterable[float]
         raise ValueError(f"1 to 3 series of {len(names)} probabilities expected, got {lengths}")
     axes = new_axes(width=6.4, height=3.2)
     width = 0.8 / len(series)
+    letters = min(9, 185 * width / max(1, len(names)))  # points: a label as wide as its bar
     for i, (label, p) in enumerate(series.items()):
         x = np.arange(len(names)) + (i + 0.5) * width - 0.4
         style = dict(color=(BLUE, ORANGE, GREEN)[i], hatch=("", "//", "..")[i], edgecolor="white")
         bars = axes.bar(x, p, width * 0.94, label=label, **style)
-        axes.bar_label(bars, [f"{value:.0%}" for value in p], padding=2, fontsize=9)
+        axes.bar_label(bars, [f"{value:.0%}" for value in p], padding=2, fontsize=letters)
     axes.set_xticks(range(len(names)), names)
     axes.set(title=title, ylabel="probability")
     axes.set_ylim(0, 1.15 * max(max(p) for p in series.values()) or 1)
@@ -268,6 +269,8 @@ def curves(
         axes.plot(x, y, label=label.replace("_", " "), markersize=4, **style)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes.set_ylim(bottom=min(0, *(min(y) for y in series.values())))
+    if max(x) >= 10_000:  # or matplotlib counts in units of 1e6, and says so in a corner
+        axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     if len(series) > 1:
         axes.legend(frameon=False)
     ends = [f"{k.replace('_', ' ')} from {y[0]:.3g} to {y[-1]:.3g}" for k, y in series.items()]
@@ -333,11 +336,15 @@ def loss_curve(
     axes = new_axes(width=6.8, height=3.4)
     axes.plot(tokens, loss, color="#56B4E9", linewidth=0.7, label="each step")
     axes.plot(tokens, mean, color=BLUE, linewidth=2, label="running mean")
-    for i, (name, bits) in enumerate(lines.items()):
-        style = dict(color=("#D55E00", GREEN, "#CC79A7")[i % 3], linestyle=("--", ":", "-.")[i % 3])
-        axes.axhline(bits, label=f"{name} {bits:.2f}", **style)
     axes.set(title=title, xlabel="tokens read", ylabel="loss, bits a token")
     axes.set_ylim(bottom=0)
+    colours, dashes = ("#D55E00", GREEN, "#CC79A7", ORANGE), ("--", ":", "-.", (0, (9, 3)))
+    free = -np.inf  # names of lines that lie close together are moved apart
+    for i, (name, bits) in enumerate(sorted(lines.items(), key=lambda line: line[1])):
+        axes.axhline(bits, color=colours[i % 4], linestyle=dashes[i % 4])
+        free = max(bits, free + 0.05 * max([*loss, *lines.values()]))
+        where = dict(xycoords=axes.get_yaxis_transform(), textcoords="offset points")
+        axes.annotate(f"{name} {bits:.2f}", (1, free), (4, 0), va="center", fontsize=9, **where)
     axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     if not tokens:  # an axis without a scale: nothing was read yet
         axes.set_xticks([])

@@ -364,7 +364,7 @@ def in_picture(view: dict) -> plots.Picture:
     columns = list(zip(*columns, strict=True))
     columns = [[*column, max(0.0, 1 - sum(column))] for column in columns]
     kept = 1 - sum(row["removed"] for row in [*view["rows"], view["rest"]])
-    columns[1][-1] = max(0.0, kept - sum(columns[1][:-1]))
+    columns[1][-1] = max(0.0, round(kept - sum(columns[1][:-1]), 6))  # what is cut is 0, exactly
     names = [_drawable(row["text"]) for row in rows] + ["all others"]
     title = _drawable(f"Next token after {_title(view)}")
     if kept < 1:
