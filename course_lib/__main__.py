@@ -20,6 +20,8 @@ DESCRIPTION = """Inside an LLM: train a small language model from nothing and ta
   python -m course_lib train               from nothing to the two files: corpus, tokenizer,
                                            base model, SFT, reward model, RLHF, model.gguf
   python -m course_lib train --data FOLDER a base model of your own text
+  torchrun --nproc-per-node 2 -m course_lib train
+                                           the same, by two processes
   python -m course_lib chat                talk to what you trained
   python -m course_lib probs "In that match Virat Kohli hit a"
                                            what could come next, beside the truth
@@ -38,14 +40,17 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.run(options) or 0
     except (ValueError, FloatingPointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        print(
-            "\nStopped. What was done is kept: the same command goes on from there.",
-            file=sys.stderr,
-        )
+        _tell("\nStopped. What was done is kept: the same command goes on from there.")
         return 130
+
+
+def _tell(message: str) -> None:
+    """To stderr; of several processes, which all end for one reason, the first one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(message, file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,6 +113,13 @@ def _parser() -> argparse.ArgumentParser:
         "--precision",
         choices=("float32", "bfloat16"),
         help="number format of the products (default: what is fast)",
+    )
+    train.add_argument(
+        "--strategy",
+        default="ddp",
+        choices=("ddp", "fsdp"),
+        help="under torchrun: ddp keeps a whole model in each process, fsdp splits it over them "
+        "(default: ddp)",
     )
     train.add_argument(
         "--compile", action="store_true", help="use torch.compile: slow to start, faster on a GPU"
@@ -181,16 +193,38 @@ def _doctor(options) -> int:
 
 
 def _train(options) -> int:
+    from course_lib.device import pick_device
+    from course_lib.distributed import process_group
+
+    with process_group(pick_device(options.device), options.strategy) as ranks:
+        root, trained = _train_stages(options, ranks)
+    if not ranks.first:
+        return 0
+    from course_lib.stages import read_manifest
+
+    if read_manifest(root / "export"):
+        print(f"  {root / 'export' / 'model.gguf'}  the parameters file")
+        print(f"Talk to it:  python -m course_lib chat --from {root}")
+    if options.data is not None:
+        if read_manifest(root / "base"):
+            _show_samples(root)
+    elif options.stage == "all" and trained:
+        _show_card(root, "rlhf", CARD_DOCUMENTS)
+    return 0
+
+
+def _train_stages(options, ranks) -> tuple[Path, bool]:
+    """Train the wanted stages; their folder, and whether there was anything left to train."""
     import torch
     from tqdm import tqdm
 
     from course_lib import stages
-    from course_lib.device import compute_dtype, free_cores, pick_device, set_threads
+    from course_lib.device import compute_dtype, free_cores, set_threads
 
-    device = pick_device(options.device)
-    threads = options.threads or free_cores()
+    show = print if ranks.first else lambda *_: None
+    threads = options.threads or max(1, free_cores() // ranks.on_machine)
     set_threads(threads)
-    fast = "bfloat16" if compute_dtype(device) == torch.bfloat16 else "float32"
+    fast = "bfloat16" if compute_dtype(ranks.device) == torch.bfloat16 else "float32"
     precision = options.precision or fast
     plan = stages.recipe(options.preset, options.seed, precision, options.budget, options.align)
     name = options.preset
@@ -201,17 +235,19 @@ def _train(options) -> int:
         raise ValueError("--tokens and --vocab belong to --data: see `train --help`")
     root = options.out or Path("artifacts") / name
     wanted = plan.stages if options.stage == "all" else (options.stage,)
-    print(
-        f"{options.preset}: {plan.model.n_parameters:,} parameters, {device}, {threads} threads, ",
-        end="",
+    machine = f"{ranks.device}, {threads} threads"
+    if ranks.size > 1:
+        machine = f"{ranks.size} processes ({ranks.strategy}) of {machine}"
+    show(
+        f"{options.preset}: {plan.model.n_parameters:,} parameters, {machine}, "
+        f"{plan.base.precision}, seed {plan.seed}. Ctrl-C stops; the same command goes on."
     )
-    print(f"{plan.base.precision}, seed {plan.seed}. Ctrl-C stops; the same command goes on.")
     started, trained = time.perf_counter(), False
     for stage in wanted:
         if stage in stages.STAGES and stages.read_manifest(root / stage):
-            print(f"{stage}: finished before")
+            show(f"{stage}: finished before")
         bar = None
-        for progress in stages.run_stage(stage, root, plan, device, options.compile):
+        for progress in stages.run_stage(stage, root, plan, ranks.device, options.compile, ranks):
             if bar is None:
                 bar = tqdm(
                     total=progress.steps,
@@ -219,6 +255,7 @@ def _train(options) -> int:
                     unit="step",
                     file=sys.stdout,
                     mininterval=0.5,
+                    disable=not ranks.first,
                 )
             bar.update(progress.step - bar.n)
             bar.set_postfix_str(_note(progress), refresh=False)
@@ -227,17 +264,9 @@ def _train(options) -> int:
             trained = True
             for name, value in stages.read_manifest(root / stage)["metrics"].items():
                 if isinstance(value, float):
-                    print(f"    {name.replace('_', ' ')}: {value:.3f}")
-    print(f"Done in {(time.perf_counter() - started) / 60:.1f} minutes. In {root}:")
-    if stages.read_manifest(root / "export"):
-        print(f"  {root / 'export' / 'model.gguf'}  the parameters file")
-        print(f"Talk to it:  python -m course_lib chat --from {root}")
-    if options.data is not None:
-        if stages.read_manifest(root / "base"):
-            _show_samples(root)
-    elif options.stage == "all" and trained:
-        _show_card(root, "rlhf", CARD_DOCUMENTS)
-    return 0
+                    show(f"    {name.replace('_', ' ')}: {value:.3f}")
+    show(f"Done in {(time.perf_counter() - started) / 60:.1f} minutes. In {root}:")
+    return root, trained
 
 
 def _show_samples(root: Path) -> None:

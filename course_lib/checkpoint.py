@@ -135,7 +135,7 @@ def save_pretrained(
                 _write_json(staging / "tokenizer_config.json", settings)
                 metadata["tokenizer"] = _digest(staging / "tokenizer.json")
             weights = {_hf_name(name): tensor.to(dtype) for name, tensor in tensors.items()}
-            save_file(weights, staging / WEIGHTS, metadata)
+            write_safetensors(staging / WEIGHTS, weights, metadata)
 
     ranks.on_first(write)
 
@@ -361,8 +361,7 @@ def save_training_state(
 
     def write() -> None:
         with _staged(Path(directory)) as staging:
-            contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-            save_file(contiguous, staging / TRAINING_STATE, metadata)
+            write_safetensors(staging / TRAINING_STATE, tensors, metadata)
 
     ranks.on_first(write)
 
@@ -447,6 +446,19 @@ def _staged(directory: Path) -> Iterator[Path]:
             os.replace(staging / name, directory / name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_safetensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Writes the tensors as a file; raises OSError where there is no room, or no permission."""
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+    except safetensors.SafetensorError as error:  # how the library reports what the disk said
+        raise OSError(
+            f"{path} can't be written ({error}). If the disk is full, make room and run this "
+            "again: what was saved before is still there"
+        ) from error
 
 
 def _own_tensors(module: nn.Module) -> dict[str, Tensor]:

@@ -10,11 +10,11 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from course_lib.chat import encode_dialogue, exchange
-from course_lib.checkpoint import load_pretrained, save_pretrained
+from course_lib.checkpoint import load_pretrained, save_pretrained, write_safetensors
 from course_lib.config import TrainConfig
 from course_lib.data import Batches, pad_right
 from course_lib.losses import bradley_terry
@@ -69,9 +69,8 @@ class RewardModel(nn.Module):
         """Writes the backbone in `dtype` as a Hugging Face directory and the head beside it."""
         save_pretrained(directory, self.backbone, self.tokenizer, dtype)
         tensors = {"score.weight": self.head.weight, "mean": self.mean, "std": self.std}
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, Path(directory) / HEAD
-        )
+        tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+        write_safetensors(Path(directory) / HEAD, tensors)
 
     @classmethod
     def load(cls, directory: str | Path) -> "RewardModel":

@@ -15,11 +15,13 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from course_lib.__main__ import main
 from course_lib.checkpoint import (
     TRAINING_STATE,
     WEIGHTS,
@@ -31,6 +33,7 @@ from course_lib.config import ModelConfig, TrainConfig
 from course_lib.distributed import ALONE, STRATEGIES, Ranks, process_group
 from course_lib.losses import IGNORE
 from course_lib.model import Transformer
+from course_lib.stages import read_manifest
 from course_lib.train import adamw, next_token_loss, train
 
 # 33 rows of the table and 3 of a norm can't be split in two equal parts
@@ -143,10 +146,10 @@ def work(what: str, folder: Path) -> None:
 # ---- The tests -----------------------------------------------------------------------------------
 
 
-def torchrun(what: str, folder: Path) -> subprocess.Popen:
+def torchrun(*program: str | Path, folder: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     return subprocess.Popen(
-        [*command, __file__, what, str(folder)],
+        [*command, *map(str, program)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -183,7 +186,7 @@ def two(tmp_path_factory):
         other = Transformer(TINY.replace(ffn_dim=36))
         save_training_state(folder / strategy / "foreign", other, adamw(other, CONFIG), {})
         (folder / strategy / "file").write_text("where a folder should be")
-    process = torchrun("compare", folder)
+    process = torchrun(__file__, "compare", folder, folder=folder)
     output = output_of(process, 120)
     assert process.returncode == 0, output
     return {
@@ -281,7 +284,7 @@ def test_an_interrupt_of_one_saves_the_same_step_on_both(two, strategy):
 
 
 def test_torchrun_itself_can_be_interrupted(tmp_path):
-    process = torchrun("interrupt", tmp_path)
+    process = torchrun(__file__, "interrupt", tmp_path, folder=tmp_path)
     while process.poll() is None and not (tmp_path / "begun").exists():
         time.sleep(0.1)  # the alarm of the processes ends them, whatever happens
     process.send_signal(signal.SIGTERM)
@@ -293,11 +296,31 @@ def test_torchrun_itself_can_be_interrupted(tmp_path):
 
 
 def test_a_process_that_dies_takes_the_other_with_it(tmp_path):
-    process = torchrun("one dies", tmp_path)
+    process = torchrun(__file__, "one dies", tmp_path, folder=tmp_path)
     output = output_of(process, 60)
 
     assert process.returncode != 0
     assert "rank 0 is out of luck" in output
+
+
+def test_the_command_line_trains_on_two_processes_what_it_trains_on_one(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("\n\n".join(topics.values())[:60_000])
+    command = ["train", "--data", text, "--tokens", 8192, "--vocab", 300, "--device", "cpu"]
+    command += ["--precision", "float32", "--threads", 1, "--out"]
+    one, two = tmp_path / "one", tmp_path / "two"
+
+    assert main([str(part) for part in [*command, one]]) == 0
+    process = torchrun("-m", "course_lib", *command, two, "--strategy", "fsdp", folder=tmp_path)
+    output = output_of(process, 120)
+
+    assert process.returncode == 0, output
+    assert "2 processes (fsdp)" in output and output.count("Done in") == 1
+    metrics, expected = (read_manifest(root / "base")["metrics"] for root in (two, one))
+    assert metrics == pytest.approx(expected, abs=1e-4)
+    weights_of_one, weights_of_two = (load_file(root / "base" / WEIGHTS) for root in (one, two))
+    for name, weight in weights_of_one.items():
+        torch.testing.assert_close(weights_of_two[name], weight, atol=1e-3, rtol=0)
 
 
 def test_parts_of_a_batch_are_the_batch():
