@@ -27,6 +27,8 @@ def page(path: Path) -> str:
     exporter.log.propagate = False
     body, _ = exporter.from_notebook_node(notebook)
     soup = BeautifulSoup(body, "html.parser")
+    heading = next(line for line in notebook.cells[0].source.splitlines() if line[:2] == "# ")
+    soup.title.string = heading[2:]  # nbconvert calls all of them "Notebook"
     drawn = [
         output.data["text/plain"]
         for cell in notebook.cells

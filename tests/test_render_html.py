@@ -25,6 +25,11 @@ def test_every_image_is_in_the_page_and_says_what_it_shows(soup):
         assert len(image["alt"].split()) > 5 and "No description" not in image["alt"]
 
 
+def test_a_page_is_called_like_its_notebook(soup):
+    assert soup.title.get_text() == soup.h1.get_text().rstrip("¶")
+    assert soup.html["lang"] == "en"
+
+
 def test_no_widget_is_missing(soup):
     assert "model not found" not in soup.get_text().lower()
     assert not soup.select('script[type="application/vnd.jupyter.widget-view+json"]')
