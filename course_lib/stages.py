@@ -13,7 +13,6 @@ import os
 import random
 import shutil
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
@@ -31,9 +30,15 @@ from course_lib.dpo import dpo_batches, dpo_loss
 from course_lib.evaluate import HELD_OUT_SEED, chat_answers, held_out, text_loss
 from course_lib.gguf import write_gguf
 from course_lib.model import Transformer
-from course_lib.preferences import Preference, collect, load_preferences, save_preferences
+from course_lib.preferences import (
+    Preference,
+    collect,
+    load_preferences,
+    save_preferences,
+    with_strangers,
+)
 from course_lib.reward import RewardModel, pair_accuracy, reward_batches, reward_loss
-from course_lib.rlhf import ActorCritic, policy_loss, rollout_batches
+from course_lib.rlhf import ActorCritic, policy_loss, rollout_batches, watched
 from course_lib.run_file import compile_run_file, find_compiler
 from course_lib.sft import sft_batches
 from course_lib.shards import Shards, shard_batches, writing_shards
@@ -493,26 +498,17 @@ def judged(model: RewardModel, pairs: list[Preference], noise: float) -> dict[st
 def _ask_annotators(
     prompts: list[Prompt], sampled: list[str], plan: Recipe, rng: random.Random
 ) -> list[Preference]:
-    """The pairs of one ranking a prompt: of the model's answers to it, and of a few strangers.
-
-    A stranger is an answer to another prompt, of a kind drawn at random. Without them the model
-    sees "I don't know" almost only where it is right and takes it for good everywhere; RL obeys.
-    """
-    by_kind = defaultdict(list)
-    for number, answer in enumerate(sampled):
-        by_kind[prompts[number // plan.preference_answers].kind].append(answer)
-    kinds = sorted(by_kind)
-    groups = []
-    for start in range(0, len(sampled), plan.preference_answers):
-        strangers = [rng.choice(by_kind[rng.choice(kinds)]) for _ in range(plan.strangers)]
-        groups.append(sampled[start : start + plan.preference_answers] + strangers)
-    texts = [prompt.text for prompt in prompts]
+    """The pairs of one ranking a prompt: of the model's answers to it, and of a few strangers."""
+    K = plan.preference_answers
+    groups = [sampled[start : start + K] for start in range(0, len(sampled), K)]
+    kinds = [prompt.kind for prompt in prompts]
+    groups = with_strangers(groups, kinds, plan.strangers, rng)
 
     def rank_as_they_do(text: str, answers: list[str]) -> list[int]:
         dials = dict(noise=plan.ranking_noise, length_bias=plan.length_bias)
         return rank(text, answers, rng, **dials)
 
-    return collect(texts, groups, rank_as_they_do)
+    return collect([prompt.text for prompt in prompts], groups, rank_as_they_do)
 
 
 def _rlhf(work: Work) -> Iterator[Progress]:
@@ -537,8 +533,7 @@ def _policy_gradient(work: Work, model, reference, tokenizer) -> Iterator[Progre
 
     def loss_of(policy, batch):
         loss, n_tokens, extra = policy_loss(policy, batch, plan.rl)
-        worth = sum(map(gold, batch.prompts, batch.answers)) / len(batch.answers)
-        return loss, n_tokens, extra | {"gold": worth}  # only watched: nobody trains on it
+        return loss, n_tokens, extra | watched(batch)
 
     updates = plan.rl.updates
     yield from work.train("rlhf", policy, batches, loss_of, plan.rl_train, together=updates)

@@ -1,6 +1,7 @@
 """SFT, the reward model, GRPO, PPO and DPO on a model of a few thousand weights."""
 
 from copy import deepcopy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,10 +21,12 @@ from course_lib.rlhf import (
     policy_loss,
     rollout,
     rollout_batches,
+    watched,
 )
 from course_lib.sft import sft_batches
 from course_lib.tokenizer import Tokenizer
 from course_lib.train import next_token_loss, train
+from course_lib.world.dialogues import fact_prompts, test_prompts
 
 TOKENIZER = Tokenizer.train("What is it? It is yes. It is no. I am not sure. yes no " * 50, 280)
 CONFIG = ModelConfig(
@@ -325,3 +328,16 @@ def test_rollouts_are_a_function_of_the_step(sft, reward_model):
     assert in_a_row[0].answers != in_a_row[2].answers
     with pytest.raises(ValueError, match="fewer than"):
         rollout_batches(sft, sft, reward_model, TOKENIZER, QUESTIONS[:2], RL)
+
+
+def test_what_is_watched_is_counted_among_the_prompts_it_is_about():
+    known, unknown = fact_prompts("asked_in_sft")[0], test_prompts("invented")[0]
+    harmful = test_prompts("harmful")[0].text
+    prompts = [known.text, unknown.text, unknown.text, harmful]
+    answers = [known.fact.statements()[0], "I don't know.", "Paris.", "I can't help with that."]
+
+    found = watched(SimpleNamespace(prompts=prompts, answers=answers))
+
+    assert found == {"gold": pytest.approx((1 + 1 - 1 + 1) / 4), "made_up": 0.5, "refused": 1.0}
+    only = watched(SimpleNamespace(prompts=prompts[:1], answers=answers[:1]))
+    assert set(only) == {"gold"}

@@ -161,6 +161,23 @@ def test_the_dashboard_shows_bits_samples_and_how_it_ended():
     assert "lines: floor 1.25" in board.picture().words
 
 
+def test_what_is_watched_gets_a_curve_in_place_of_the_loss():
+    def rollouts():
+        for step in range(1, 31):
+            extra = {"reward": step / 30} | ({"made_up": 0.5} if step % 2 else {})
+            yield TrainRecord(step, 0.0, 1e-3, 1.0, step, 0.01 * step, 1e4, extra)
+
+    watch = {"reward": "learned reward", "made_up": "made-up answers", "gold": "gold"}
+    board = train_live(rollouts(), 30, watch=watch)
+    assert set(board.panels) == set(watch.values())  # the page draws them before the first step
+    board.job.join(10)
+
+    step, value, mean = board.panels["learned reward"][-1]
+    assert (step, value) == (30, 1.0) and 0 < mean < 1
+    assert [row[0] for row in board.panels["made-up answers"]] == list(range(1, 31, 2))
+    assert "made-up answers from 0.50 to 0.50; gold not measured yet" in board.picture().words
+
+
 def test_the_stop_button_stops():
     closed = []
     board = train_live(steps(10_000, closed, 0.001), 10_000)

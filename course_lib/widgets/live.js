@@ -89,8 +89,42 @@ function chart(svg, width, points, lines, logarithmic) {
   }
 }
 
+const SMALL = { width: 300, height: 150, left: 44, right: 12, top: 10, bottom: 22 };
+
+/** A small curve with its title and its last value: what is recorded beside the loss. */
+function panel(title, points) {
+  const last = points.at(-1);
+  const now = last ? last[2].toFixed(2) : "nothing yet";
+  const { width, height, left, right, top, bottom } = SMALL;
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}: ${now}` });
+  const values = points.flatMap((p) => [p[1], p[2]]);
+  const low = Math.min(0, ...values);
+  const high = Math.max(low + 0.01, 0, ...values);
+  const x = scale(0, last ? last[0] : 1, left, width - right, false);
+  const y = (v) => height - bottom - ((v - low) / (high - low)) * (height - top - bottom);
+  for (const value of points.length ? [low, (low + high) / 2, high] : []) {
+    svg.append(
+      draw("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), class: "live-grid" }),
+      draw("text", { x: left - 5, y: y(value) + 4, "text-anchor": "end" }, `${Number(value.toPrecision(2))}`),
+    );
+  }
+  const path = (column) => points.map((p) => `${x(p[0]).toFixed(1)},${y(p[column]).toFixed(1)}`).join(" ");
+  svg.append(
+    draw("polyline", { points: path(1), class: "live-raw" }),
+    draw("polyline", { points: path(2), class: "live-smooth" }),
+    draw("text", { x: width - right, y: height - 5, "text-anchor": "end" }, last ? `step ${last[0]}` : "step"),
+  );
+  return make("figure", { className: "live-panel" },
+    make("figcaption", {}, make("span", { textContent: `${title}: ` }), make("strong", { textContent: now })), svg);
+}
+
+/** The running means of all panels in one line. */
+const told = (panels) =>
+  Object.entries(panels).map(([title, p]) => `${title} ${p.length ? p.at(-1)[2].toFixed(2) : "–"}`).join(", ");
+
 function render({ model, el }) {
   let logarithmic = false;
+  const panels = make("div", { className: "live-panels" });
   const svg = draw("svg", { role: "img", "aria-label": "" });
   const stop = make("button", { type: "button", textContent: "Stop", ...OWN_KEYS });
   const axis = make("button", { type: "button", textContent: "Logarithmic axis", "aria-pressed": "false", ...OWN_KEYS });
@@ -104,7 +138,13 @@ function render({ model, el }) {
     make("span", { textContent: "thin: each step; thick: their running mean; dashed: what does not move" }),
   );
   el.classList.add("live");
-  el.append(svg, key, make("div", { className: "live-buttons" }, stop, axis), status, spoken, error, samples);
+  const watching = Object.keys(model.get("panels")).length > 0;
+  if (watching) {
+    svg.style.display = "none";
+    axis.hidden = true;
+    key.textContent = "thin: each step; thick: its running mean, told beside the title";
+  }
+  el.append(svg, panels, key, make("div", { className: "live-buttons" }, stop, axis), status, spoken, error, samples);
 
   stop.onclick = () => {
     stop.disabled = true;
@@ -122,7 +162,11 @@ function render({ model, el }) {
     const points = model.get("points");
     const state = model.get("state");
     chart(svg, Math.max(280, svg.clientWidth || 640), points, model.get("lines"), logarithmic);
-    const now = points.length ? `${points[points.length - 1][2].toFixed(2)} bits a token` : "no loss yet";
+    if (watching) {
+      const drawn = Object.entries(model.get("panels")).map(([title, found]) => panel(title, found));
+      panels.replaceChildren(...drawn);
+    }
+    const now = watching ? told(model.get("panels")) : points.length ? `${points[points.length - 1][2].toFixed(2)} bits a token` : "no loss yet";
     svg.setAttribute("aria-label", `Loss curve: ${now}. ${model.get("status")}`);
     status.textContent = `${model.get("status")}; ${now}`;
     error.textContent = model.get("error");

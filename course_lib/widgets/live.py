@@ -22,6 +22,7 @@ import anywidget
 import traitlets
 
 from course_lib.plots import Picture, loss_curve
+from course_lib.plots.alignment import small_curves
 from course_lib.train import TrainRecord
 from course_lib.widgets.shell import Pictured
 
@@ -146,7 +147,7 @@ def thinned(values: Sequence, most: int = MOST_POINTS) -> list:
 
 
 class Dashboard(Pictured, anywidget.AnyWidget):
-    """The loss as it falls, beside lines that do not move; samples; Stop."""
+    """The loss as it falls, beside lines that do not move, or small curves; samples; Stop."""
 
     _esm = Path(__file__).with_name("live.js")
     _css = Path(__file__).with_name("live.css")
@@ -156,15 +157,20 @@ class Dashboard(Pictured, anywidget.AnyWidget):
     status = traitlets.Unicode("not begun").tag(sync=True)
     error = traitlets.Unicode("").tag(sync=True)
     samples = traitlets.List().tag(sync=True)  # [tokens, text]
+    panels = traitlets.Dict().tag(sync=True)  # title -> [[step, value, smoothed value], ...]
 
-    def __init__(self, job: Job, lines: dict[str, float], sample, every: int) -> None:
-        super().__init__(lines=lines)
-        self.job = job
+    def __init__(
+        self, job: Job, lines: dict[str, float], sample, every: int, watch: dict[str, str]
+    ) -> None:
+        super().__init__(lines=lines, panels={title: [] for title in watch.values()})
+        self.job, self._watch = job, watch
         self._sample, self._every, self._sampled = sample, every, 0
         job.listeners.append(self._update)
         self.on_msg(self._on_message)
 
     def picture(self) -> Picture:
+        if self.panels:
+            return small_curves("training", self.panels)
         x, loss, mean = ([p[i] for p in self.points] for i in range(3))
         return loss_curve("training", x, loss, mean, self.lines)
 
@@ -186,9 +192,16 @@ class Dashboard(Pictured, anywidget.AnyWidget):
         rows = zip((r.tokens for r in records), bits, smooth(bits), strict=True)
         with self.hold_sync():
             self.points = thinned([list(row) for row in rows])
+            self.panels = {title: self._panel(name) for name, title in self._watch.items()}
             self.state, self.status = self.job.state, self._words()
             if self.job.error is not None:
                 self.error = f"{type(self.job.error).__name__}: {self.job.error}"
+
+    def _panel(self, name: str) -> list[list[float]]:
+        """[step, value, smoothed value] of the steps that recorded a value under `name`."""
+        found = [(r.step, r.extra[name]) for r in self.job.records if name in r.extra]
+        means = smooth([value for _, value in found])
+        return thinned([[*pair, mean] for pair, mean in zip(found, means, strict=True)])
 
     def _words(self) -> str:
         records, state = self.job.records, self.job.state
@@ -207,13 +220,15 @@ def train_live(
     lines: dict[str, float] | None = None,
     sample: Callable[[], str] | None = None,
     sample_every: int = 100,
+    watch: dict[str, str] | None = None,
 ) -> Dashboard:
     """Begin a job on `records` (what `train` returns) and return its dashboard.
 
     `lines` are drawn across the curve, name -> bits a token. `sample()` gives a text of the model
-    as it is, asked for every `sample_every` steps.
+    as it is, asked for every `sample_every` steps. With `watch` (a name in `record.extra` -> its
+    title) each of these gets a small curve in the place of the loss, which says little in RL.
     """
     job = Job(records, steps)
-    board = Dashboard(job, dict(lines or {}), sample, sample_every)
+    board = Dashboard(job, dict(lines or {}), sample, sample_every, dict(watch or {}))
     job.start()
     return board
