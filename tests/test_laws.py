@@ -12,6 +12,7 @@ from course_lib.scaling.laws import (
     effective_tokens,
     fit,
     fit_r_star,
+    fresh_equivalent,
     interval,
 )
 
@@ -119,10 +120,13 @@ def test_repetition_has_a_limit_and_less_than_once_is_worth_what_it_is():
 
 def test_the_worth_of_a_repetition_is_recovered():
     epochs = np.array([1, 2, 4, 8, 16, 32])
-    unique = 4e6 / epochs
-    losses = OURS.loss(8e5, effective_tokens(unique, epochs, r_star=6.0))
+    worth = effective_tokens(4e6 / epochs, epochs, r_star=6.0)
+    losses = OURS.loss(8e5, worth)
 
-    assert fit_r_star(OURS, 8e5, unique, epochs, losses) == pytest.approx(6.0, rel=0.01)
+    found = fresh_equivalent(OURS, 4e6, losses[0], losses)
+
+    assert found == pytest.approx(worth)
+    assert fit_r_star(epochs, found / 4e6) == pytest.approx(6.0, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +142,8 @@ def test_the_worth_of_a_repetition_is_recovered():
         (lambda: bootstrap([1] * 6, [1] * 6, [1] * 6, 0), "n_samples must be 1"),
         (lambda: effective_tokens(0, 1), "above 0"),
         (lambda: interval([1, 2], 1.5), "between 0 and 1"),
+        (lambda: fresh_equivalent(OURS, 1e6, 0.7, 0.1), "no number of fresh tokens"),
+        (lambda: fit_r_star([1, 1], [1, 1]), "some above 1"),
     ],
 )
 def test_what_makes_no_law_is_refused(call, message):

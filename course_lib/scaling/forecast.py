@@ -33,7 +33,7 @@ class Assumptions:
     stock: float = 510e12  # tokens of text on the indexed web in 2024
     usable: float = 0.20  # the share left after filtering and deduplication
     epochs: float = 3.4  # how often it is read; worth 3.2 times as much fresh text
-    growth: float = 10**0.38  # training sets grow by this factor a year
+    growth: float = 2.4  # training sets grow by this factor a year: 0.38 in log10
     stock_growth: float = 0.05  # of the stock a year: drawn from 0 to twice this
     overtraining: float = 1.0  # tokens a parameter, as a multiple of the trend's
     start: float = 15e12  # tokens of the largest known training set in April 2024

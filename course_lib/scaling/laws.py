@@ -5,7 +5,6 @@ model can beat, what the model is too small for, what it has read too little for
 older form, learning rates and batch sizes, losses of tasks. N, D and losses may be arrays.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -142,18 +141,30 @@ def effective_tokens(unique: ArrayLike, epochs: ArrayLike, r_star: float = R_STA
     return worth if worth.ndim else float(worth)
 
 
-def fit_r_star(
-    tokens_law: Law, parameters: float, unique: Sequence, epochs: Sequence, losses
-) -> float:
-    """The r_star with which `tokens_law` tells the losses of repeated data best (least squares).
+def fresh_equivalent(law: Law, tokens: ArrayLike, fresh_loss: ArrayLike, loss: ArrayLike):
+    """How many fresh tokens would have given `loss`, where `tokens` fresh ones gave `fresh_loss`.
 
-    The smaller it is, the less a repetition is worth; near 0 only the first reading counts.
+    Only the law's data term is used: B / D'^b is larger than B / D^b by what the loss is larger.
     """
-    measured = np.log(np.asarray(losses, dtype=float))
+    d, extra = np.asarray(tokens, dtype=float), np.subtract(loss, fresh_loss)
+    term = d**-law.b + extra / law.B
+    if np.any(term <= 0):
+        raise ValueError(f"by this law no number of fresh tokens gives a loss lower by {-extra}")
+    return term ** (-1 / law.b)
+
+
+def fit_r_star(epochs: ArrayLike, shares: ArrayLike) -> float:
+    """The r_star that tells best (least squares) what repeated tokens are worth.
+
+    `shares` are fresh equivalents over all tokens read. Near 0 only the first reading counts.
+    """
+    epochs, shares = np.asarray(epochs, dtype=float), np.asarray(shares, dtype=float)
+    if epochs.shape != shares.shape or not (epochs > 1).any():
+        raise ValueError(f"a share for each number of epochs, some above 1: {epochs}, {shares}")
 
     def cost(ln_r: float) -> float:
-        worth = effective_tokens(unique, epochs, float(np.exp(ln_r)))
-        return float(((np.log(tokens_law.loss(parameters, worth)) - measured) ** 2).sum())
+        expected = effective_tokens(1 / epochs, epochs, float(np.exp(ln_r)))
+        return float(((expected - shares) ** 2).sum())
 
     found = minimize_scalar(cost, bounds=(np.log(0.01), np.log(1000)), method="bounded")
     return float(np.exp(found.x))

@@ -1,0 +1,76 @@
+"""The forecast in a real browser: its sliders by keyboard, its date, its buttons, a narrow page."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells
+
+CELL = "from course_lib.widgets import run_out\nrun_out()"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    cells = [nbformat.v4.new_markdown_cell("# Forecast"), nbformat.v4.new_code_cell(CELL)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    (tmp_path / "course").mkdir()
+    nbformat.write(notebook, tmp_path / "course" / "forecast.ipynb")
+    return tmp_path / "course"
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_date_moves_with_the_sliders(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_ARTIFACTS", str(tmp_path / "artifacts"))
+    pictures = Path(os.environ.get("COURSE_SCREENSHOTS", tmp_path / "pictures"))
+    pictures.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=30_000)  # 5 s is too short beside other tests
+
+    with real_browser() as browser, jupyter_lab(folder, tmp_path, "forecast.ipynb") as lab_url:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.goto(lab_url)
+        run_all_cells(page)
+        widget = page.locator(".course-widget-forecast")
+        page.locator(ERRORS).or_(widget).first.wait_for(timeout=60_000)
+        assert page.locator(ERRORS).all_inner_texts() == []
+        status = widget.get_by_role("status")
+        expect(status).to_contain_text("reach the stock about 2028")
+        page.screenshot(path=pictures / "forecast-light.png")
+
+        growth = widget.locator(".widget-slider", has_text="Training sets grow")
+        growth.locator(".noUi-handle").focus()
+        outline = growth.locator(".noUi-handle").evaluate("x => getComputedStyle(x).outlineStyle")
+        for _ in range(9):  # from 2.4 to 1.5 times a year
+            page.keyboard.press("ArrowLeft")
+        expect(growth).to_contain_text("1.5 times")
+        expect(status).to_contain_text("reach the stock about 2033")
+        expect(widget.get_by_role("row", name="Training sets grow")).to_contain_text("later")
+
+        widget.get_by_role("button", name="Keep mine").focus()
+        page.keyboard.press("Enter")
+        expect(widget).to_contain_text("Kept: 2033 with stock 510 trillion")
+        widget.get_by_role("button", name="Published inputs").focus()
+        page.keyboard.press("Enter")
+        expect(growth).to_contain_text("2.4 times")
+        expect(status).to_contain_text("reach the stock about 2028")
+
+        page.get_by_role("menuitem", name="Settings", exact=True).click()
+        page.locator(".lm-Menu-item", has_text="Theme").first.click()
+        page.locator(".lm-Menu-item", has_text="JupyterLab Dark").first.click()
+        expect(page.locator('body[data-jp-theme-light="false"]')).to_be_attached()
+        page.screenshot(path=pictures / "forecast-dark.png")
+
+        page.set_viewport_size({"width": 480, "height": 1000})
+        page.locator(".jp-SideBar .lm-mod-current").first.click()  # closes the list of files
+        page.wait_for_function("document.querySelector('.jp-Notebook').clientWidth > 350")
+        page.screenshot(path=pictures / "forecast-narrow.png")
+        too_wide = widget.evaluate("x => x.scrollWidth > x.clientWidth")
+        errors = page.locator(ERRORS).all_inner_texts()
+
+    assert errors == []
+    assert outline == "solid"
+    assert not too_wide
