@@ -95,7 +95,7 @@ def jupyter_lab(folder: Path, tmp_path: Path, notebook: str) -> Iterator[str]:
             server.wait()
 
 
-def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 60) -> None:
+def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 180) -> None:
     """Return when the server answers; fail with its log when it ends or takes too long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
