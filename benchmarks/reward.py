@@ -1,0 +1,65 @@
+"""How many pairs a reward model needs: python -m benchmarks.reward
+
+For every seed the unbiased crowd of `benchmarks.overoptimisation`. A reward model is trained on the
+first 30, 100, 300 and 1,000 of its pairs and on all of them, and judged on the same held-back
+tenth. A small set is gone through several times. Each model is a row of `reward.csv`.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.overoptimisation import HERE, append, crowd, plan_of
+from course_lib import stages
+from course_lib.device import set_threads
+from course_lib.preferences import Preference, load_preferences
+from course_lib.reward import RewardModel, reward_batches, reward_loss
+from course_lib.train import train
+
+SIZES = (30, 100, 300, 1000)
+PASSES = 10  # over a small set, at most
+LEAST = 1280  # pairs that a model is trained on, each as often as it takes and PASSES allow
+JUDGED = ("pair_accuracy", "gold_order", "noise_ceiling", "gold_accuracy")
+
+
+def steps_for(n_pairs: int, batch_rows: int) -> int:
+    passes = min(PASSES, max(1, LEAST / n_pairs))
+    return max(1, round(passes * n_pairs / batch_rows))
+
+
+def learn(
+    sft: Path, pairs: list[Preference], held_back: list[Preference], plan: stages.Recipe
+) -> Iterator[dict]:
+    """A row for each number of pairs: how well they taught it to order the held-back ones."""
+    model, tokenizer = stages.load_stage(sft, "sft")
+    for n in (*(size for size in SIZES if size < len(pairs)), len(pairs)):
+        config = plan.reward.replace(steps=steps_for(n, plan.reward.batch_rows))
+        reward_model = RewardModel.from_sft(model, tokenizer, plan.seed)
+        for _ in train(reward_model, reward_batches(pairs[:n], config), reward_loss, config):
+            pass
+        found = stages.judged(reward_model.eval(), held_back, plan.ranking_noise)
+        yield {"seed": plan.seed, "pairs": n} | {name: found[name] for name in JUDGED}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=Path("artifacts/overoptimisation"))
+    parser.add_argument("--data", type=Path, default=HERE)
+    options = parser.parse_args()
+    set_threads(1)
+    path = options.data / "reward.csv"
+    started = time.time()
+    for seed in options.seeds:
+        plan = plan_of(seed, bias=0.0, kl_price=0.0)
+        folder = crowd(options.out, plan)
+        pairs = load_preferences(folder / "reward" / stages.PREFERENCES)
+        cut = len(pairs) // 10
+        for row in learn(folder, pairs[cut:], pairs[:cut], plan):
+            append(path, [row])
+            print(f"{time.time() - started:.0f} s: {row}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The programs behind the recorded runs, on a few prompts and steps of the released model."""
+
+import csv
+import dataclasses
+import json
+
+import pytest
+
+from benchmarks import overoptimisation, reward
+from course_lib import stages
+from course_lib.preferences import load_preferences
+from course_lib.world.dialogues import test_prompts
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    """Two updates on each of two rollouts, and few questions afterwards."""
+    monkeypatch.setattr(overoptimisation, "test_prompts", lambda kind: test_prompts(kind)[:3])
+    plan = overoptimisation.plan_of(seed=2, bias=0.4, kl_price=0.1)
+    return dataclasses.replace(
+        plan,
+        reward=plan.reward.replace(steps=2, batch_rows=4),
+        rl_train=plan.rl_train.replace(steps=4),
+        rl=dataclasses.replace(plan.rl, prompts=2, answers=2),
+        preference_prompts=8,
+    )
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_is_recorded_by_rollout_and_once(tmp_path, plan):
+    for _ in range(2):
+        overoptimisation.one_run(tmp_path / "runs", tmp_path, plan)
+
+    curve = rows_of(tmp_path / "overoptimisation.csv")
+    assert [row["step"] for row in curve] == ["1", "3"]  # updates 2 and 4 learn from the same
+    assert float(curve[0]["kl"]) == 0 != float(curve[1]["kl"])  # it begins as the SFT model
+    (end,) = rows_of(tmp_path / "overoptimised.csv")
+    assert (end["seed"], end["bias"], end["kl_price"]) == ("2", "0.4", "0.1")
+    lines = (tmp_path / "overoptimised_answers.jsonl").read_text().splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert [row["prompt"] for row in answers] == [
+        test_prompts(kind)[2].text for kind in overoptimisation.SHOWN
+    ]
+
+
+def test_two_leashes_share_a_crowd_and_two_crowds_only_the_samples(tmp_path, plan):
+    first = overoptimisation.crowd(tmp_path, plan)
+    again = dataclasses.replace(plan, rl=dataclasses.replace(plan.rl, kl=0.0))
+    fair = overoptimisation.crowd(tmp_path, dataclasses.replace(plan, length_bias=0.0))
+
+    assert overoptimisation.crowd(tmp_path, again) == first != fair
+    long, true = (load_preferences(f / "reward" / stages.PREFERENCES) for f in (first, fair))
+    assert {pair.prompt for pair in long} == {pair.prompt for pair in true}
+    longer = [
+        sum(len(p.chosen.split()) > len(p.rejected.split()) for p in pairs)
+        for pairs in (long, true)
+    ]
+    assert longer[0] > 1.3 * longer[1]
+
+
+def test_reward_models_are_judged_by_the_number_of_their_pairs(tmp_path, plan, monkeypatch):
+    monkeypatch.setattr(reward, "SIZES", (4, 8, 1000))
+    monkeypatch.setattr(reward, "LEAST", 8)
+    plan = dataclasses.replace(plan, length_bias=0.0)
+    folder = overoptimisation.crowd(tmp_path, plan)
+    pairs = load_preferences(folder / "reward" / stages.PREFERENCES)[:20]
+
+    rows = list(reward.learn(folder, pairs[8:], pairs[:8], plan))
+
+    assert [row["pairs"] for row in rows] == [4, 8, 12]
+    assert len({row["noise_ceiling"] for row in rows}) == 1  # the same held-back pairs
+    assert all(0 <= row["pair_accuracy"] <= 1 for row in rows)
+
+
+def test_small_sets_are_gone_through_more_often():
+    passes = [reward.steps_for(n, 16) * 16 / n for n in (30, 100, 300, 1000, 5000)]
+    assert passes == pytest.approx([10, 10, 1280 / 300, 1.28, 1], rel=0.04)
