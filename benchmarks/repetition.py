@@ -1,0 +1,52 @@
+"""The same text again and again: python -m benchmarks.repetition OUT.csv [SEED ...]
+
+A small model is trained on the same number of tokens each time, read once from fresh text or 2, 4,
+8, 16, 32 times from a half, a quarter, ... of it; once with the usual weight decay and, where much
+is repeated, with a stronger one. All are judged on the same held-out documents, beside the loss
+that no model can beat. The tokenizer is the released one, the seeds are 0, 1, 2 unless told.
+"""
+
+import sys
+from itertools import islice
+
+from benchmarks.sweep import BATCH_ROWS, Table, shape, trained
+from course_lib.config import ModelConfig, TrainConfig
+from course_lib.data import pack
+from course_lib.evaluate import HELD_OUT_SEED, held_out
+from course_lib.stages import load_released
+from course_lib.world.documents import documents
+
+COLUMNS = "seed,epochs,unique_tokens,tokens,weight_decay,bits_per_byte,floor_bits_per_byte"
+SIZE = (48, 2)  # dim, layers
+STEPS = 384  # a multiple of all epochs
+RUNS = [(epochs, 0.1) for epochs in (1, 2, 4, 8, 16, 32)] + [(8, 1.0), (32, 1.0)]
+DOCUMENTS = 300
+
+
+def run(table: Table, tokenizer, size: ModelConfig, seed: int, steps: int, epochs: int, decay):
+    """Add one row: `steps` of training, `epochs` times over the same text."""
+    if steps % epochs:
+        raise ValueError(f"{steps} steps can't be cut into {epochs} equal epochs")
+    row_tokens = BATCH_ROWS * size.context_length
+    begins = (seed, epochs, steps // epochs * row_tokens, steps * row_tokens, float(decay))
+    if begins in table:
+        return
+    n_rows = steps // epochs * BATCH_ROWS
+    rows = pack(documents(seed=seed), tokenizer, size.context_length, n_rows)
+    config = TrainConfig(
+        steps=steps, batch_rows=BATCH_ROWS, decay=0.5, weight_decay=decay, seed=seed
+    )
+    model = trained(size, rows, tokenizer, config)
+    loss = held_out(model, tokenizer, islice(documents(seed=HELD_OUT_SEED), DOCUMENTS))
+    table.add(*begins, loss.bits_per_byte, loss.floor_bits_per_byte)
+
+
+def main(out: str, *seeds: str) -> None:
+    table, (_, tokenizer) = Table(out, COLUMNS), load_released("base")
+    for seed in map(int, seeds or (0, 1, 2)):
+        for epochs, decay in RUNS:
+            run(table, tokenizer, shape(*SIZE), seed, STEPS, epochs, decay)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

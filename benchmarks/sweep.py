@@ -1,0 +1,117 @@
+"""What the sweeps share: models that are trained plainly, rows that are kept as they come.
+
+A sweep writes each row as soon as it is measured. Started again, it leaves out what its file holds.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from course_lib.config import ModelConfig, TrainConfig
+from course_lib.data import text_batches
+from course_lib.model import Transformer
+from course_lib.tokenizer import Tokenizer
+from course_lib.train import adamw, next_token_loss, train
+
+BATCH_ROWS = 2  # small batches buy steps: see the scaling sweep in RESULTS.md
+
+
+class Table:
+    """A CSV that grows by a row at a time; `name in table` tells whether a row begins so."""
+
+    def __init__(self, path: str | Path, columns: str) -> None:
+        self.path, self.columns = Path(path), columns.split(",")
+        if not self.path.exists():
+            self.path.write_text(columns + "\n", encoding="utf-8")
+        with self.path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        if header != self.columns:
+            raise ValueError(f"{path} has the columns {header}, not {self.columns}: move it away")
+        self._done = {tuple(row[:n]) for row in rows for n in range(1, len(row))}
+
+    def __contains__(self, beginning: Iterable) -> bool:
+        return tuple(map(_cell, beginning)) in self._done
+
+    def add(self, *row) -> None:
+        """Write a row: a value for each column, in their order."""
+        if len(row) != len(self.columns):
+            raise ValueError(f"a row has {len(self.columns)} values, got {len(row)}: {row}")
+        cells = [_cell(value) for value in row]
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(cells)
+        self._done |= {tuple(cells[:n]) for n in range(1, len(cells))}
+        print(",".join(cells), flush=True)
+
+
+def _cell(value) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def shape(dim: int, n_layers: int, **changes) -> ModelConfig:
+    """A model of the course's architecture in another size: heads of 32 channels at most."""
+    n_heads = max(2, dim // 32)
+    options = dict(n_heads=n_heads, n_kv_heads=n_heads // 2 if n_heads % 2 == 0 else 1)
+    options |= dict(dim=dim, n_layers=n_layers, ffn_dim=max(32, round(dim * 8 / 96) * 32))
+    return ModelConfig(**(options | changes))
+
+
+def trained(
+    shape: ModelConfig, rows: np.ndarray, tokenizer: Tokenizer, config: TrainConfig
+) -> Transformer:
+    """A new model that was trained on `rows`, as often as `config.steps` asks for."""
+    return more_trained(Transformer(shape, config.seed), rows, tokenizer, config)
+
+
+def more_trained(
+    model: Transformer, rows: np.ndarray, tokenizer: Tokenizer, config: TrainConfig
+) -> Transformer:
+    """The same model, trained in place."""
+    batch_at = text_batches(rows, config.batch_rows, tokenizer.eot_id, config.seed)
+    for _ in train(model, batch_at, next_token_loss, config):
+        pass
+    return model
+
+
+def cooled(
+    shape: ModelConfig,
+    rows: np.ndarray,
+    tokenizer: Tokenizer,
+    config: TrainConfig,
+    step_counts: Iterable[int],
+) -> Iterator[tuple[int, Transformer]]:
+    """(steps, a model trained for so many) of each step count, for little more than the longest.
+
+    One trunk runs at a constant rate. For each count a branch leaves it early enough to bring the
+    rate to zero on the batches that come next, in `config.decay` of its steps (WSD, Hu et al. 2024,
+    arXiv 2404.06395). `config.steps` are those of the longest run, `config.warmup` a share of them.
+    """
+    batch_at = text_batches(rows, config.batch_rows, tokenizer.eot_id, config.seed)
+    model = Transformer(shape, config.seed)
+    optimizer, done = adamw(model, config), 0
+    warm = config.warmup * config.steps
+
+    def advance(model, optimizer, step: int, share: float) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * min((step + 1) / (warm + 1), share)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+            loss = next_token_loss(model, batch_at(step))[0]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        optimizer.step()
+
+    for steps in sorted(step_counts):
+        falling = round(config.decay * steps)
+        for step in range(done, steps - falling):
+            advance(model, optimizer, step, 1.0)
+        done = steps - falling
+        branch = deepcopy(model)
+        its_optimizer = adamw(branch, config)
+        its_optimizer.load_state_dict(deepcopy(optimizer.state_dict()))
+        for step in range(done, steps):
+            advance(branch, its_optimizer, step, (steps - step) / (falling + 1))
+        yield steps, branch.eval()
