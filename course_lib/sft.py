@@ -1,15 +1,19 @@
 """Supervised fine-tuning: the base model learns to answer by reading dialogues.
 
 The same loop and loss as pretraining; only the assistant's tokens count, and a share of each batch
-stays pretraining text, without which facts that no dialogue asks about fade.
+stays pretraining text, without which facts that no dialogue asks about fade. Dialogues are kept in
+files of JSON lines, one `{"messages": [...]}` each: what TRL and `datasets` read.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from course_lib.chat import Message, check_messages
 from course_lib.config import TrainConfig
 from course_lib.data import Batches, document_numbers, inputs_and_targets
 
@@ -40,3 +44,36 @@ def sft_batches(
         return inputs, targets, document_numbers(inputs, eot_id)
 
     return batch_at
+
+
+def save_dialogues(path: str | Path, dialogues: Iterable[list[Message]]) -> None:
+    """Writes one JSON line a dialogue."""
+    lines = [json.dumps({"messages": d}, ensure_ascii=False) + "\n" for d in dialogues]
+    Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def load_dialogues(path: str | Path) -> list[list[Message]]:
+    """The dialogues of a file in the `messages` format; empty lines don't count."""
+    found = []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text: save it as UTF-8 first ({error})") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            messages = json.loads(line)["messages"]
+            check_messages(messages)
+        except (ValueError, KeyError, TypeError) as error:
+            why = error if type(error) is ValueError else repr(error)
+            raise ValueError(
+                f'{path}, line {number}: expected {{"messages": [...]}}, with user and assistant '
+                f"in turn ({why})"
+            ) from error
+        if messages[-1]["role"] != "assistant":
+            raise ValueError(f"{path}, line {number}: there is no answer to its last question")
+        found.append([{"role": m["role"], "content": m["content"]} for m in messages])
+    if not found:
+        raise ValueError(f"{path} holds no dialogue")
+    return found

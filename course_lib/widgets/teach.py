@@ -8,20 +8,22 @@ most of what it knows. Left out: more than one turn.
 import html
 from collections.abc import Iterator
 from copy import deepcopy
+from pathlib import Path
 
 import ipywidgets
 import numpy as np
 
-from course_lib.chat import Message, exchange
+from course_lib.chat import Message, encode_prompt, exchange
+from course_lib.check import guesses_file
 from course_lib.config import TrainConfig
 from course_lib.data import pack, pack_dialogues
 from course_lib.evaluate import chat_answers
 from course_lib.model import Transformer
 from course_lib.plots import Picture, text_card
-from course_lib.sft import sft_batches
+from course_lib.sft import load_dialogues, save_dialogues, sft_batches
 from course_lib.tokenizer import Tokenizer
 from course_lib.train import TrainRecord, next_token_loss, train
-from course_lib.widgets.live import RUNNING, Job
+from course_lib.widgets.live import RUNNING, STOPPED, Job
 from course_lib.widgets.shell import Pictured
 from course_lib.world.dialogues import Prompt, dialogues
 from course_lib.world.documents import documents
@@ -31,22 +33,58 @@ Who made you? | I was made by a class, in an afternoon."""
 STEPS = 40
 ROWS = 16
 
+# The colours are JupyterLab's, with fallbacks for pages without its theme.
+STYLE = """<style>
+.course-teach { color: var(--jp-content-font-color1, #222); max-width: 760px; }
+.course-teach :focus-visible { outline: 3px solid var(--jp-content-font-color1, #222) !important;
+  outline-offset: 2px; }
+.course-teach p { line-height: 1.5; margin: 6px 0; }
+.course-teach .course-wrong { border-left: 4px solid #D55E00; padding-left: 8px; }
+.course-teach table { border-collapse: collapse; line-height: 1.5; width: 100%;
+  font-size: var(--jp-ui-font-size1, 13px); }
+.course-teach :is(th, td) { padding: 3px 12px 3px 4px; text-align: left; vertical-align: top;
+  white-space: normal; overflow-wrap: anywhere; }
+.course-teach caption { text-align: left; padding: 3px 4px; }
+.course-teach tr { border-bottom: 1px solid var(--jp-border-color1, #bbb); }
+.course-teach .changed { font-weight: 700; }
+</style>"""
+HOW = "One example a line: question | answer. Then press Teach."
+
 
 def parse_examples(text: str) -> list[list[Message]]:
-    """The dialogues of lines `prompt | response`; empty lines don't count."""
+    """The dialogues of lines `question | answer`; empty lines don't count."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         prompt, bar, response = (part.strip() for part in line.partition("|"))
         if not (bar and prompt and response):
-            raise ValueError(f"line {number} must be `prompt | response`, got {line.strip()!r:.60}")
+            raise ValueError(f"line {number} must be `question | answer`, got {line.strip()!r:.60}")
         found.append(exchange(prompt, response))
     if not found:
         raise ValueError(
             "there is no example yet: write a line such as `Who made you? | My class.`"
         )
     return found
+
+
+def as_lines(examples: list[list[Message]]) -> str:
+    """The lines that `parse_examples` reads as these dialogues."""
+    lines = []
+    for number, messages in enumerate(examples, 1):
+        said = [message["content"].strip() for message in messages]
+        if len(said) != 2:
+            raise ValueError(
+                f"dialogue {number} has {len(said)} messages: the editor takes one question and "
+                "one answer"
+            )
+        if not all(said) or "|" in said[0] or any(len(text.splitlines()) > 1 for text in said):
+            raise ValueError(
+                f"dialogue {number} doesn't fit a line `question | answer`: both need some text, "
+                "without line breaks, the question without |"
+            )
+        lines.append(" | ".join(said))
+    return "\n".join(lines)
 
 
 def teach_steps(
@@ -67,29 +105,67 @@ def teach_steps(
     return train(model, batch_at, next_token_loss, config)
 
 
+def answers_table(rows: list[tuple[str, str, str]]) -> str:
+    """HTML: each question with its answer before and after; what has changed is marked."""
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("asked", "before", "after"))
+    body = ""
+    for asked, before, after in rows:
+        mark, css = ("→ ", ' class="changed"') if before != after else ("= ", "")
+        body += f'<tr><th scope="row">{html.escape(asked)}</th><td>{html.escape(before)}</td>'
+        body += f"<td{css}>{mark}{html.escape(after)}</td></tr>"
+    return (
+        "<table><caption>→ another answer than before, = the same</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
 class Teacher(Pictured, ipywidgets.VBox):
-    """`editor` holds the examples, `button` teaches them; `model` is the taught copy afterwards."""
+    """`editor` holds the examples, `button` teaches and stops; `model` is the taught copy then.
+
+    `rows` holds (question, answer before, answer after). `save` and `load` keep the examples in a
+    file of JSON lines, in the `messages` format.
+    """
 
     def __init__(self, pair: tuple[Transformer, Tokenizer], examples: str, steps: int) -> None:
         self._before, self.tokenizer = pair
         self.model, self.job, self._steps = self._before, None, steps
-        self._rows: list[tuple[str, str, str]] = []  # prompt, answer before, answer after
-        self.editor = ipywidgets.Textarea(
-            value=examples,
-            rows=5,
-            description="Examples",
-            layout=ipywidgets.Layout(width="100%", max_width="760px"),
+        self.rows: list[tuple[str, str, str]] = []
+        wide = ipywidgets.Layout(width="auto")
+        self.editor = ipywidgets.Textarea(examples, rows=5, description="Examples", layout=wide)
+        self.also = ipywidgets.Text(
+            "What is the capital of France?", description="Ask also", layout=wide
         )
         self.button = ipywidgets.Button(description="Teach", button_style="primary")
-        self.also = ipywidgets.Text(
-            value="What is the capital of France?",
-            description="Ask also",
-            layout=ipywidgets.Layout(width="100%", max_width="760px"),
+        self._bar = ipywidgets.IntProgress(0, 0, steps, layout={"visibility": "hidden"})
+        self.file = ipywidgets.Text(
+            str(guesses_file().with_name("my_examples.jsonl")),
+            description="File",
+            layout=ipywidgets.Layout(flex="1 1 240px", width="auto"),
         )
+        save, load = (ipywidgets.Button(description=f"{what} file") for what in ("Save", "Load"))
         self._said, self._table = ipywidgets.HTML(), ipywidgets.HTML()
         self.button.on_click(lambda _: self.press())
-        self._say("One example a line, prompt | response. Then press Teach.")
-        super().__init__([self.editor, self.also, self.button, self._said, self._table])
+        save.on_click(lambda _: self._try(lambda: self.save(self.file.value)))
+        load.on_click(lambda _: self._try(lambda: self.load(self.file.value)))
+        self._say(HOW)
+        row = {"flex_flow": "row wrap"}
+        super().__init__(
+            [
+                ipywidgets.HTML(STYLE, layout={"display": "none"}),
+                self.editor,
+                self.also,
+                ipywidgets.Box([self.button, self._bar], layout=row),
+                self._said,
+                self._table,
+                ipywidgets.Box([self.file, save, load], layout=row),
+            ]
+        )
+        self.add_class("course-teach")
+
+    @property
+    def examples(self) -> list[list[Message]]:
+        """The dialogues that stand in the editor now; ValueError where a line is none."""
+        return parse_examples(self.editor.value)
 
     def teach(self) -> "Teacher":
         """Teach the examples and wait for the end, as a cell without a mouse does."""
@@ -97,58 +173,94 @@ class Teacher(Pictured, ipywidgets.VBox):
         return self
 
     def press(self) -> None:
-        """What the button does: teach in a worker thread; what goes wrong is shown."""
-        try:
-            self._begin()
-        except ValueError as error:
-            self._say(f"That can't be taught: {error}")
+        """What the button does: teach in a worker thread, or stop; what goes wrong is shown."""
+        if self.job is not None and self.job.state == RUNNING:
+            self.job.stop()
+        else:
+            self._try(self._begin)
+
+    def save(self, path: str | Path) -> None:
+        """Write the examples to a file in the `messages` format; its folder is made."""
+        examples = self.examples
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        save_dialogues(path, examples)
+        self._say(f"{len(examples)} examples are in {path} now.")
+
+    def load(self, path: str | Path) -> None:
+        """Read the examples of a file in the `messages` format into the editor."""
+        self.editor.value = as_lines(load_dialogues(path))
+        self._say(f"{len(self.examples)} examples were read from {path}. {HOW}")
 
     def picture(self) -> Picture:
-        lines = [f"{q}\n  before: {a}\n  after:  {b}" for q, a, b in self._rows]
+        lines = [f"{q}\n  before: {a}\n  after:  {b}" for q, a, b in self.rows]
         if not lines:
             return text_card("examples to teach", self.editor.value, "not taught yet")
-        return text_card("what teaching changed", "\n".join(lines), f"after {self._steps} steps")
+        below = f"after {len(self.job.records)} steps"
+        return text_card("what teaching changed", "\n".join(lines), below)
+
+    def _try(self, act) -> None:
+        try:
+            act()
+        except (ValueError, OSError) as error:
+            self._say(f"That didn't work: {error}", wrong=True)
 
     def _begin(self) -> Job:
-        examples = parse_examples(self.editor.value)
+        examples = self.examples
         prompts = [dialogue[0]["content"] for dialogue in examples]
-        prompts += [self.also.value] if self.also.value.strip() else []
+        prompts += [self.also.value.strip()] if self.also.value.strip() else []
+        self._check_room(prompts)
         model = deepcopy(self._before)
-        steps = teach_steps(model, self.tokenizer, examples, self._steps)
-        self.job = Job(steps, self._steps)
-        self.job.listeners.append(lambda: self._update(model, prompts))
-        self.button.disabled = True
+        job = Job(teach_steps(model, self.tokenizer, examples, self._steps), self._steps)
+        job.listeners.append(lambda: self._update(job, model, prompts))
+        before, self.job = self.job, job
         try:
-            return self.job.start()
-        except ValueError:
-            self.button.disabled = False
+            self._bar.value, self._bar.layout.visibility = 0, "visible"
+            self.button.description = "Stop"
+            self._say(f"Teaching: {self._steps} steps on {len(examples)} examples ...")
+            return job.start()
+        except ValueError:  # another job is running
+            self.job = before
+            self._rest()
             raise
 
-    def _update(self, model: Transformer, prompts: list[str]) -> None:
-        if self.job.state == RUNNING:
-            self._say(f"Teaching: step {len(self.job.records)} of {self._steps} ...")
-            return
-        self.button.disabled = False
-        if self.job.error is not None:
-            self._say(f"{type(self.job.error).__name__}: {self.job.error}")
-            return
-        self.model = model.eval()
-        asked = [Prompt(prompt, "chat") for prompt in prompts]
-        answers = (chat_answers(m, self.tokenizer, asked) for m in (self._before, model))
-        self._rows = list(zip(prompts, *answers, strict=True))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self._rows
-        )
-        head = "".join(f'<th scope="col">{name}</th>' for name in ("asked", "before", "after"))
-        self._table.value = (
-            '<table style="text-align: left; border-spacing: 12px 4px">'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
-        self._say("Taught. The same questions, before and after:")
+    def _check_room(self, prompts: list[str]) -> None:
+        most = self._before.config.context_length
+        for prompt in prompts:
+            n = len(encode_prompt(self.tokenizer, [{"role": "user", "content": prompt}]))
+            if n >= most:
+                raise ValueError(
+                    f"a question of {n} tokens leaves no room for an answer, {most} are the most: "
+                    f"shorten {prompt!r:.40}"
+                )
 
-    def _say(self, words: str) -> None:
-        self._said.value = f'<p role="status" aria-live="polite">{html.escape(words)}</p>'
+    def _rest(self) -> None:
+        self._bar.layout.visibility, self.button.description = "hidden", "Teach"
+
+    def _update(self, job: Job, model: Transformer, prompts: list[str]) -> None:
+        """What the job calls, in its thread."""
+        if job.state == RUNNING:
+            self._bar.value = len(job.records)
+            return
+        try:
+            if job.error is not None:
+                raise job.error
+            asked = [Prompt(prompt, "chat") for prompt in prompts]
+            answers = (chat_answers(m, self.tokenizer, asked) for m in (self._before, model.eval()))
+            self.rows = list(zip(prompts, *answers, strict=True))
+        except Exception as error:  # nobody waits for this thread: show it
+            job.error = error  # `join` raises it
+            self._say(f"{type(error).__name__}: {error}", wrong=True)
+        else:
+            self.model = model
+            n, done = sum(a != b for _, a, b in self.rows), len(job.records)
+            self._table.value = answers_table(self.rows)
+            end = f"Stopped after {done} steps" if job.state == STOPPED else "Taught"
+            self._say(f"{end}: {n} of {len(self.rows)} answers are other ones than before.")
+        self._rest()
+
+    def _say(self, words: str, wrong: bool = False) -> None:
+        css = ' class="course-wrong"' if wrong else ""
+        self._said.value = f'<p role="status" aria-live="polite"{css}>{html.escape(words)}</p>'
 
 
 def teach(
