@@ -26,7 +26,10 @@ from course_lib.world.dialogues import Prompt, test_prompts
 from course_lib.world.judge import verdict
 
 HERE = Path(__file__).parent / "data"
-RUNS = ((0.4, 0.0), (0.4, 0.4), (0.0, 0.0), (0.0, 0.4), (0.4, 0.1))  # length bias, price of KL
+RUNS = (  # length bias, price of a nat of KL
+    *((0.4, kl_price) for kl_price in (0.0, 0.4, 1.0, 0.1)),
+    *((0.0, kl_price) for kl_price in (0.0, 0.4)),
+)
 BEFORE = ("tokenizer", "base", "sft")
 RECORDED = ("reward", "gold", "kl", "answer_tokens")
 SHOWN = ("invented", "harmful", "harmless")  # one answer to a prompt of each kind is kept
