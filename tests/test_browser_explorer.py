@@ -15,7 +15,8 @@ from course_lib.widgets import explorer
 models = {name: load_released(name) for name in ("base", "sft", "rlhf")}
 explorer(models)"""
 KEYS = " six. The crowd cheered for him"[:30]
-LONG = f"{FIRST} six. Scores: " + "Finn 8, Ada 46, Hugo 20, " * 7  # 100 tokens
+SHORT = f"{FIRST} six. The crowd"
+LONG = f"{FIRST} six. Scores: " + "Finn 8, Ada 46, Hugo 20, " * 9 + "Finn 8, Ada 46, Hugo"
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -236,10 +237,10 @@ def test_empty_long_and_emoji_texts(player):
     expect(player.root).to_contain_text("it does not see the first")
 
 
-@pytest.mark.parametrize("text", [FIRST, LONG], ids=["short", "long"])
-def test_bars_follow_the_keys(player, text):
+@pytest.mark.parametrize(("text", "n_tokens"), [(SHORT, 12), (LONG, 100)])
+def test_bars_follow_the_keys(player, text, n_tokens):
     player.text.fill(text)
-    expect(player.chips.last).to_be_visible()
+    expect(player.chips).to_have_count(n_tokens)
     player.page.wait_for_timeout(300)
     latencies = "(root) => (root.dataset.latency ?? '').split(' ').filter(Boolean).map(Number)"
     before = len(player.root.evaluate(latencies))
@@ -253,7 +254,7 @@ def test_bars_follow_the_keys(player, text):
     player.page.wait_for_timeout(500)
 
     times = player.root.evaluate(latencies)[before:]
-    print(f"\n{len(text)} letters: median {statistics.median(times)} ms, all {times}")
+    print(f"\n{n_tokens} tokens: median {statistics.median(times)} ms, all {times}")
     assert len(times) > 10  # keys that come before an answer share one
     assert statistics.median(times) < 250  # quiet: below 50; other tests may run beside this one
 
