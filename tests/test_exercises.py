@@ -57,6 +57,20 @@ from course_lib.check import next_token as check
 import math
 from course_lib.check import pretraining as check
 """,
+    "05_rlhf": """
+import math
+import torch
+from course_lib.check import rlhf as check
+
+def ppo_with(sign, smaller, sign_of_loss):
+    def loss(log_prob, old, reference, reward, price, clip):
+        worth = reward + sign * price * (old - reference)
+        advantage = worth - (old.exp() * worth).sum()
+        ratio = (log_prob - old).exp()
+        gain = smaller(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+        return sign_of_loss * (old.exp() * gain).sum()
+    return loss
+""",
 }
 
 # Checker -> wrong answers, as expressions to stand in the place of the learner's.
@@ -106,6 +120,37 @@ WRONG = {
             "lambda n, d, gpus, peak, mfu: 6 * n * d / (gpus * peak * mfu) / 3600",  # hours
             "lambda n, d, gpus, peak, mfu: 6 * n * d / (gpus * peak) / 86400",  # no MFU
             "lambda n, d, gpus, peak, mfu: 2 * n * d / (gpus * peak * mfu) / 86400",
+        ],
+    },
+    "05_rlhf": {
+        "reward_gap": ["0.9", "9", "-2.2", "'large'"],
+        "bradley_terry": [
+            "lambda chosen, rejected: sum(r - c for c, r in zip(chosen, rejected)) / len(chosen)",
+            "lambda chosen, rejected: sum(1 / (1 + math.exp(r - c))"
+            " for c, r in zip(chosen, rejected)) / len(chosen)",  # no logarithm
+            "lambda chosen, rejected: math.log1p(math.exp("
+            "(sum(rejected) - sum(chosen)) / len(chosen)))",  # the mean comes too early
+            "lambda chosen, rejected: sum(math.log1p(math.exp(c - r))"
+            " for c, r in zip(chosen, rejected)) / len(chosen)",
+        ],
+        "leashed": [
+            "lambda reward, ours, before, price: reward + price * (sum(ours) - sum(before))",
+            "lambda reward, ours, before, price: reward - price * abs(sum(ours) - sum(before))",
+            "lambda reward, ours, before, price: reward"
+            " - price * (sum(ours) - sum(before)) / len(ours)",
+        ],
+        "advantages": [
+            "lambda groups: [[r - sum(g) / len(g) for r in g] for g in groups]",
+            "lambda groups: [[(r - torch.tensor(g).mean()) / torch.tensor(g).std() for r in g]"
+            " for g in groups]",  # 0 / 0 where all are equal
+            "lambda groups: [[(r - torch.tensor(groups).mean()) / torch.tensor(groups).std()"
+            " for r in g] for g in groups]",  # all groups together
+        ],
+        "ppo_loss": [
+            "ppo_with(1, torch.minimum, -1)",
+            "ppo_with(-1, torch.maximum, -1)",
+            "ppo_with(-1, torch.minimum, 1)",
+            "lambda *arguments: 0.0",
         ],
     },
 }

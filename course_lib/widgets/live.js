@@ -94,7 +94,7 @@ const SMALL = { width: 300, height: 150, left: 44, right: 12, top: 10, bottom: 2
 /** A small curve with its title and its last value: what is recorded beside the loss. */
 function panel(title, points) {
   const last = points.at(-1);
-  const now = last ? last[2].toFixed(2) : "nothing yet";
+  const now = last ? last[2].toFixed(2) : "–";
   const { width, height, left, right, top, bottom } = SMALL;
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}: ${now}` });
   const values = points.flatMap((p) => [p[1], p[2]]);
@@ -108,6 +108,7 @@ function panel(title, points) {
       draw("text", { x: left - 5, y: y(value) + 4, "text-anchor": "end" }, `${Number(value.toPrecision(2))}`),
     );
   }
+  if (low < 0) svg.append(draw("line", { x1: left, x2: width - right, y1: y(0), y2: y(0), class: "live-zero" }));
   const path = (column) => points.map((p) => `${x(p[0]).toFixed(1)},${y(p[column]).toFixed(1)}`).join(" ");
   svg.append(
     draw("polyline", { points: path(1), class: "live-raw" }),
@@ -168,7 +169,7 @@ function render({ model, el }) {
     }
     const now = watching ? told(model.get("panels")) : points.length ? `${points[points.length - 1][2].toFixed(2)} bits a token` : "no loss yet";
     svg.setAttribute("aria-label", `Loss curve: ${now}. ${model.get("status")}`);
-    status.textContent = `${model.get("status")}; ${now}`;
+    status.textContent = watching ? model.get("status") : `${model.get("status")}; ${now}`;
     error.textContent = model.get("error");
     stop.disabled = state !== "running";
     if (state !== saidState) {

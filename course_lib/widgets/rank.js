@@ -71,7 +71,7 @@ function render({ model, el }) {
     const row = make("li", { className: "rank-row" }, handle,
       make("span", { className: "rank-place", "aria-hidden": "true" }),
       make("span", { className: "rank-letter", textContent: letter }),
-      make("span", { className: "rank-text", textContent: answer.text }),
+      make("span", { className: "rank-text", textContent: answer.text || "(it said nothing)" }),
       make("span", { className: "rank-controls" }, up, down, tie));
     drag(handle, row, id);
     return row;
