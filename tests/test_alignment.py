@@ -196,7 +196,7 @@ def test_the_answer_that_is_rewarded_is_found(sft, reward_model, algorithm):
     records = list(train(policy, batches, lambda m, b: policy_loss(m, b, leashed), config))
 
     assert records[-1].extra["reward"] > records[0].extra["reward"] + 0.5
-    # one rollout's KL is a mean of 24 samples, of which one can be far out: so that of the second half
+    # that of one rollout is a mean of 24 samples, one of which can be far out
     kl = sum(record.extra["kl"] for record in records[20:]) / 20
     assert 0 < kl < 2  # always yes instead of either: ln 2, in nats
     assert probs_of(model)["yes"] > probs_of(sft)["yes"] + 0.15
