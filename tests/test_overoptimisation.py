@@ -1,6 +1,9 @@
-"""The form of Gao et al.: known constants are found again, from clean and from noisy rewards."""
+"""Known constants are found again; the recorded runs show what notebook 05 says of them."""
 
+import csv
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,3 +65,49 @@ def test_without_optimisation_nothing_has_changed():
 def test_what_cannot_be_fitted_is_refused(d, reward, words):
     with pytest.raises(ValueError, match=words):
         fit_overoptimisation(d, reward)
+
+
+# ---- What notebook 05 says of the recorded runs --------------------------------------------------
+
+DATA = Path(__file__).parent.parent / "benchmarks" / "data"
+SEEDS = (0, 1, 2)
+
+
+def recorded(bias: float, kl_price: float, seed: int) -> list[dict]:
+    with (DATA / "overoptimisation.csv").open() as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    wanted = (bias, kl_price, seed)
+    return [row for row in rows if (row["bias"], row["kl_price"], row["seed"]) == wanted]
+
+
+def first_and_last(rows: list[dict], name: str, n: int = 5) -> tuple[float, float]:
+    values = [row[name] for row in rows]
+    return float(np.mean(values[:n])), float(np.mean(values[-n:]))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_without_a_leash_the_learned_reward_rises_and_gold_falls(seed):
+    rows = recorded(0.4, 0.0, seed)
+
+    learned, gold = first_and_last(rows, "reward"), first_and_last(rows, "gold")
+    assert learned[1] > learned[0] + 0.4 and gold[1] < gold[0] - 0.4
+    fit = fit_overoptimisation(
+        [max(row["kl"], 0) ** 0.5 for row in rows], [r["gold"] for r in rows]
+    )
+    assert fit.alpha < 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_leash_keeps_gold_higher(seed):
+    free, leashed = (first_and_last(recorded(0.4, price, seed), "gold")[1] for price in (0.0, 0.4))
+
+    assert leashed > free + 0.2
+
+
+@pytest.mark.parametrize("method", ["ppo", "grpo", "dpo"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_with_a_leash_and_an_unbiased_crowd_each_method_raises_gold(method, seed):
+    rows = map(json.loads, (DATA / "cards.jsonl").read_text(encoding="utf-8").splitlines())
+    gold = {row["model"]: row.get("gold_sampled") for row in rows if row["seed"] == seed}
+
+    assert gold[method] > gold["sft"] + 0.1
