@@ -69,8 +69,10 @@ def histogram(numbers: Sequence[float], title: str) -> Picture:
     return Picture(axes.figure, words)
 
 
-def probability_bars(title: str, names: Iterable[str], **series: Iterable[float]) -> Picture:
-    """A group of bars for each name, a bar in it for each series of probabilities.
+def probability_bars(
+    title: str, names: Iterable[str], ylabel: str = "probability", **series: Iterable[float]
+) -> Picture:
+    """A group of bars for each name, a bar in it for each series of probabilities or shares.
 
     >>> probability_bars("After 'hit a'", ["six", "four"], model=[0.4, 0.2], world=[0.45, 0.2])
     Bars, After 'hit a': six model 40 %, world 45 %; four model 20 %, world 20 %.
@@ -88,7 +90,7 @@ def probability_bars(title: str, names: Iterable[str], **series: Iterable[float]
         bars = axes.bar(x, p, width * 0.94, label=label, **style)
         axes.bar_label(bars, [f"{value:.0%}" for value in p], padding=2, fontsize=letters)
     axes.set_xticks(range(len(names)), names)
-    axes.set(title=title, ylabel="probability")
+    axes.set(title=title, ylabel=ylabel)
     axes.set_ylim(0, 1.15 * max(max(p) for p in series.values()) or 1)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     if len(series) > 1:
