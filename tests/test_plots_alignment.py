@@ -32,9 +32,12 @@ def test_each_kind_of_answer_has_its_means():
 
 
 def test_accuracy_is_averaged_over_the_runs():
-    picture = accuracy_by_pairs("RM", [[(100, 0.5), (1000, 0.7)], [(100, 0.6)]], {"ceiling": 0.82})
+    runs = [[(100, 0.5), (1900, 0.7)], [(100, 0.6), (1880, 0.8)]]
+    picture = accuracy_by_pairs("RM", runs, {"ceiling": 0.82})
 
-    assert "100 55%, 1,000 70%" in picture.words and "ceiling 82%" in picture.words
+    assert "100 55%, 1,900 75%" in picture.words and "ceiling 82%" in picture.words
+    with pytest.raises(ValueError, match="shorter"):
+        accuracy_by_pairs("RM", [runs[0], runs[1][:1]], {})
 
 
 def test_gold_against_kl_gives_the_means_of_the_ends():

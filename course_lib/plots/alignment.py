@@ -56,23 +56,27 @@ def length_and_score(title: str, kinds: dict[str, Points]) -> Picture:
 
 
 def accuracy_by_pairs(title: str, runs: Sequence[Points], lines: dict[str, float]) -> Picture:
-    """Accuracy against the number of comparisons: a dot for each run, their mean, and ceilings."""
+    """Accuracy against the number of comparisons: a dot for each run, their means, and ceilings.
+
+    Each run has as many points; the first of all runs belong together, the second, and so on.
+    """
     axes = new_axes(width=6.4, height=3.4)
-    numbers = sorted({pairs for run in runs for pairs, _ in run})
-    means = [np.mean([y for run in runs for x, y in run if x == n]) for n in numbers]
+    means = [np.mean(points, axis=0) for points in zip(*runs, strict=True)]
+    numbers, shares = zip(*means, strict=True)
     for run in runs:
         axes.plot(*zip(*run, strict=True), "o", color="#56B4E9", markersize=5)
-    axes.plot(numbers, means, color=BLUE, linewidth=2, label="mean of the seeds")
+    axes.plot(numbers, shares, color=BLUE, linewidth=2, label="mean of the seeds")
     for i, (name, share) in enumerate(lines.items()):
         style = dict(color=(VERMILION, GREEN, PURPLE)[i % 3], linestyle=("--", ":", "-.")[i % 3])
         axes.axhline(share, label=f"{name} {share:.0%}", **style)
     axes.set_xscale("log")
-    axes.set_xticks(numbers, [f"{n:,.0f}" for n in numbers])
+    labels = [f"{float(f'{n:.2g}'):,.0f}" for n in numbers]
+    axes.set_xticks(numbers, labels)
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.set(title=title, xlabel="comparisons, each step on the axis several times more")
     axes.legend(frameon=False, fontsize=9)
-    told = ", ".join(f"{n:,.0f} {mean:.0%}" for n, mean in zip(numbers, means, strict=True))
+    told = ", ".join(f"{n} {share:.0%}" for n, share in zip(labels, shares, strict=True))
     beside = ", ".join(f"{name} {share:.0%}" for name, share in lines.items())
     return Picture(axes.figure, f"Dots and their mean, {title}: {told}; lines: {beside}.")
 
