@@ -102,8 +102,8 @@ def chain(
 
 def main(out: str, *seeds: str) -> None:
     table, (model, tokenizer) = Table(out, COLUMNS), load_released("base")
-    for seed in map(int, seeds or (0, 1, 2)):
-        for data in DATA:
+    for data in DATA:
+        for seed in map(int, seeds or (0, 1, 2)):
             chain(table, model, tokenizer, seed, data, TEXTS, STEPS, GENERATIONS)
 
 
