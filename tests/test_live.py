@@ -12,8 +12,8 @@ from course_lib.widgets.live import (
     FAILED,
     FINISHED,
     STOPPED,
+    Curve,
     Job,
-    smooth,
     thinned,
     train_live,
 )
@@ -135,8 +135,25 @@ def test_a_paused_job_stands_still_and_goes_on():
 
 
 def test_smoothing_follows_without_a_pull_of_the_beginning():
-    assert smooth([3.0] * 5) == pytest.approx([3.0] * 5)
-    assert smooth([1.0, 2.0], 0.5) == pytest.approx([1.0, (0.25 * 1 + 0.5 * 2) / 0.75])
+    level, rising = Curve(), Curve(0.5)
+    for x in range(5):
+        level.add(x, 3.0)
+    rising.add(100, 1.0)
+    rising.add(200, 2.0)
+
+    assert [mean for _, _, mean in level.points] == pytest.approx([3.0] * 5)
+    assert rising.points == [[100, 1.0, 1.0], [200, 2.0, pytest.approx((0.25 + 1) / 0.75)]]
+
+
+def test_each_step_is_worked_on_once_however_often_the_dashboard_is_drawn(monkeypatch):
+    added, add = [], Curve.add
+    monkeypatch.setattr(Curve, "add", lambda self, x, y: (added.append(x), add(self, x, y)))
+
+    board = train_live(steps(60, pause=0.01), 60)
+    board.job.join(10)
+
+    assert added == [100 * step for step in range(1, 61)]
+    assert [tokens for tokens, _, _ in board.points] == added
 
 
 @pytest.mark.parametrize("n", [0, 1, 399, 400, 401, 5000])

@@ -131,13 +131,20 @@ class Job:
             listener()
 
 
-def smooth(values: Sequence[float], weight: float = 0.9) -> list[float]:
-    """Exponential moving average of `values`, without the pull of a first value (as Adam's)."""
-    found, mean = [], 0.0
-    for n, value in enumerate(values, 1):
-        mean = weight * mean + (1 - weight) * value
-        found.append(mean / (1 - weight**n))
-    return found
+class Curve:
+    """Points [x, value, running mean]; each is computed once, however long the run.
+
+    The mean is an exponential one, without the pull of a first value (as Adam's).
+    """
+
+    def __init__(self, weight: float = 0.9) -> None:
+        self.points: list[list[float]] = []
+        self._weight, self._mean = weight, 0.0
+
+    def add(self, x: float, value: float) -> None:
+        self._mean = self._weight * self._mean + (1 - self._weight) * value
+        begun = 1 - self._weight ** (len(self.points) + 1)
+        self.points.append([x, value, self._mean / begun])
 
 
 def thinned(values: Sequence, most: int = MOST_POINTS) -> list:
@@ -163,8 +170,10 @@ class Dashboard(Pictured, anywidget.AnyWidget):
         self, job: Job, lines: dict[str, float], sample, every: int, watch: dict[str, str]
     ) -> None:
         super().__init__(lines=lines, panels={title: [] for title in watch.values()})
-        self.job, self._watch = job, watch
+        self.job = job
         self._sample, self._every, self._sampled = sample, every, 0
+        self._loss, self._seen = Curve(), 0
+        self._watched = [(name, title, Curve()) for name, title in watch.items()]
         job.listeners.append(self._update)
         self.on_msg(self._on_message)
 
@@ -188,20 +197,18 @@ class Dashboard(Pictured, anywidget.AnyWidget):
                     self.samples = [*self.samples, [records[-1].tokens, self._sample()]]
                 except Exception as error:  # must not end a training; it is raised at its end
                     self._sample, self.job.error = None, error
-        bits = [record.loss / math.log(2) for record in records]
-        rows = zip((r.tokens for r in records), bits, smooth(bits), strict=True)
+        for record in records[self._seen :]:
+            self._loss.add(record.tokens, record.loss / math.log(2))
+            for name, _, curve in self._watched:
+                if name in record.extra:
+                    curve.add(record.step, record.extra[name])
+        self._seen = len(records)
         with self.hold_sync():
-            self.points = thinned([list(row) for row in rows])
-            self.panels = {title: self._panel(name) for name, title in self._watch.items()}
+            self.points = thinned(self._loss.points)
+            self.panels = {title: thinned(curve.points) for _, title, curve in self._watched}
             self.state, self.status = self.job.state, self._words()
             if self.job.error is not None:
                 self.error = f"{type(self.job.error).__name__}: {self.job.error}"
-
-    def _panel(self, name: str) -> list[list[float]]:
-        """[step, value, smoothed value] of the steps that recorded a value under `name`."""
-        found = [(r.step, r.extra[name]) for r in self.job.records if name in r.extra]
-        means = smooth([value for _, value in found])
-        return thinned([[*pair, mean] for pair, mean in zip(found, means, strict=True)])
 
     def _words(self) -> str:
         records, state = self.job.records, self.job.state
