@@ -111,3 +111,10 @@ def test_with_a_leash_and_an_unbiased_crowd_each_method_raises_gold(method, seed
     gold = {row["model"]: row.get("gold_sampled") for row in rows if row["seed"] == seed}
 
     assert gold[method] > gold["sft"] + 0.1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_unbiased_crowd_alone_does_not_keep_gold_from_falling(seed):
+    before, after = first_and_last(recorded(0.0, 0.0, seed), "gold")
+
+    assert after < before - 0.2
