@@ -130,8 +130,12 @@ def seed_lines(
         axes.set_xticks(sorted({x for at in lines.values() for x in at}))
         axes.xaxis.set_major_formatter(lambda x, _: _number(x))
         axes.xaxis.set_minor_locator(_no_ticks())
+    elif len(xs) <= 8:
+        axes.set_xticks(xs)
     if log_y:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda y, _: f"{y:.2g}")
+        axes.yaxis.set_minor_formatter(lambda y, _: f"{y:.2g}")
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes.legend(frameon=False, fontsize=8.5)
     return Picture(axes.figure, f"Lines, {title}: {words or '; '.join(told)}.")
@@ -201,8 +205,8 @@ def tokens_per_parameter(
     for i, (name, (n, d)) in enumerate(models.items()):
         axes.plot(6 * n * d, d / n, "o", color="black", markersize=4.5)
         place = dict(textcoords="offset points", fontsize=8.5)
-        axes.annotate(name, (6 * n * d, d / n), (5, 4 if i % 2 else -10), **place)
-        told.append(f"{name} {d / n:.3g}")
+        axes.annotate(name, (6 * n * d, d / n), (5, -10 if i % 2 else 4), **place)
+        told.append(f"{name} {d / n:,.0f}")
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:,.0f}")
     axes.set(title=title, xlabel="operations 6 N D", ylabel="tokens a parameter")
     axes.set_xlim(right=30 * flops[-1])  # the labels stand right of their dots
