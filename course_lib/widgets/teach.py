@@ -39,6 +39,8 @@ STYLE = """<style>
 .course-teach :focus-visible { outline: 3px solid var(--jp-content-font-color1, #222) !important;
   outline-offset: 2px; }
 .course-teach p { line-height: 1.5; margin: 6px 0; }
+.course-teach :is(.widget-html, .widget-html-content) { white-space: normal; min-width: 0;
+  overflow-wrap: anywhere; }
 .course-teach .course-wrong { border-left: 4px solid #D55E00; padding-left: 8px; }
 .course-teach table { border-collapse: collapse; line-height: 1.5; width: 100%;
   font-size: var(--jp-ui-font-size1, 13px); }
@@ -136,7 +138,7 @@ class Teacher(Pictured, ipywidgets.VBox):
             "What is the capital of France?", description="Ask also", layout=wide
         )
         self.button = ipywidgets.Button(description="Teach", button_style="primary")
-        self._bar = ipywidgets.IntProgress(0, 0, steps, layout={"visibility": "hidden"})
+        self._bar = ipywidgets.IntProgress(0, 0, steps, layout={"display": "none"})
         self.file = ipywidgets.Text(
             str(guesses_file().with_name("my_examples.jsonl")),
             description="File",
@@ -214,7 +216,7 @@ class Teacher(Pictured, ipywidgets.VBox):
         job.listeners.append(lambda: self._update(job, model, prompts))
         before, self.job = self.job, job
         try:
-            self._bar.value, self._bar.layout.visibility = 0, "visible"
+            self._bar.value, self._bar.layout.display = 0, ""
             self.button.description = "Stop"
             self._say(f"Teaching: {self._steps} steps on {len(examples)} examples ...")
             return job.start()
@@ -234,7 +236,7 @@ class Teacher(Pictured, ipywidgets.VBox):
                 )
 
     def _rest(self) -> None:
-        self._bar.layout.visibility, self.button.description = "hidden", "Teach"
+        self._bar.layout.display, self.button.description = "none", "Teach"
 
     def _update(self, job: Job, model: Transformer, prompts: list[str]) -> None:
         """What the job calls, in its thread."""
