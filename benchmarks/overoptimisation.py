@@ -4,7 +4,7 @@ The released SFT model, and for every seed new samples, a new crowd that ranks t
 model and a GRPO run for each price of a nat of KL. To one crowd a word more is worth 0.4 rewards,
 to the other nothing. Each rollout is a row of `overoptimisation.csv`; how the model answers at the
 end stands in `overoptimised.csv`, and three of its answers in `overoptimised_answers.jsonl`. What
-stands there is not run again. A run takes five minutes on a quiet core.
+stands there is not run again. A run takes two minutes on a busy core, a crowd as long.
 """
 
 import argparse
