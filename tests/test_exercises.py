@@ -57,6 +57,15 @@ from course_lib.check import next_token as check
 import math
 from course_lib.check import pretraining as check
 """,
+    "04_supervised_fine_tuning": """
+import json
+from statistics import mean
+from course_lib.check import sft as check
+
+moments = [40, 80, 320]
+alone = {"asked_in_pretraining": [0.71, 0.84, 0.61], "stated_only": [0.39, 0.55, 0.34]}
+kept = {40: 0.55, 80: 0.7, 320: 0.48}
+""",
     "05_rlhf": """
 import math
 import torch
@@ -70,6 +79,11 @@ def ppo_with(sign, smaller, sign_of_loss):
         gain = smaller(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
         return sign_of_loss * (old.exp() * gain).sum()
     return loss
+""",
+    "06_data_bottleneck": """
+import math
+from course_lib.check import bottleneck as check
+from course_lib.scaling.laws import R_STAR
 """,
 }
 
@@ -122,6 +136,26 @@ WRONG = {
             "lambda n, d, gpus, peak, mfu: 2 * n * d / (gpus * peak * mfu) / 86400",
         ],
     },
+    "04_supervised_fine_tuning": {
+        "stop_at": ["40, kept", "320, kept", "100, kept", "'80', kept", "[80], kept"],
+        "loss_mask": [
+            "lambda p: [False] * len(p)",
+            "lambda p: [x == 'assistant' for x in p]",
+            "lambda p: [i > p.index('assistant') for i in range(len(p))]",  # to the end of the talk
+            "lambda p: [m and x != '<|im_end|>' for x, m in zip(p, check._truth(p))]",  # no stop
+            "lambda p: check._truth(p)[1:]",  # one short
+            "lambda p: check._truth(p)[1:] + [False]",  # shifted by one
+            "None",
+        ],
+        "to_jsonl": [
+            "lambda pairs: json.dumps([{'messages': check.exchange(*p)} for p in pairs])",
+            "lambda pairs: ''.join(str({'messages': check.exchange(*p)}) + '\\n' for p in pairs)",
+            "lambda pairs: '\\n'.join(json.dumps({'messages': check.exchange(*p)}) for p in pairs)",
+            "lambda pairs: ''.join(json.dumps({'prompt': q, 'response': a}) + '\\n'"
+            " for q, a in pairs)",
+            "lambda pairs: None",
+        ],
+    },
     "05_rlhf": {
         "reward_gap": ["0.9", "9", "-2.2", "'large'"],
         "bradley_terry": [
@@ -151,6 +185,21 @@ WRONG = {
             "ppo_with(-1, torch.maximum, -1)",
             "ppo_with(-1, torch.minimum, 1)",
             "lambda *arguments: 0.0",
+        ],
+    },
+    "06_data_bottleneck": {
+        "growth_until": ["1.4", "1.2", "2.4", "0", "'slow'", "1"],
+        "worth": [
+            "lambda unique, epochs: unique * epochs",
+            "lambda u, e: u + u * R_STAR * (1 - math.exp(-e / R_STAR))",  # epochs for repetitions
+            "lambda u, e: u * R_STAR * (1 - math.exp(-(e - 1) / R_STAR))",  # the first reading lost
+            "lambda u, e: u",
+        ],
+        "years_left": [
+            "lambda stock, used, growth: (stock - used) / (used * (growth - 1))",  # a straight line
+            "lambda stock, used, growth: math.log(stock / used)",
+            "lambda stock, used, growth: math.log(stock / used) / growth",
+            "lambda stock, used, growth: math.log(used / stock) / math.log(growth)",
         ],
     },
 }
