@@ -14,20 +14,21 @@ Points = Sequence[tuple[float, float]]
 
 
 def small_curves(title: str, panels: dict[str, Sequence[Sequence[float]]]) -> Picture:
-    """A small curve for each title, from (step, value, running mean); three in a row."""
+    """A small curve for each title, from (step, value, running mean); three in a row at most."""
     from matplotlib.figure import Figure
 
-    rows = -(-len(panels) // 3)
-    figure = Figure(figsize=(8.4, 0.3 + 1.9 * rows), layout="constrained")
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(2.8 * columns + 0.6, 0.3 + 1.9 * rows), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False).flat
     told = []
-    for axes, (name, points) in zip(
-        figure.subplots(rows, 3, squeeze=False).flat, panels.items(), strict=False
-    ):
+    for axes, (name, points) in zip(places, panels.items(), strict=False):
         axes.set_title(name, fontsize=9.5)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
         if not points:
             axes.set(xticks=[], yticks=[])
+            axes.text(0.5, 0.5, "not measured yet", ha="center", color="#595959", fontsize=8.5)
             told.append(f"{name} not measured yet")
             continue
         step, value, mean = zip(*points, strict=True)
@@ -51,7 +52,7 @@ def length_and_score(title: str, kinds: dict[str, Points]) -> Picture:
         axes.plot(words + jitter, scores, marker, color=colour, alpha=0.6, label=kind, markersize=5)
         told.append(f"{kind}: {words.mean():.1f} words, score {scores.mean():.2f} on average")
     axes.set(title=title, xlabel="words of the answer", ylabel="score of the reward model")
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     return Picture(axes.figure, f"Dots, {title}: {'; '.join(told)}.")
 
 
