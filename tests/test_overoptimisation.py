@@ -97,9 +97,10 @@ def test_without_a_leash_the_learned_reward_rises_and_gold_falls(seed):
     assert fit.alpha < 0
 
 
+@pytest.mark.parametrize("bias", [0.0, 0.4])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_leash_keeps_gold_higher(seed):
-    free, leashed = (first_and_last(recorded(0.4, price, seed), "gold")[1] for price in (0.0, 0.4))
+def test_the_leash_keeps_gold_higher(bias, seed):
+    free, leashed = (first_and_last(recorded(bias, price, seed), "gold")[1] for price in (0.0, 0.4))
 
     assert leashed > free + 0.2
 
