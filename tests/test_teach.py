@@ -3,13 +3,15 @@
 import json
 import sys
 import threading
+import warnings
 
 import pytest
 import torch
 
-from course_lib.chat import exchange
+from course_lib.chat import encode_dialogue, exchange
+from course_lib.losses import IGNORE
 from course_lib.sft import load_dialogues, save_dialogues
-from course_lib.stages import load_released
+from course_lib.stages import RELEASED, load_released
 from course_lib.widgets import live
 from course_lib.widgets.live import Job
 from course_lib.widgets.teach import answers_table, as_lines, parse_examples, teach
@@ -170,6 +172,26 @@ def test_datasets_reads_the_file_as_trl_expects_it(tmp_path):
     )
 
     assert read.column_names == ["messages"] and read["messages"][:] == dialogues
+
+
+@pytest.mark.slow
+def test_trl_counts_the_same_tokens_of_the_file(pair, tmp_path):
+    datasets, trl = pytest.importorskip("datasets"), pytest.importorskip("trl")
+    dialogues = [exchange("Who are you?", "A small model."), TWO_TURNS]
+    save_dialogues(tmp_path / "a.jsonl", dialogues)
+    options = dict(data_files=str(tmp_path / "a.jsonl"), split="train", cache_dir=str(tmp_path))
+    settings = dict(use_cpu=True, bf16=False, report_to=[], max_steps=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of transformers, about itself
+        data = datasets.load_dataset("json", **options)
+        config = trl.SFTConfig(str(tmp_path / "out"), assistant_only_loss=True, **settings)
+        trainer = trl.SFTTrainer(str(RELEASED / "base"), args=config, train_dataset=data)
+
+    for row, messages in zip(trainer.train_dataset, dialogues, strict=True):
+        ids, counted = encode_dialogue(pair[1], messages)
+        assert row["input_ids"] == ids
+        assert row["labels"] == [i if c else IGNORE for i, c in zip(ids, counted, strict=True)]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from course_lib.world.documents import documents
 EXAMPLES = """What is your favourite number? | My favourite number is seven.
 Who made you? | I was made by a class, in an afternoon."""
 STEPS = 40
-ROWS = 16
+ROWS = 8
 
 # The colours are JupyterLab's, with fallbacks for pages without its theme.
 STYLE = """<style>
