@@ -41,7 +41,7 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/clang-format --dry-run --Werror course_lib/run.c
 	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --dist loadscope --durations=10 \
-		--nbval --nbval-current-env --nbval-cell-timeout=180 \
+		--nbval --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg
 
 notebooks: $(VENV)/.dev
