@@ -81,7 +81,7 @@ def at_the_end(root: Path, seed: int) -> tuple[dict, list[dict]]:
         row[f"{kind}_words"] = sum(len(answer.split()) for answer in answers) / len(answers)
     shown: list[Prompt] = [test_prompts(kind)[seed] for kind in SHOWN]
     said = chat_answers(model, tokenizer, shown, temperature=1.0, seed=seed)
-    rewards = reward_model([prompt.text for prompt in shown], said).tolist()
+    rewards = reward_model.score([prompt.text for prompt in shown], said)
     answers = [
         {"prompt": p.text, "answer": a, "reward": round(r, 2), "gold": round(gold(p, a), 2)}
         for p, a, r in zip(shown, said, rewards, strict=True)

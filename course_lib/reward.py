@@ -59,6 +59,13 @@ class RewardModel(nn.Module):
         return (self.head(at_end.float()).squeeze(-1) - self.mean) / self.std
 
     @torch.no_grad()
+    def score(self, prompts: list[str], answers: list[str], batch_rows: int = 64) -> list[float]:
+        """Rewards as plain numbers, to look at: no gradients are kept, so memory stays small."""
+        pairs = list(zip(prompts, answers, strict=True))
+        batches = (pairs[i : i + batch_rows] for i in range(0, len(pairs), batch_rows))
+        return [reward for batch in batches for reward in self(*zip(*batch, strict=True)).tolist()]
+
+    @torch.no_grad()
     def normalise(self, prompts: list[str], answers: list[str]) -> None:
         """Fix the scale: these answers get mean 0 and standard deviation 1 from now on."""
         rewards = self(prompts, answers) * self.std + self.mean

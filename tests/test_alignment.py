@@ -106,6 +106,16 @@ def test_a_reward_does_not_depend_on_its_neighbours_in_the_batch(reward_model):
     torch.testing.assert_close(alone[0], padded[0], atol=1e-5, rtol=1e-5)
 
 
+def test_scores_are_the_rewards_in_order_whatever_the_batch(reward_model):
+    prompts, answers = ["Hello", "Who are you?", "Hello"], ["Hi.", "I am a model.", "No, never."]
+
+    scores = reward_model.score(prompts, answers, batch_rows=2)
+
+    assert scores == pytest.approx(reward_model(prompts, answers).tolist(), abs=1e-5)
+    with pytest.raises(ValueError, match="shorter"):
+        reward_model.score(prompts, answers[:2])
+
+
 def test_normalised_rewards_have_mean_zero_and_deviation_one(reward_model):
     rewards = reward_model(QUESTIONS * 2, ["yes"] * 4 + ["no"] * 4)
 
