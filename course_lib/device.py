@@ -7,6 +7,8 @@ prints nothing either: the command line and the notebooks do.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib.metadata as metadata
 import os
 import platform
@@ -251,6 +253,15 @@ def set_threads(n: int) -> None:
             "set_threads(free_cores()) is a safe choice"
         )
     torch.set_num_threads(n)
+
+
+def give_back_memory() -> None:
+    """Hand freed memory back to the system, where the C library keeps it for each thread (glibc).
+
+    A kernel that trains in one thread after another would hold all that each of them once needed.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library: nothing to do
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _affinity() -> list[int]:

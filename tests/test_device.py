@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -250,3 +251,25 @@ def test_importing_the_module_does_not_import_torch():
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
     assert (result.stdout, result.stderr) == ("False\n", "")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries don't hoard")
+def test_freed_memory_goes_back_to_the_system():
+    blocks = [b"x" * 60_000 for _ in range(3000)]
+    kept = blocks[::100]  # so that what is freed lies between what is not
+    del blocks
+    before = psutil.Process().memory_info().rss
+
+    device.give_back_memory()
+
+    assert len(kept) == 30
+    assert before - psutil.Process().memory_info().rss > 100e6  # of 180
+
+
+def test_without_that_c_library_nothing_happens(monkeypatch):
+    def missing(name):
+        raise OSError(f"there is no {name}")
+
+    monkeypatch.setattr(device.ctypes, "CDLL", missing)
+
+    device.give_back_memory()

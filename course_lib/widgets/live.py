@@ -21,6 +21,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from course_lib.device import give_back_memory
 from course_lib.plots import Picture, loss_curve
 from course_lib.plots.alignment import small_curves
 from course_lib.train import TrainRecord
@@ -122,6 +123,7 @@ class Job:
         except BaseException as error:
             self.error, end = error, FAILED
         finally:
+            give_back_memory()
             self.state = end
             _one_job.release()
             self._tell()
