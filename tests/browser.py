@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -40,6 +41,17 @@ SETTINGS = {
     # every cell stays in the page, so that the test sees those that are scrolled away
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
+
+
+def write_notebook(folder: Path, name: str, cells: list[str]) -> Path:
+    """A notebook of code cells below a heading, in `folder`, which is made; the folder."""
+    heading = nbformat.v4.new_markdown_cell("# Test")
+    code = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    notebook = nbformat.v4.new_notebook(cells=[heading, *code])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    folder.mkdir()
+    nbformat.write(notebook, folder / name)
+    return folder
 
 
 @contextmanager

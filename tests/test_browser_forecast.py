@@ -3,23 +3,17 @@
 import os
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells
+from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells, write_notebook
 
 CELL = "from course_lib.widgets import run_out\nrun_out()"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    cells = [nbformat.v4.new_markdown_cell("# Forecast"), nbformat.v4.new_code_cell(CELL)]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    (tmp_path / "course").mkdir()
-    nbformat.write(notebook, tmp_path / "course" / "forecast.ipynb")
-    return tmp_path / "course"
+    return write_notebook(tmp_path / "course", "forecast.ipynb", [CELL])
 
 
 @pytest.mark.browser

@@ -2,11 +2,10 @@
 
 import json
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells
+from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells, write_notebook
 
 CELLS = [
     """from course_lib.widgets import ranker
@@ -49,12 +48,7 @@ board""",
 
 @pytest.fixture
 def folder(tmp_path):
-    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# RLHF"), *cells])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    (tmp_path / "course").mkdir()
-    nbformat.write(notebook, tmp_path / "course" / "rlhf.ipynb")
-    return tmp_path / "course"
+    return write_notebook(tmp_path / "course", "rlhf.ipynb", CELLS)
 
 
 @pytest.mark.browser

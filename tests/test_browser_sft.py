@@ -2,11 +2,10 @@
 
 import json
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells
+from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells, write_notebook
 
 CELL = """from course_lib.stages import load_released
 from course_lib.widgets import teach
@@ -17,11 +16,7 @@ HTML = '<img src="x" onerror="window.hacked = true">'
 
 @pytest.fixture
 def folder(tmp_path):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    (tmp_path / "course").mkdir()
-    nbformat.write(notebook, tmp_path / "course" / "teach.ipynb")
-    return tmp_path / "course"
+    return write_notebook(tmp_path / "course", "teach.ipynb", [CELL])
 
 
 @pytest.mark.browser

@@ -1,10 +1,9 @@
 """The guessing game and the table of sizes in a real browser, used by keyboard."""
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells
+from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells, write_notebook
 
 CELLS = [
     "from course_lib.scaling import published_parameters\n"
@@ -18,12 +17,7 @@ CELLS = [
 
 @pytest.fixture
 def folder(tmp_path):
-    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Small"), *cells])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    (tmp_path / "course").mkdir()
-    nbformat.write(notebook, tmp_path / "course" / "small.ipynb")
-    return tmp_path / "course"
+    return write_notebook(tmp_path / "course", "small.ipynb", CELLS)
 
 
 @pytest.mark.browser
