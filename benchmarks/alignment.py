@@ -16,7 +16,7 @@ import statistics
 from pathlib import Path
 
 from course_lib import stages
-from course_lib.device import set_threads
+from course_lib.device import pick_device, set_threads
 from course_lib.evaluate import report, summary
 
 HERE = Path(__file__).parent / "data"
@@ -35,9 +35,11 @@ def beside(root: Path, name: str, stages_kept: tuple[str, ...]) -> Path:
     return folder
 
 
-def run(root: Path, stage_names, plan: stages.Recipe, curves: list | None = None, name="") -> None:
+def run(
+    root: Path, stage_names, plan: stages.Recipe, device="cpu", curves: list | None = None, name=""
+) -> None:
     for stage in stage_names:
-        for progress in stages.run_stage(stage, root, plan):
+        for progress in stages.run_stage(stage, root, plan, device):
             if curves is not None and stage == "rlhf" and progress.record.extra:
                 curves.append((plan.seed, name, progress.step, progress.record.extra))
 
@@ -55,14 +57,17 @@ def write_curves(path: Path, curves: list) -> None:
             writer.writerow([seed, run_name, step, *values])
 
 
-def add_card(path: Path, seed: int, name: str, root: Path, stage: str, documents: int) -> None:
+def add_card(
+    path: Path, seed: int, name: str, root: Path, stage: str, documents: int, device="cpu"
+) -> None:
     """Adds the summary of a report card, once."""
     if path.exists() and any(
         (row["seed"], row["model"]) == (seed, name) for row in map(json.loads, path.open())
     ):
         return
     model, tokenizer = stages.load_stage(root, stage)
-    reference = stages.load_stage(root, "sft")[0] if stage == "rlhf" else None
+    model.to(device)
+    reference = stages.load_stage(root, "sft")[0].to(device) if stage == "rlhf" else None
     card = report(model, tokenizer, documents, chat=stage != "base", reference=reference)
     metrics = stages.read_manifest(root / "reward")["metrics"] if stage == "sft" else {}
     row = {"seed": seed, "model": name} | summary(card) | metrics
@@ -74,28 +79,27 @@ def add_card(path: Path, seed: int, name: str, root: Path, stage: str, documents
     print(seed, name, "done", flush=True)
 
 
-def one_seed(
-    seed: int, out: Path, data: Path, precision: str, documents: int, unleashed: bool
-) -> None:
-    root, cards = out / f"seed-{seed}", data / "cards.jsonl"
-    plan = stages.recipe("nano", seed, precision, "full")
-    run(root, SHARED, plan)
+def one_seed(seed: int, options: argparse.Namespace) -> None:
+    root, cards = options.out / f"seed-{seed}", options.data / "cards.jsonl"
+    judged = dict(documents=options.documents, device=options.device)
+    plan = stages.recipe("nano", seed, options.precision, "full")
+    run(root, SHARED, plan, options.device)
     for stage in ("base", "sft"):
-        add_card(cards, seed, stage, root, stage, documents)
+        add_card(cards, seed, stage, root, stage, **judged)
     runs = [
-        (align, stages.recipe("nano", seed, precision, "full", align))
-        for align in stages.ALIGNMENTS
+        (align, stages.recipe("nano", seed, options.precision, "full", align))
+        for align in options.align
     ]
-    if unleashed:
+    if options.unleashed:
         loose = dataclasses.replace(plan, rl=dataclasses.replace(plan.rl, kl=0.0), **UNLEASHED)
         runs.append(("unleashed", loose))
     for name, other in runs:
         kept = SHARED[:-1] if name == "unleashed" else SHARED
         folder, curves = beside(root, name, kept), []
-        run(folder, ("reward", "rlhf"), other, curves, name)
+        run(folder, ("reward", "rlhf"), other, options.device, curves, name)
         if curves:
-            write_curves(data / "alignment.csv", curves)
-        add_card(cards, seed, name, folder, "rlhf", documents)
+            write_curves(options.data / "alignment.csv", curves)
+        add_card(cards, seed, name, folder, "rlhf", **judged)
 
 
 def table(rows: list[dict]) -> str:
@@ -124,6 +128,9 @@ def main() -> None:
     parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", type=pick_device, default="cpu")
+    known = list(stages.ALIGNMENTS)
+    parser.add_argument("--align", nargs="*", default=known, choices=known)
     parser.add_argument("--unleashed", action="store_true", help="the run without a leash, too")
     parser.add_argument("--table", action="store_true", help="run nothing")
     options = parser.parse_args()
@@ -131,10 +138,7 @@ def main() -> None:
         set_threads(options.threads)
         options.data.mkdir(parents=True, exist_ok=True)
         for seed in options.seeds:
-            one_seed(
-                seed, options.out, options.data, options.precision, options.documents,
-                options.unleashed,
-            )  # fmt: skip
+            one_seed(seed, options)
     print(table([json.loads(line) for line in (options.data / "cards.jsonl").open()]))
 
 

@@ -59,7 +59,8 @@ class Critic(nn.Module):
     def __init__(self, reward_model: RewardModel) -> None:
         super().__init__()
         self.backbone = deepcopy(reward_model.backbone)
-        self.head = nn.Linear(self.backbone.config.dim, 1)
+        device = reward_model.head.weight.device
+        self.head = nn.Linear(self.backbone.config.dim, 1, device=device)
         with torch.no_grad():  # the same scale as the rewards: head(x) - mean, over std
             self.head.weight.copy_(reward_model.head.weight / reward_model.std)
             self.head.bias.copy_(-reward_model.mean / reward_model.std)

@@ -453,7 +453,7 @@ def _sft(work: Work) -> Iterator[Progress]:
 def _reward(work: Work) -> Iterator[Progress]:
     root, plan = work.root, work.plan
     sft, tokenizer = load_pretrained(root / "sft")
-    sft.eval()
+    sft.to(work.device).eval()
     path = root / "reward" / PREFERENCES
     yield Progress("reward", 0, plan.reward.steps, "asking for rankings")
     prompts = rl_prompts(plan.preference_prompts, seed=plan.seed)

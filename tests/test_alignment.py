@@ -254,6 +254,12 @@ def test_a_critic_begins_as_the_reward_model(sft, reward_model):
         torch.testing.assert_close(values[0], expected)
 
 
+def test_a_critic_stands_on_the_device_of_its_reward_model(reward_model):
+    elsewhere = deepcopy(reward_model).to("meta")  # the one other device that every machine has
+
+    assert {str(weight.device) for weight in Critic(elsewhere).parameters()} == {"meta"}
+
+
 def test_ppo_pays_for_the_distance_at_each_token_and_gets_the_reward_at_the_last(sft, reward_model):
     other, config = Transformer(CONFIG, seed=9), RLConfig("ppo", prompts=4, answers=6, kl=0.3)
     policy = ActorCritic(sft, reward_model)
