@@ -1,6 +1,6 @@
 """Training speed of each preset on a GPU: tokens/s, MFU and loss curve, in bf16 with torch.compile.
 
-    python -m benchmarks.gpu --out results            # all presets, about two minutes each
+    python -m benchmarks.gpu --out results            # all presets, two minutes each and compiling
     python -m benchmarks.gpu --presets nano --seconds 10 --device cpu --no-compile
 
 Writes results/gpu.json and results/gpu_curves.csv and prints the table for `benchmarks/RESULTS.md`.
@@ -50,7 +50,7 @@ def check(device: torch.device) -> dict:
 
 
 def measure(name: str, device: torch.device, seconds: float, compile: bool, texts) -> dict:
-    """One preset: trains for `seconds` at most; the speed after warm-up and the curve."""
+    """One preset: the speed after warm-up, for `seconds` at most, and the curve."""
     config = MODELS[name]
     batch_rows, learning_rate, steps = RUNS[name]
     tokenizer = Tokenizer.train(texts[:12_000], min(config.vocab_size, 2048))
@@ -74,7 +74,7 @@ def measure(name: str, device: torch.device, seconds: float, compile: bool, text
         curve.append((name, record.step, record.tokens, record.loss, now - started))
         if record.step == WARMUP:
             warm = (now, record.tokens)
-        if now - started > seconds and record.step > WARMUP + 10:
+        if warm is not None and now - warm[0] > seconds and record.step > WARMUP + 10:
             break
     speed = (record.tokens - warm[1]) / (now - warm[0])
     peak = peak_flops(torch.cuda.get_device_name()) if device.type == "cuda" else None
@@ -102,7 +102,7 @@ def measure(name: str, device: torch.device, seconds: float, compile: bool, text
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--presets", nargs="+", default=list(RUNS), choices=list(RUNS))
-    parser.add_argument("--seconds", type=float, default=100, help="longest training of a preset")
+    parser.add_argument("--seconds", type=float, default=100, help="longest training after warm-up")
     parser.add_argument("--documents", type=int, default=400_000, help="corpus of all presets")
     parser.add_argument("--device")
     parser.add_argument("--no-compile", action="store_true")

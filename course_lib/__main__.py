@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--align",
         default="grpo",
-        choices=("grpo", "ppo", "dpo"),
+        choices=("grpo", "ppo", "dpo", "iterative-dpo"),
         help="the way from SFT to RLHF (default: grpo)",
     )
     train.add_argument(

@@ -154,14 +154,21 @@ class RLConfig:
 
 @dataclass(frozen=True)
 class DPOConfig:
-    """The dials of DPO (Rafailov et al. 2023, arXiv 2305.18290)."""
+    """The dials of DPO (Rafailov et al. 2023, arXiv 2305.18290).
+
+    In one round it learns from the pairs that people ranked. Each further round begins with new
+    pairs: answers of the model as it is then, which the reward model orders.
+    """
 
     beta: float = 0.1  # the leash: rewards a nat, as `RLConfig.kl`
     nll: float = 0.0  # share of plain SFT on the chosen answers (Llama 3, arXiv 2407.21783, 4.1.4)
+    rounds: int = 1
 
     def __post_init__(self) -> None:
         if self.beta <= 0 or self.nll < 0:
             raise ValueError(f"beta must be above 0, nll 0 or more, got {self.beta}, {self.nll}")
+        if self.rounds < 1:
+            raise ValueError(f"rounds must be 1 or more, got {self.rounds}")
 
 
 MODELS = {

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -32,8 +32,10 @@ from course_lib.gguf import write_gguf
 from course_lib.model import Transformer
 from course_lib.preferences import (
     Preference,
+    Ranking,
     collect,
     load_preferences,
+    ranking_by,
     save_preferences,
     with_strangers,
 )
@@ -114,9 +116,10 @@ _DECIDES = {
 
 BUDGETS = ("quick", "full")
 ALIGNMENTS = {
-    "grpo": RLConfig("grpo", prompts=12, answers=8),
+    "grpo": RLConfig("grpo", prompts=24, answers=4),
     "ppo": RLConfig("ppo", prompts=96, answers=1),
     "dpo": DPOConfig(beta=0.6, nll=0.2),
+    "iterative-dpo": DPOConfig(beta=0.6, nll=0.2, rounds=2),
 }
 
 
@@ -132,7 +135,7 @@ def recipe(
     `nano` was tuned by measurement; the larger ones scale its token budget and lower the rates, and
     their world is the same small one: for real text they need real data. The `quick` budget of
     `nano` takes minutes on a laptop, the `full` one, which made the released models, three times as
-    long. `align` is the way from SFT to RLHF: grpo, ppo or dpo.
+    long. `align` is the way from SFT to RLHF, one of `ALIGNMENTS`.
     """
     config = model_preset(preset)
     for name, value, known in (("budget", budget, BUDGETS), ("align", align, tuple(ALIGNMENTS))):
@@ -149,7 +152,7 @@ def recipe(
     reward = dict(steps=660 if full else 330, batch_rows=24, learning_rate=5e-4 * scale, decay=0.5)
     alignment = (
         dict(steps=400 if full else 200, batch_rows=24, learning_rate=1e-4 * scale, decay=0.5)
-        if align == "dpo"
+        if isinstance(ALIGNMENTS[align], DPOConfig)
         else dict(steps=200 if full else 120, learning_rate=1.5e-4 * scale, warmup=0.05, decay=0.3)
     )
     return Recipe(
@@ -461,7 +464,12 @@ def _reward(work: Work) -> Iterator[Progress]:
     copies = [prompt for prompt in prompts for _ in range(K)]
     sampled = chat_answers(sft, tokenizer, copies, temperature=1.0, seed=plan.seed)
     rng = random.Random(f"annotators {plan.seed}")
-    pairs = _ask_annotators(prompts, sampled, plan, rng)
+
+    def rank_as_people_do(prompt: str, answers: list[str]) -> Ranking:
+        dials = dict(noise=plan.ranking_noise, length_bias=plan.length_bias)
+        return rank(prompt, answers, rng, **dials)
+
+    pairs = _ranked(prompts, sampled, plan, rng, rank_as_people_do)
     held_back = len(pairs) // 10
     save_preferences(path, pairs)
     model = RewardModel.from_sft(sft, tokenizer, plan.seed).to(work.device)
@@ -495,20 +503,19 @@ def judged(model: RewardModel, pairs: list[Preference], noise: float) -> dict[st
     return found | ({"gold_order": pair_accuracy(model, decided)} if decided else {})
 
 
-def _ask_annotators(
-    prompts: list[Prompt], sampled: list[str], plan: Recipe, rng: random.Random
+def _ranked(
+    prompts: list[Prompt],
+    sampled: list[str],
+    plan: Recipe,
+    rng: random.Random,
+    rank: Callable[[str, list[str]], Ranking],
 ) -> list[Preference]:
     """The pairs of one ranking a prompt: of the model's answers to it, and of a few strangers."""
     K = plan.preference_answers
     groups = [sampled[start : start + K] for start in range(0, len(sampled), K)]
     kinds = [prompt.kind for prompt in prompts]
     groups = with_strangers(groups, kinds, plan.strangers, rng)
-
-    def rank_as_they_do(text: str, answers: list[str]) -> list[int]:
-        dials = dict(noise=plan.ranking_noise, length_bias=plan.length_bias)
-        return rank(text, answers, rng, **dials)
-
-    return collect([prompt.text for prompt in prompts], groups, rank_as_they_do)
+    return collect([prompt.text for prompt in prompts], groups, rank)
 
 
 def _rlhf(work: Work) -> Iterator[Progress]:
@@ -540,15 +547,49 @@ def _policy_gradient(work: Work, model, reference, tokenizer) -> Iterator[Progre
 
 
 def _dpo(work: Work, model, reference, tokenizer) -> Iterator[Progress]:
-    """DPO: the pairs that the reward model learned from."""
+    """DPO: first the pairs that the reward model learned from, then, if there are more rounds, its
+    own judgement of what the model says by then."""
     plan = work.plan
-    pairs = load_preferences(work.root / "reward" / PREFERENCES)
-    batches = dpo_batches(reference, tokenizer, pairs[len(pairs) // 10 :], plan.rl_train)
+    steps_of_round = math.ceil(plan.rl_train.steps / plan.rl.rounds)
+
+    @cache
+    def batches(round_number: int) -> Callable[[int], tuple]:
+        if round_number == 0:
+            asked = load_preferences(work.root / "reward" / PREFERENCES)
+            pairs = asked[len(asked) // 10 :]
+        else:
+            pairs = _judged_anew(work, model, tokenizer, round_number)
+        return dpo_batches(reference, tokenizer, pairs, plan.rl_train)
+
+    def batch_at(step: int) -> tuple:
+        round_number, step = divmod(step, steps_of_round)
+        return batches(round_number)(step)
 
     def loss_of(model, batch):
         return dpo_loss(model, batch, plan.rl)
 
-    yield from work.train("rlhf", model, batches, loss_of, plan.rl_train)
+    yield from work.train("rlhf", model, batch_at, loss_of, plan.rl_train)
+
+
+def _judged_anew(work: Work, model, tokenizer, round_number: int) -> list[Preference]:
+    """Pairs of the model's answers of today, as the reward model orders them; kept in a file, as a
+    run that is gone on with later can't ask the model of today again."""
+    plan, path = work.plan, work.root / "rlhf" / f"round-{round_number + 1}.jsonl"
+    if path.exists():
+        return load_preferences(path)
+    reward_model = RewardModel.load(work.root / "reward").to(work.device)
+    seed, K = plan.seed + 100 * round_number, plan.preference_answers
+    prompts = rl_prompts(plan.preference_prompts // plan.rl.rounds, seed=seed)
+    copies = [prompt for prompt in prompts for _ in range(K)]
+    sampled = chat_answers(model, tokenizer, copies, temperature=1.0, seed=seed)
+
+    def rank_by_reward(prompt: str, answers: list[str]) -> Ranking:
+        return ranking_by(reward_model.score([prompt] * len(answers), answers))
+
+    rng = random.Random(f"reward model {seed}")
+    pairs = _ranked(prompts, sampled, plan, rng, rank_by_reward)
+    save_preferences(path, pairs)
+    return pairs
 
 
 def _export(work: Work) -> Iterator[Progress]:

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from course_lib import stages
-from course_lib.config import MODELS, ModelConfig, RLConfig, TrainConfig
-from course_lib.preferences import Preference
+from course_lib.config import MODELS, DPOConfig, ModelConfig, RLConfig, TrainConfig
+from course_lib.preferences import Preference, load_preferences
 from course_lib.reward import RewardModel
 from course_lib.run_file import run_chat, run_probs
 from course_lib.sample import next_token_probs
@@ -131,7 +131,7 @@ def test_every_way_from_sft_to_rlhf_runs_from_the_same_pairs(root, tmp_path, ali
     for stage in ("tokenizer", "base", "sft", "reward"):
         (tmp_path / stage).symlink_to(root / stage)
     rl = stages.ALIGNMENTS[align]
-    if align != "dpo":
+    if isinstance(rl, RLConfig):
         rl = dataclasses.replace(rl, prompts=4, answers=2, max_new_tokens=6)
     training = TrainConfig(steps=4, batch_rows=4, learning_rate=1e-3)
     plan = dataclasses.replace(PLAN, rl=rl, rl_train=training)
@@ -141,6 +141,36 @@ def test_every_way_from_sft_to_rlhf_runs_from_the_same_pairs(root, tmp_path, ali
     assert len(records) == 4 and all(record.extra for record in records)
     before, after = (stages.load_stage(tmp_path, name)[0] for name in ("sft", "rlhf"))
     assert not torch.equal(before.norm.weight, after.norm.weight)
+
+
+def test_a_further_round_of_dpo_judges_new_answers_and_can_be_left(root, tmp_path):
+    rl = DPOConfig(rounds=2)
+    plan = dataclasses.replace(PLAN, rl=rl, rl_train=TrainConfig(steps=6, batch_rows=4))
+    weights = []
+    for name, stop in (("whole", None), ("left", 4)):
+        for stage in ("tokenizer", "base", "sft", "reward"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / stage).symlink_to(root / stage)
+        for progress in stages.run_stage("rlhf", tmp_path / name, plan):
+            if progress.step == stop:
+                break
+        list(stages.run_stage("rlhf", tmp_path / name, plan))
+        weights.append(stages.load_stage(tmp_path / name, "rlhf")[0].state_dict())
+
+    pairs = load_preferences(tmp_path / "left" / "rlhf" / "round-2.jsonl")
+    judge = RewardModel.load(root / "reward")
+    chosen, rejected = (
+        judge.score([p.prompt for p in pairs], [getattr(p, which) for p in pairs])
+        for which in ("chosen", "rejected")
+    )
+    assert len(pairs) > 20
+    assert all(better > worse - 1e-4 for better, worse in zip(chosen, rejected, strict=True))
+    asked = load_preferences(root / "reward" / stages.PREFERENCES)
+    assert not {p.chosen for p in pairs} <= {p.chosen for p in asked}
+    for name, weight in weights[0].items():
+        assert torch.equal(weight, weights[1][name]), name
+    with pytest.raises(ValueError, match="rounds"):
+        DPOConfig(rounds=0)
 
 
 def test_a_release_holds_the_stages_in_16_bits(root, tmp_path):
