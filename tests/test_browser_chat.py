@@ -140,6 +140,19 @@ def test_a_narrow_page_stacks_the_columns(page, chat, tmp_path):
     page.set_viewport_size(size)
 
 
+def test_large_text_is_for_a_projector(chat):
+    def font_size() -> float:
+        return chat.evaluate("chat => parseFloat(getComputedStyle(chat).fontSize)")
+
+    before = font_size()
+    chat.get_by_label("Large text").check()
+    expect(chat).to_have_attribute("data-size", "large")
+    assert font_size() > 1.3 * before
+
+    chat.get_by_label("Large text").uncheck()
+    assert font_size() == before
+
+
 def test_a_new_talk_is_empty(chat):
     chat.get_by_role("button", name="New talk").click()
 

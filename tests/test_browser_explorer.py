@@ -259,6 +259,21 @@ def test_bars_follow_the_keys(player, text, n_tokens):
     assert statistics.median(times) < 250  # quiet: below 50; other tests may run beside this one
 
 
+def test_large_text_is_for_a_projector(player):
+    def font_size() -> float:
+        return float(player.root.evaluate("(root) => parseFloat(getComputedStyle(root).fontSize)"))
+
+    before = font_size()
+    player.root.get_by_label("large text").check()
+    expect(player.root).to_have_attribute("data-size", "large")
+    player.shot("large")
+
+    assert font_size() > 1.3 * before
+    player.root.get_by_label("large text").uncheck()
+    expect(player.root).to_have_attribute("data-size", "normal")
+    assert font_size() == before
+
+
 def test_it_can_be_read_narrow_and_dark(player):
     page = player.page
     player.root.get_by_label("the world's truth").check()

@@ -80,6 +80,13 @@ function render({ model, el }) {
     type: "number", min: 0, max: 5, step: 0.1 });
   const [seed, seedLabel] = labelled("Seed", {
     type: "number", min: 0, max: 1e9, step: 1 });
+  const [large, largeLabel] = labelled("Large text", {
+    type: "checkbox",
+    onchange: () => {
+      model.set("size", large.checked ? "large" : "normal");
+      model.save_changes();
+    },
+  });
 
   const ask = button("Ask", () => send(input.value), "chat-main");
   const stop = button("Stop", () => model.send({ do: "stop" }));
@@ -114,10 +121,9 @@ function render({ model, el }) {
     make("div", { className: "chat-row", role: "group", "aria-label": "Example questions" },
       make("span", { className: "chat-note", textContent: "Examples:" }), ...examples),
     make("div", { className: "chat-row" },
-      followUpLabel, newTalk, temperatureLabel, seedLabel, again),
+      followUpLabel, newTalk, temperatureLabel, seedLabel, again, largeLabel),
     status, problem, turns, heard,
   );
-  root.dataset.size = model.get("size");
 
   const numberIn = (field) =>
     Math.min(Math.max(Number(field.value) || 0, 0), Number(field.max)); // one may type more
@@ -172,6 +178,11 @@ function render({ model, el }) {
     heard.textContent = answers.join("\n");
   }
 
+  function drawSize() {
+    root.dataset.size = model.get("size");
+    large.checked = model.get("size") === "large";
+  }
+
   function drawDials() {
     temperature.value = model.get("temperature");
     seed.value = model.get("seed");
@@ -191,11 +202,13 @@ function render({ model, el }) {
     ["change:busy change:error", drawState],
     ["change:busy", announce],
     ["change:temperature change:seed", drawDials],
+    ["change:size", drawSize],
   ];
   for (const [events, listener] of listeners) model.on(events, listener);
   drawTalk();
   drawState();
   drawDials();
+  drawSize();
   el.append(root);
   return () => {
     clearTimeout(waiting);

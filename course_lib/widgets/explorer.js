@@ -207,6 +207,8 @@ function render({ model, el }) {
   const [chat, chatPair] = check("chat template", () => send({ do: "chat", chat: chat.checked }));
   const [truth, truthPair] = check("the world's truth", () => set({ truth: truth.checked }));
   const [steps, stepsPair] = check("show the steps", () => set({ steps: steps.checked }));
+  const [large, largePair] = check("large text", () =>
+    set({ size: large.checked ? "large" : "normal" }));
   const unsent = new Set(); // fields in which a number is being typed: no answer overwrites it
   function number(text, properties, name) {
     const found = labelled(text, "input", { type: "number", ...properties });
@@ -269,7 +271,8 @@ function render({ model, el }) {
       span("exp-note", "Examples:"), ...examples),
     cutNote, chips, attention,
     make("div", { className: "exp-row-of" },
-      ...(names.length > 1 ? [whichPair, comparePair] : []), chatPair, truthPair, stepsPair),
+      ...(names.length > 1 ? [whichPair, comparePair] : []), chatPair, truthPair, stepsPair,
+      largePair),
     make("div", { className: "exp-row-of" }, temperaturePair, topKPair, topPPair, barsPair),
     make("div", { className: "exp-row-of" }, ...actions), branches, status, problem,
     stepsNote, note, legend, heads, rows, rest,
@@ -340,7 +343,9 @@ function render({ model, el }) {
     inputLabel.textContent = state.chat ? "Question (as user message)" : "Text";
     which.value = state.model;
     for (const [control, on] of [[compare, state.compare], [chat, state.chat],
-      [truth, state.truth], [steps, state.steps]]) control.checked = on;
+      [truth, state.truth], [steps, state.steps], [large, state.size === "large"]]) {
+      control.checked = on;
+    }
     temperature.max = Math.max(2, state.temperature);
     temperature.value = state.temperature;
     temperatureValue.textContent = state.temperature;
