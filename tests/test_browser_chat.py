@@ -1,10 +1,9 @@
 """The chat widget in a real browser: asked by keyboard, stopped, followed up, begun anew."""
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells
+from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -34,10 +33,8 @@ def requests():
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, requests):
     """A notebook of the two cells in JupyterLab, run."""
-    folder, tmp_path = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("lab")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, folder / "chat.ipynb")
+    tmp_path = tmp_path_factory.mktemp("chat")
+    folder = write_notebook(tmp_path / "course", "chat.ipynb", CELLS)
     expect.set_options(timeout=30_000)  # 5 s is too short beside other tests
 
     with real_browser() as browser, jupyter_lab(folder, tmp_path, "chat.ipynb") as url:

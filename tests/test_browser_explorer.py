@@ -2,11 +2,10 @@
 
 import statistics
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells
+from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells, write_notebook
 
 FIRST = "In that match Virat Kohli hit a"
 CELL = """\
@@ -55,10 +54,7 @@ class Player:
 def opened(tmp_path_factory):
     """The explorer in a JupyterLab of our own; at the end nothing has gone wrong or abroad."""
     folder = tmp_path_factory.mktemp("explorer")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    (folder / "course").mkdir()
-    nbformat.write(notebook, folder / "course" / "explorer.ipynb")
+    write_notebook(folder / "course", "explorer.ipynb", [CELL])
     requests, dialogs, errors = [], [], []
     expect.set_options(timeout=30_000)  # 5 s is too short beside other tests
 

@@ -1,10 +1,9 @@
 """The training dashboard in a real browser: watched, stopped, asked, resumed, finished, broken."""
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells
+from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -69,10 +68,8 @@ WATCH_STOP = """root => {
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The cells in JupyterLab, run as far as Stop; at the end nothing has gone wrong or abroad."""
-    folder, shots = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("live")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, folder / "live.ipynb")
+    shots = tmp_path_factory.mktemp("live")
+    folder = write_notebook(shots / "course", "live.ipynb", CELLS)
     requests, errors = [], []
     expect.set_options(timeout=60_000)  # 5 s is too short beside other tests
 
