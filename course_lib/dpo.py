@@ -3,6 +3,10 @@
 The best model under a KL leash prefers an answer by beta ln(policy / SFT model). DPO reads that
 backwards: it takes this quantity for the reward and trains it on the pairs with the loss of Bradley
 and Terry (Rafailov et al. 2023, arXiv 2305.18290). The same loop as SFT, with two answers a row.
+
+It never hears what its own model says on the way. With more `rounds` it does, at the price of a
+judge of new answers: Guo et al. 2024 (arXiv 2402.04792) ask one in every step, Llama 3 (arXiv
+2407.21783) took six rounds of SFT and DPO.
 """
 
 from collections.abc import Callable

@@ -105,10 +105,14 @@ def test_the_leash_keeps_gold_higher(bias, seed):
     assert leashed > free + 0.2
 
 
-@pytest.mark.parametrize("method", ["ppo", "grpo", "dpo"])
+@pytest.mark.parametrize(
+    ("cards", "method"),
+    [("cards.jsonl", method) for method in ("ppo", "grpo", "dpo")]
+    + [("cards_gpu.jsonl", method) for method in ("ppo", "grpo", "dpo", "iterative-dpo")],
+)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_with_a_leash_and_an_unbiased_crowd_each_method_raises_gold(method, seed):
-    rows = map(json.loads, (DATA / "cards.jsonl").read_text(encoding="utf-8").splitlines())
+def test_with_a_leash_and_an_unbiased_crowd_each_method_raises_gold(cards, method, seed):
+    rows = map(json.loads, (DATA / cards).read_text(encoding="utf-8").splitlines())
     gold = {row["model"]: row.get("gold_sampled") for row in rows if row["seed"] == seed}
 
     assert gold[method] > gold["sft"] + 0.1
