@@ -1,6 +1,7 @@
 """The stages over several seeds: what each of PPO, GRPO and DPO makes of the same SFT model.
 
     python -m benchmarks.alignment --seeds 0 1 2     # an hour on two cores; goes on if stopped
+    python -m benchmarks.alignment --device cuda --data results      # minutes a seed on a GPU
     python -m benchmarks.alignment --table           # the table of what is there
 
 Every seed is trained by the full recipe of `nano`. Its base, SFT and aligned models get a report
