@@ -107,6 +107,15 @@ def test_probs_shows_the_model_beside_the_world(root, capsys):
     assert status == 0 and "no truth to compare with" in out
 
 
+def test_a_reader_who_has_seen_enough_gets_no_complaint(root):
+    command = [sys.executable, "-m", "course_lib", "probs", "In", "--from", root, "--top", "500"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        program.stdout.close()  # as `| head` does in the end
+        complaint = program.stderr.read().decode()
+
+    assert (program.returncode, complaint) == (1, "")
+
+
 def test_report_is_a_table_or_json(root, capsys):
     status, out, _ = run(capsys, "report", "--from", root, "--stage", "base", "--json")
 
