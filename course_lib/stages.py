@@ -508,14 +508,14 @@ def _ranked(
     sampled: list[str],
     plan: Recipe,
     rng: random.Random,
-    rank: Callable[[str, list[str]], Ranking],
+    annotator: Callable[[str, list[str]], Ranking],
 ) -> list[Preference]:
     """The pairs of one ranking a prompt: of the model's answers to it, and of a few strangers."""
     K = plan.preference_answers
     groups = [sampled[start : start + K] for start in range(0, len(sampled), K)]
     kinds = [prompt.kind for prompt in prompts]
     groups = with_strangers(groups, kinds, plan.strangers, rng)
-    return collect([prompt.text for prompt in prompts], groups, rank)
+    return collect([prompt.text for prompt in prompts], groups, annotator)
 
 
 def _rlhf(work: Work) -> Iterator[Progress]:

@@ -137,13 +137,14 @@ def test_a_narrow_page_stacks_the_columns(page, chat, tmp_path):
     page.set_viewport_size(size)
 
 
-def test_large_text_is_for_a_projector(chat):
+def test_large_text_is_for_a_projector(page, chat, tmp_path):
     def font_size() -> float:
         return chat.evaluate("chat => parseFloat(getComputedStyle(chat).fontSize)")
 
     before = font_size()
     chat.get_by_label("Large text").check()
     expect(chat).to_have_attribute("data-size", "large")
+    page.screenshot(path=tmp_path / "large.png")
     assert font_size() > 1.3 * before
 
     chat.get_by_label("Large text").uncheck()

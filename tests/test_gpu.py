@@ -44,20 +44,18 @@ def losses(model: Transformer, config: TrainConfig = STEPS, **options) -> list[f
     return [record.loss for record in train(model, batch_at, next_token_loss, config, **options)]
 
 
-@pytest.mark.parametrize("given", [{}, {"padding": [3, 0, 7]}, {"segments": True}])
+@pytest.mark.parametrize("given", ["ids", "padding", "segments"])
 def test_logits_are_those_of_the_cpu(device, given):
     ids, model = random_ids(3, 40), Transformer(CONFIG)
-    options = {"segments": (torch.arange(40) > 17).long().expand(3, 40)} if given else {}
-    if "padding" in given:
-        options = {"padding": torch.tensor(given["padding"])}
+    pads = torch.tensor([3, 0, 7])
+    segments = (torch.arange(40) > 17).long().expand(3, 40)
+    options = {"ids": {}, "padding": {"padding": pads}, "segments": {"segments": segments}}[given]
     with torch.no_grad():
         expected = model(ids, **options)
         on_gpu = {name: value.to(device) for name, value in options.items()}
         found = model.to(device)(ids.to(device), **on_gpu).cpu()
 
-    seen = torch.ones(3, 40, dtype=torch.bool)
-    if "padding" in given:  # what stands at a pad means nothing
-        seen = torch.arange(40) >= options["padding"][:, None]
+    seen = torch.arange(40) >= (pads if given == "padding" else 0 * pads)[:, None]
     torch.testing.assert_close(found[seen], expected[seen], atol=1e-4, rtol=1e-3)
 
 
