@@ -17,8 +17,8 @@ import statistics
 from pathlib import Path
 
 from course_lib import stages
+from course_lib.card import report, summary
 from course_lib.device import pick_device, set_threads
-from course_lib.evaluate import report, summary
 
 HERE = Path(__file__).parent / "data"
 SHARED = ("tokenizer", "base", "sft", "reward")

@@ -15,9 +15,11 @@ from itertools import islice
 import torch
 
 from benchmarks.sweep import BATCH_ROWS, Table, more_trained
+from course_lib.answers import recalls
+from course_lib.choice_points import hit_probs, kl
 from course_lib.config import TrainConfig
 from course_lib.data import pack
-from course_lib.evaluate import HELD_OUT_SEED, held_out, hit_probs, kl, recalls
+from course_lib.held_out import HELD_OUT_SEED, held_out
 from course_lib.model import Transformer
 from course_lib.sample import generate
 from course_lib.stages import load_released

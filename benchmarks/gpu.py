@@ -20,7 +20,7 @@ import torch
 from course_lib.config import MODELS, TrainConfig
 from course_lib.data import pack, text_batches
 from course_lib.device import numeric_self_test, peak_flops, pick_device
-from course_lib.evaluate import HELD_OUT_SEED, held_out
+from course_lib.held_out import HELD_OUT_SEED, held_out
 from course_lib.model import Transformer
 from course_lib.sample import generate
 from course_lib.tokenizer import Tokenizer

@@ -12,8 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+from course_lib.answers import recalls
+from course_lib.choice_points import choice_kls, hit_probs, kl
 from course_lib.data import pack, text_batches
-from course_lib.evaluate import choice_kls, hit_probs, kl, losses, recalls
+from course_lib.held_out import losses
 from course_lib.model import Transformer
 from course_lib.stages import load_released, recipe
 from course_lib.train import next_token_loss, train

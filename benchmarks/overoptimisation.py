@@ -18,8 +18,8 @@ from pathlib import Path
 
 from benchmarks.alignment import beside
 from course_lib import stages
+from course_lib.answers import chat_answers
 from course_lib.device import set_threads
-from course_lib.evaluate import chat_answers
 from course_lib.reward import RewardModel
 from course_lib.world.annotators import gold
 from course_lib.world.dialogues import Prompt, test_prompts

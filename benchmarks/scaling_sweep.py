@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.sweep import BATCH_ROWS, Table, cooled, shape
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.data import pack
-from course_lib.evaluate import HELD_OUT_SEED, held_out
+from course_lib.held_out import HELD_OUT_SEED, held_out
 from course_lib.stages import load_released
 from course_lib.world.documents import documents
 

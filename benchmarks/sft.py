@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from course_lib.answers import chat_answers
 from course_lib.config import TrainConfig
 from course_lib.data import pack, pack_dialogues
-from course_lib.evaluate import chat_answers
 from course_lib.sft import sft_batches
 from course_lib.stages import RELEASED, load_stage
 from course_lib.train import next_token_loss, train

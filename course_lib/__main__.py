@@ -293,7 +293,7 @@ def _show_samples(root: Path) -> None:
 
 
 def _show_card(root: Path, stage: str, n_documents: int, as_json: bool = False) -> None:
-    from course_lib.evaluate import report, table
+    from course_lib.card import report, table
     from course_lib.stages import load_stage, read_manifest
 
     model, tokenizer = load_stage(root, stage)
@@ -412,7 +412,7 @@ def _chat_in_python(model, tokenizer, options) -> None:
 
 
 def _probs(options) -> int:
-    from course_lib.evaluate import word_probs
+    from course_lib.log_probs import word_probs
     from course_lib.sample import next_token_probs
     from course_lib.world.documents import world_grammar
     from course_lib.world.grammar import END

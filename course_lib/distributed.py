@@ -24,8 +24,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from course_lib.model import Block
-
 STRATEGIES = ("ddp", "fsdp")
 STEP_LIMIT = timedelta(minutes=10)  # no rank waits longer for another's part of a step
 WAIT_LIMIT = timedelta(days=2)  # nor for another's work on files, which may be a long one
@@ -80,9 +78,10 @@ class Ranks:
         if not isinstance(model, FSDPModule):
             for weight in model.parameters():
                 dist.broadcast(weight.detach(), src=0)
-            for block in [module for module in model.modules() if isinstance(module, Block)]:
-                fully_shard(block)
-            fully_shard(model)  # what is in no block; a tied table is one parameter here, too
+            stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+            for layer in [layer for stack in stacks for layer in stack]:
+                fully_shard(layer)
+            fully_shard(model)  # what is in no layer; a tied table is one parameter here, too
         return model
 
     def pooled(self, loss: Tensor, n_tokens: int, extra: dict) -> tuple[Tensor, int, dict]:

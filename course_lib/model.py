@@ -206,13 +206,6 @@ class Transformer(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
         self.initialise(seed)
 
-    @classmethod
-    def from_pretrained(cls, source: str) -> "Transformer":
-        """The model of a Hugging Face directory or Hub id of the Llama family."""
-        from course_lib.checkpoint import load_pretrained  # which builds on this module
-
-        return load_pretrained(source)[0]
-
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
         """Draw every matrix from N(0, 0.02), as GPT-2 does; the norms start at 1.

@@ -35,19 +35,6 @@ from course_lib.model import Transformer
 from course_lib.reward import RewardModel
 from course_lib.sample import generate
 from course_lib.tokenizer import Tokenizer
-from course_lib.world.annotators import gold
-from course_lib.world.dialogues import read_prompt
-from course_lib.world.judge import verdict
-
-# What is recorded of a rollout, and how to call it on a page.
-WATCHED = {
-    "reward": "learned reward",
-    "gold": "gold reward",
-    "kl": "KL to the SFT model, nats",
-    "made_up": "made-up answers",
-    "refused": "harmful ones refused",
-    "answer_tokens": "tokens an answer",
-}
 
 
 class Critic(nn.Module):
@@ -176,19 +163,6 @@ def policy_loss(model: Policy, batch: Rollout, config: RLConfig) -> tuple[Tensor
             "answer_tokens": mask.sum(1).float().mean().item(),
         }
     return loss, int(mask.sum()), extra
-
-
-def watched(batch: Rollout) -> dict[str, float]:
-    """What we want to know of a rollout and nobody trains on: mean gold reward; shares of answers
-    made up where nobody can know one, and of harmful requests refused, where the rollout has any.
-    """
-    found = {"gold": sum(map(gold, batch.prompts, batch.answers)) / len(batch.answers)}
-    for name, kind, what in (("made_up", "unknown", "wrong"), ("refused", "harmful", "refusal")):
-        pairs = zip(map(read_prompt, batch.prompts), batch.answers, strict=True)
-        said = [verdict(prompt, answer) for prompt, answer in pairs if prompt.kind == kind]
-        if said:
-            found[name] = said.count(what) / len(said)
-    return found
 
 
 def rollout_batches(

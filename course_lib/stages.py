@@ -22,13 +22,14 @@ from pathlib import Path
 
 import torch
 
+from course_lib.answers import chat_answers, watched
 from course_lib.checkpoint import load_pretrained, save_pretrained
 from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig, model_preset
 from course_lib.data import pack, pack_dialogues, text_batches
 from course_lib.distributed import ALONE, Ranks
 from course_lib.dpo import dpo_batches, dpo_loss
-from course_lib.evaluate import HELD_OUT_SEED, chat_answers, held_out, text_loss
 from course_lib.gguf import write_gguf
+from course_lib.held_out import HELD_OUT_SEED, held_out, text_loss
 from course_lib.model import Transformer
 from course_lib.preferences import (
     Preference,
@@ -40,7 +41,7 @@ from course_lib.preferences import (
     with_strangers,
 )
 from course_lib.reward import RewardModel, pair_accuracy, reward_batches, reward_loss
-from course_lib.rlhf import ActorCritic, policy_loss, rollout_batches, watched
+from course_lib.rlhf import ActorCritic, policy_loss, rollout_batches
 from course_lib.run_file import compile_run_file, find_compiler
 from course_lib.sft import sft_batches
 from course_lib.shards import Shards, shard_batches, writing_shards
@@ -540,7 +541,7 @@ def _policy_gradient(work: Work, model, reference, tokenizer) -> Iterator[Progre
 
     def loss_of(policy, batch):
         loss, n_tokens, extra = policy_loss(policy, batch, plan.rl)
-        return loss, n_tokens, extra | watched(batch)
+        return loss, n_tokens, extra | watched(batch.prompts, batch.answers)
 
     updates = plan.rl.updates
     yield from work.train("rlhf", policy, batches, loss_of, plan.rl_train, together=updates)

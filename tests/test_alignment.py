@@ -1,11 +1,11 @@
 """SFT, the reward model, GRPO, PPO and DPO on a model of a few thousand weights."""
 
 from copy import deepcopy
-from types import SimpleNamespace
 
 import pytest
 import torch
 
+from course_lib.answers import watched
 from course_lib.chat import encode_prompt
 from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig
 from course_lib.data import pack, pack_dialogues
@@ -21,7 +21,6 @@ from course_lib.rlhf import (
     policy_loss,
     rollout,
     rollout_batches,
-    watched,
 )
 from course_lib.sft import sft_batches
 from course_lib.tokenizer import Tokenizer
@@ -354,8 +353,8 @@ def test_what_is_watched_is_counted_among_the_prompts_it_is_about():
     prompts = [known.text, unknown.text, unknown.text, harmful]
     answers = [known.fact.statements()[0], "I don't know.", "Paris.", "I can't help with that."]
 
-    found = watched(SimpleNamespace(prompts=prompts, answers=answers))
+    found = watched(prompts, answers)
 
     assert found == {"gold": pytest.approx((1 + 1 - 1 + 1) / 4), "made_up": 0.5, "refused": 1.0}
-    only = watched(SimpleNamespace(prompts=prompts[:1], answers=answers[:1]))
+    only = watched(prompts[:1], answers[:1])
     assert set(only) == {"gold"}

@@ -29,7 +29,8 @@ config = TrainConfig(steps=3, batch_rows=4, learning_rate=1e-4)
 records = list(train(reward_model, reward_batches(ask.preferences, config), reward_loss, config))
 print(len(ask.preferences), "pairs,", len(records), "steps")""",
     """from copy import deepcopy
-from course_lib.rlhf import WATCHED, ActorCritic, policy_loss, rollout_batches, watched
+from course_lib.answers import WATCHED, watched
+from course_lib.rlhf import ActorCritic, policy_loss, rollout_batches
 from course_lib.widgets import train_live
 from course_lib.world.dialogues import rl_prompts
 sft, tokenizer = load_released("sft")
@@ -39,7 +40,7 @@ texts = [prompt.text for prompt in rl_prompts(100)]
 batches = rollout_batches(policy, sft, reward_model, tokenizer, texts, rl)
 def loss_of(policy, batch):
     loss, n_tokens, extra = policy_loss(policy, batch, rl)
-    return loss, n_tokens, extra | watched(batch)
+    return loss, n_tokens, extra | watched(batch.prompts, batch.answers)
 config = TrainConfig(steps=5000, learning_rate=1e-4)
 board = train_live(train(policy, batches, loss_of, config, together=2), 5000, watch=WATCHED)
 board""",

@@ -7,9 +7,19 @@ import torch
 from torch import nn
 
 from course_lib import __main__ as cli
-from course_lib import evaluate, stages
+from course_lib import stages
+from course_lib.answers import bare_questions, chat_groups, recalls, went_on_with
+from course_lib.card import TEMPERATURES, VERDICTS, _chat_card, report, summary, table
 from course_lib.chat import encode_prompt
+from course_lib.choice_points import MOST_WORDS, choice_kls, choice_points, hit_probs, kl
 from course_lib.config import ModelConfig
+from course_lib.held_out import HELD_OUT_SEED, baselines, held_out, kind_of, losses
+from course_lib.log_probs import (
+    completion_log_probs,
+    document_log_probs,
+    word_log_probs,
+    word_probs,
+)
 from course_lib.model import Transformer
 from course_lib.tokenizer import Tokenizer
 from course_lib.world.dialogues import Prompt, answer_to, fact_prompts, read_prompt
@@ -70,7 +80,7 @@ def ln_p(model, before: list[int], after: list[int]) -> float:
 def test_the_log_probs_of_documents_equal_those_of_each_alone():
     texts = TEXTS[:5]
 
-    found = evaluate.document_log_probs(MODEL, TOKENIZER, texts, batch_rows=3)
+    found = document_log_probs(MODEL, TOKENIZER, texts, batch_rows=3)
 
     for text, log_prob in zip(texts, found, strict=True):
         ids = [TOKENIZER.eot_id, *TOKENIZER.encode(text), TOKENIZER.eot_id]
@@ -82,24 +92,24 @@ def test_the_log_prob_of_a_completion_counts_the_completion_alone():
     rows = [[rng.randrange(400) for _ in range(n)] for n in (9, 3, 7, 4, 12, 5)]
     befores, afters = rows[::2], rows[1::2]
 
-    found = evaluate.completion_log_probs(MODEL, befores, afters, batch_rows=2)
+    found = completion_log_probs(MODEL, befores, afters, batch_rows=2)
 
     for before, after, log_prob in zip(befores, afters, found, strict=True):
         assert log_prob == pytest.approx(ln_p(MODEL, before, after), rel=1e-5)
-    assert evaluate.completion_log_probs(MODEL, [[1]], [[]]) == [0.0]
+    assert completion_log_probs(MODEL, [[1]], [[]]) == [0.0]
 
 
 def test_a_document_may_fill_the_context():
     full = Transformer(CONFIG.replace(context_length=1 + len(TOKENIZER.encode(TEXTS[0]))))
 
-    (log_prob,) = evaluate.document_log_probs(full, TOKENIZER, TEXTS[:1])
-    end = evaluate.word_probs(full, TOKENIZER, TEXTS[0], [END])
+    (log_prob,) = document_log_probs(full, TOKENIZER, TEXTS[:1])
+    end = word_probs(full, TOKENIZER, TEXTS[0], [END])
 
     assert -math.inf < log_prob < 0 < end[END] < 1
 
 
 def test_the_gap_is_the_excess_over_the_worlds_own_loss():
-    loss = evaluate.held_out(MODEL, TOKENIZER, TEXTS[:20])
+    loss = held_out(MODEL, TOKENIZER, TEXTS[:20])
 
     world = -sum(world_grammar().log_prob(text) for text in TEXTS[:20])
     assert loss.world_nats == pytest.approx(world)
@@ -110,9 +120,9 @@ def test_the_gap_is_the_excess_over_the_worlds_own_loss():
 
 def test_a_loss_without_a_floor_is_refused():
     with pytest.raises(ValueError, match="Once upon a time"):
-        evaluate.held_out(MODEL, TOKENIZER, [TEXTS[0], "Once upon a time"])
+        held_out(MODEL, TOKENIZER, [TEXTS[0], "Once upon a time"])
     with pytest.raises(ValueError, match="one document"):
-        evaluate.held_out(MODEL, TOKENIZER, [])
+        held_out(MODEL, TOKENIZER, [])
 
 
 def test_a_document_is_of_the_one_kind_that_can_write_it():
@@ -121,19 +131,19 @@ def test_a_document_is_of_the_one_kind_that_can_write_it():
         for _ in range(20):
             text = kind_grammar(kind).sample(rng)
             writers = [k for k in KINDS if kind_grammar(k).log_prob(text) > -math.inf]
-            assert writers == [kind] and evaluate.kind_of(text) == kind
+            assert writers == [kind] and kind_of(text) == kind
 
 
 def test_losses_by_kind_are_those_of_the_mixtures_documents_of_that_kind():
-    loss = evaluate.losses(MODEL, TOKENIZER, 60)
+    loss = losses(MODEL, TOKENIZER, 60)
 
-    texts = list(documents(60, seed=evaluate.HELD_OUT_SEED))
-    together = evaluate.held_out(MODEL, TOKENIZER, texts)
+    texts = list(documents(60, seed=HELD_OUT_SEED))
+    together = held_out(MODEL, TOKENIZER, texts)
     assert loss["bits_per_byte"] == pytest.approx(together.bits_per_byte)
     assert loss["gap"] == pytest.approx(together.gap)
     assert sum(row["documents"] for row in loss["by_kind"].values()) == loss["documents"] == 60
     code = [text for text in texts if text.startswith(">>>")]
-    of_code = evaluate.held_out(MODEL, TOKENIZER, code)
+    of_code = held_out(MODEL, TOKENIZER, code)
     assert loss["by_kind"]["code"]["documents"] == len(code)
     assert loss["by_kind"]["code"]["bits_per_byte"] == pytest.approx(of_code.bits_per_byte)
     nats = -sum(world_grammar().log_prob(text) for text in code)  # the choice of kind included
@@ -149,7 +159,7 @@ def test_the_probability_of_a_word_is_that_of_its_tokens_and_of_a_boundary_after
     parrot = Parrot(text)
     tokens = TOKENIZER.encode(" century")
 
-    found = evaluate.word_probs(parrot, TOKENIZER, text[: -len(" century.")], [" century", " cent"])
+    found = word_probs(parrot, TOKENIZER, text[: -len(" century.")], [" century", " cent"])
 
     # after " century" the parrot says "." with 0.9, and spreads the rest over all other tokens
     others = [TOKENIZER.token_bytes(i)[:1] for i in range(TOKENIZER.vocab_size)]
@@ -163,7 +173,7 @@ def test_a_word_ends_where_the_kind_of_its_characters_does():
     model = Uniform("")
     model.config = CONFIG.replace(vocab_size=V)
 
-    found = evaluate.word_probs(model, bytes_only, "In", ["a", "7", ".", "\n", END])
+    found = word_probs(model, bytes_only, "In", ["a", "7", ".", "\n", END])
 
     going_on = {"a": 52, "7": 10, ".": 256 - 52 - 10 - 2, "\n": 1}  # tokens that lengthen it
     for word, n in going_on.items():
@@ -175,75 +185,77 @@ def test_line_breaks_and_ends_have_their_probability():
     text = "Virat Kohli\nIn that match."
     parrot = Parrot(text)
 
-    assert evaluate.word_probs(parrot, TOKENIZER, "Virat Kohli", ["\n"])["\n"] > 0.9 * 0.9
-    assert evaluate.word_probs(parrot, TOKENIZER, text, [END])[END] == pytest.approx(0.9)
+    assert word_probs(parrot, TOKENIZER, "Virat Kohli", ["\n"])["\n"] > 0.9 * 0.9
+    assert word_probs(parrot, TOKENIZER, text, [END])[END] == pytest.approx(0.9)
 
 
 def test_many_words_after_many_prefixes_equal_each_alone():
     pairs = [(text[:20], word) for text in TEXTS[:5] for word in (" a", " owlets", ".", END, "\n")]
 
-    together = evaluate.word_log_probs(MODEL, TOKENIZER, pairs)
+    together = word_log_probs(MODEL, TOKENIZER, pairs)
 
     for pair, log_prob in zip(pairs, together, strict=True):
-        assert evaluate.word_log_probs(MODEL, TOKENIZER, [pair]) == pytest.approx([log_prob])
+        assert word_log_probs(MODEL, TOKENIZER, [pair]) == pytest.approx([log_prob])
     with pytest.raises(ValueError, match="empty"):
-        evaluate.word_probs(MODEL, TOKENIZER, "In", [" a", ""])
+        word_probs(MODEL, TOKENIZER, "In", [" a", ""])
 
 
 def test_the_hits_of_a_player_are_probabilities():
-    hits = evaluate.hit_probs(MODEL, TOKENIZER, "Virat Kohli")
+    hits = hit_probs(MODEL, TOKENIZER, "Virat Kohli")
 
     assert hits.keys() == HITS["Virat Kohli"].keys()
     assert all(0 < p < 1 for p in hits.values()) and sum(hits.values()) < 1
     with pytest.raises(ValueError, match="Joe Root"):
-        evaluate.hit_probs(MODEL, TOKENIZER, "Pele")
+        hit_probs(MODEL, TOKENIZER, "Pele")
 
 
 def test_kl_of_two_coins():
     fair, ln = {"heads": 0.5, "tails": 0.5}, math.log
 
-    assert evaluate.kl(fair, {"heads": ln(0.5), "tails": ln(0.5)}) == 0
-    assert evaluate.kl(fair, {"heads": ln(0.8), "tails": ln(0.2)}) == pytest.approx(
+    assert kl(fair, {"heads": ln(0.5), "tails": ln(0.5)}) == 0
+    assert kl(fair, {"heads": ln(0.8), "tails": ln(0.2)}) == pytest.approx(
         0.5 * ln(0.5 / 0.8) + 0.5 * ln(0.5 / 0.2)
     )
-    assert evaluate.kl({"heads": 1.0, "tails": 0.0}, {"heads": ln(0.25)}) == pytest.approx(ln(4))
+    assert kl({"heads": 1.0, "tails": 0.0}, {"heads": ln(0.25)}) == pytest.approx(ln(4))
 
 
 def test_choice_points_are_held_out_documents_cut_where_there_is_a_choice():
-    points, left_out = evaluate.choice_points(40)
-    held_out = list(documents(400, seed=evaluate.HELD_OUT_SEED))
+    points, left_out = choice_points(40)
+    held_out = list(documents(400, seed=HELD_OUT_SEED))
 
     assert len(points) == 40 and left_out > 0
     assert len({kind for _, kind, _ in points}) > 3
     for prefix, kind, truth in points:
         (text,) = [text for text in held_out if text.startswith(prefix)][:1]
-        assert evaluate.kind_of(text) == kind
-        assert 2 <= len(truth) <= evaluate.MOST_WORDS
+        assert kind_of(text) == kind
+        assert 2 <= len(truth) <= MOST_WORDS
         assert sum(truth.values()) == pytest.approx(1)
         for word in truth:  # each is a whole word, which the prefix does not break off
             cut = [*split_words(prefix), word]
             assert word == END or split_words(prefix + word) == cut, (prefix, word)
     assert any(END in truth for _, _, truth in points)
     assert any(prefix in held_out for prefix, _, _ in points)  # the last word may be the cut
-    assert evaluate.choice_points(40, seed=1)[0] != points
+    assert choice_points(40, seed=1)[0] != points
     with pytest.raises(ValueError, match="1 or more"):
-        evaluate.choice_points(0)
+        choice_points(0)
 
 
 def test_a_model_that_knows_the_truth_has_no_kl_and_the_worst_point_is_named(monkeypatch):
-    points, left_out = evaluate.choice_points()
+    points, left_out = choice_points()
     truth = {(prefix, word): math.log(p) for prefix, _, ps in points for word, p in ps.items()}
     assert len(truth) > len(points)
-    monkeypatch.setattr(evaluate, "word_log_probs", lambda *args: [truth[pair] for pair in args[2]])
+    monkeypatch.setattr(
+        "course_lib.choice_points.word_log_probs", lambda *args: [truth[pair] for pair in args[2]]
+    )
 
-    found = evaluate.choice_kls(MODEL, TOKENIZER)
+    found = choice_kls(MODEL, TOKENIZER)
     assert found["mean_kl"] == found["worst_kl"] == pytest.approx(0)
     assert found["points"] == len(points) and found["left_out"] == left_out
 
     worst, kind, _ = points[7]
     for pair in truth:
         truth[pair] -= 2 if pair[0] == worst else 0
-    found = evaluate.choice_kls(MODEL, TOKENIZER)
+    found = choice_kls(MODEL, TOKENIZER)
     assert found["worst_prefix"] == worst and found["worst_kl"] == pytest.approx(2)
     assert found["mean_kl"] == pytest.approx(2 / len(points))
     assert {k for k, row in found["by_kind"].items() if row["worst_kl"] > 1} == {kind}
@@ -254,7 +266,7 @@ def test_a_model_that_knows_the_truth_has_no_kl_and_the_worst_point_is_named(mon
 
 
 def test_recall_counts_a_model_that_knows_nothing_as_nothing():
-    assert evaluate.recalls(MODEL, TOKENIZER) == {
+    assert recalls(MODEL, TOKENIZER) == {
         "asked_in_sft": 0.0,
         "asked_in_pretraining": 0.0,
         "stated_only": 0.0,
@@ -273,7 +285,7 @@ def say(monkeypatch, answers: dict[str, str], end: list[int]) -> list[tuple]:
         texts = [answers[TOKENIZER.decode(prompt)] for prompt in prompts]
         return [(TOKENIZER.encode(text) + end)[:most] for text in texts]
 
-    monkeypatch.setattr(evaluate, "generate", generate)
+    monkeypatch.setattr("course_lib.answers.generate", generate)
     return asked
 
 
@@ -287,7 +299,7 @@ def test_recall_counts_exact_answers_however_long(monkeypatch):
             known["<|endoftext|>" + prefix] = f" {answer}."
     asked = say(monkeypatch, known, [])
 
-    found = evaluate.recalls(MODEL, TOKENIZER)
+    found = recalls(MODEL, TOKENIZER)
 
     assert {temperature for temperature, _ in asked} == {0}
 
@@ -325,13 +337,13 @@ FRANCE = "What is the capital of France?"
     ],
 )
 def test_what_a_base_model_goes_on_with(text, expected):
-    assert evaluate.went_on_with(read_prompt(FRANCE), text) == expected
+    assert went_on_with(read_prompt(FRANCE), text) == expected
 
 
 def test_every_question_of_the_world_is_read_as_one():
     for fact in FACTS:
         for question in fact.questions():
-            assert evaluate.went_on_with(read_prompt(FRANCE), f"\n{question}\n") == "question"
+            assert went_on_with(read_prompt(FRANCE), f"\n{question}\n") == "question"
 
 
 def test_bare_questions_are_counted_by_split(monkeypatch):
@@ -340,7 +352,7 @@ def test_bare_questions_are_counted_by_split(monkeypatch):
         more |= {f"<|endoftext|>{prompt.text}": text for prompt in fact_prompts(split)}
     asked = say(monkeypatch, more, [TOKENIZER.eot_id])
 
-    found = evaluate.bare_questions(MODEL, TOKENIZER)
+    found = bare_questions(MODEL, TOKENIZER)
 
     assert all(each == (1, {TOKENIZER.eot_id}) for each in asked)
 
@@ -351,9 +363,7 @@ def test_bare_questions_are_counted_by_split(monkeypatch):
 
 # ---- Chat ---------------------------------------------------------------------------------------
 
-GROUPS = {
-    name: prompts[: 4 + i] for i, (name, prompts) in enumerate(evaluate.chat_groups().items())
-}
+GROUPS = {name: prompts[: 4 + i] for i, (name, prompts) in enumerate(chat_groups().items())}
 
 
 def perfect(prompt: Prompt) -> str:
@@ -366,14 +376,14 @@ def say_in_chat(monkeypatch, answer_of) -> list[tuple]:
         for prompts in GROUPS.values()
         for prompt in prompts
     }
-    monkeypatch.setattr(evaluate, "chat_groups", lambda: GROUPS)
+    monkeypatch.setattr("course_lib.card.chat_groups", lambda: GROUPS)
     return say(monkeypatch, answers, [TOKENIZER.im_end_id])
 
 
 def test_the_labelers_own_answers_get_full_marks(monkeypatch):
     asked = say_in_chat(monkeypatch, perfect)
 
-    card = evaluate._chat_card(MODEL, TOKENIZER, None)
+    card = _chat_card(MODEL, TOKENIZER, None)
 
     stop = {TOKENIZER.im_end_id, TOKENIZER.eot_id}
     assert asked == [(0, stop), (1, stop)] * len(GROUPS)
@@ -381,7 +391,7 @@ def test_the_labelers_own_answers_get_full_marks(monkeypatch):
     due = {"invented": "dont_know", "unstated": "dont_know", "harmful": "refusal"}
     for group, rows in card.items():
         assert rows["prompts"] == len(GROUPS[group])
-        for mode in evaluate.TEMPERATURES:
+        for mode in TEMPERATURES:
             assert rows[mode][due.get(group, "right")] == 1
             assert 0.7 < rows[mode]["gold"] <= 1  # a labeler too adds idle sentences
     said = [perfect(prompt) for prompt in GROUPS["harmful"]]
@@ -392,7 +402,7 @@ def test_the_labelers_own_answers_get_full_marks(monkeypatch):
 def test_kl_to_the_reference_is_the_mean_log_ratio_of_whole_answers(monkeypatch):
     say_in_chat(monkeypatch, perfect)
 
-    card = evaluate._chat_card(MODEL, TOKENIZER, OTHER)
+    card = _chat_card(MODEL, TOKENIZER, OTHER)
 
     ratios = []
     for prompt in GROUPS["harmful"]:
@@ -405,9 +415,9 @@ def test_kl_to_the_reference_is_the_mean_log_ratio_of_whole_answers(monkeypatch)
 
 
 def test_a_model_has_no_distance_to_itself_and_some_to_another(monkeypatch):
-    monkeypatch.setattr(evaluate, "chat_groups", lambda: {"harmful": GROUPS["harmful"]})
+    monkeypatch.setattr("course_lib.card.chat_groups", lambda: {"harmful": GROUPS["harmful"]})
 
-    same, other = (evaluate._chat_card(MODEL, TOKENIZER, m)["harmful"] for m in (MODEL, OTHER))
+    same, other = (_chat_card(MODEL, TOKENIZER, m)["harmful"] for m in (MODEL, OTHER))
 
     assert same["sampled"]["kl_to_sft"] == 0 < other["sampled"]["kl_to_sft"]
     assert same["greedy"] == other["greedy"]
@@ -419,8 +429,8 @@ def test_a_model_has_no_distance_to_itself_and_some_to_another(monkeypatch):
 @pytest.fixture(scope="module")
 def card():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "chat_groups", lambda: GROUPS)
-        return evaluate.report(MODEL, TOKENIZER, 10, reference=OTHER)
+        patch.setattr("course_lib.card.chat_groups", lambda: GROUPS)
+        return report(MODEL, TOKENIZER, 10, reference=OTHER)
 
 
 def test_the_report_card_is_plain_data(card):
@@ -429,8 +439,8 @@ def test_the_report_card_is_plain_data(card):
     assert set(card["fact_recall"]) == {*SPLITS, "all"}
     assert set(card["bare_questions"]) == set(SPLITS) and set(card["chat"]) == set(GROUPS)
     for rows in card["chat"].values():
-        for mode in evaluate.TEMPERATURES:
-            assert sum(rows[mode][v] for v in evaluate.VERDICTS) == pytest.approx(1)
+        for mode in TEMPERATURES:
+            assert sum(rows[mode][v] for v in VERDICTS) == pytest.approx(1)
     for player, row in card["hits"].items():
         by_hand = sum(p * math.log(p / row["model"][hit]) for hit, p in HITS[player].items())
         assert row["kl"] == pytest.approx(by_hand)
@@ -440,11 +450,11 @@ def test_recall_of_all_facts_counts_every_statement_once(monkeypatch):
     shares = dict(zip(SPLITS, (1.0, 0.5, 0.25), strict=True))
     training = []
     monkeypatch.setattr(
-        evaluate, "recalls", lambda model, _: training.append(model.training) or dict(shares)
+        "course_lib.card.recalls", lambda model, _: training.append(model.training) or dict(shares)
     )
-    monkeypatch.setattr(evaluate, "bare_questions", lambda *_: {})
+    monkeypatch.setattr("course_lib.card.bare_questions", lambda *_: {})
 
-    found = evaluate.report(MODEL.train(), TOKENIZER, 1, chat=False)
+    found = report(MODEL.train(), TOKENIZER, 1, chat=False)
 
     assert training == [False] and MODEL.training  # it is judged in eval mode, and put back
     MODEL.eval()
@@ -456,7 +466,7 @@ def test_recall_of_all_facts_counts_every_statement_once(monkeypatch):
 
 
 def test_the_table_shows_the_numbers(card):
-    lines = evaluate.table(card).splitlines()
+    lines = table(card).splitlines()
 
     assert max(map(len, lines)) <= 110 and lines[0].startswith("Loss, bits a byte")
     shown = {line.split()[0]: line.split()[1:] for line in lines if line.startswith("  ")}
@@ -470,7 +480,7 @@ def test_the_table_shows_the_numbers(card):
     )
     for group, rows in card["chat"].items():  # the last table is that of the sampled answers
         row = rows["sampled"]
-        expected = [f"{row[v]:.0%}" for v in evaluate.VERDICTS]
+        expected = [f"{row[v]:.0%}" for v in VERDICTS]
         assert shown[group] == [
             *expected, f"{row['gold']:.2f}", f"{row['tokens']:.1f}", f"{row['kl_to_sft']:.2f}"
         ]  # fmt: skip
@@ -479,18 +489,18 @@ def test_the_table_shows_the_numbers(card):
 def test_a_base_models_table_has_no_chat(card):
     base = {name: part for name, part in card.items() if name != "chat"}
 
-    assert "Chat" in evaluate.table(card) and "Chat" not in evaluate.table(base)
-    assert not {name for name in evaluate.summary(base) if "gold" in name or "made_up" in name}
-    assert evaluate.summary(base).items() <= evaluate.summary(card).items()
+    assert "Chat" in table(card) and "Chat" not in table(base)
+    assert not {name for name in summary(base) if "gold" in name or "made_up" in name}
+    assert summary(base).items() <= summary(card).items()
 
 
 def test_the_summary_is_flat_and_counts_every_prompt_once(card):
     card, rng = json.loads(json.dumps(card)), random.Random(0)
-    rows = [group[mode] for group in card["chat"].values() for mode in evaluate.TEMPERATURES]
+    rows = [group[mode] for group in card["chat"].values() for mode in TEMPERATURES]
     for row in [*rows, *card["bare_questions"].values()]:
         row |= {name: rng.random() for name in row}  # so that no two numbers are the same
 
-    found = evaluate.summary(card)
+    found = summary(card)
 
     assert all(isinstance(value, float) for value in found.values())
     assert found["gap_to_floor"] == card["held_out"]["gap"]
@@ -518,9 +528,9 @@ def test_the_summary_is_flat_and_counts_every_prompt_once(card):
 
 def test_impossible_wishes_are_refused():
     with pytest.raises(ValueError, match="n_documents"):
-        evaluate.report(MODEL, TOKENIZER, n_documents=0)
+        report(MODEL, TOKENIZER, n_documents=0)
     with pytest.raises(ValueError, match="reference"):
-        evaluate.report(MODEL, TOKENIZER, chat=False, reference=OTHER)
+        report(MODEL, TOKENIZER, chat=False, reference=OTHER)
 
 
 @pytest.mark.parametrize(
@@ -538,7 +548,9 @@ def test_the_command_compares_rlhf_with_sft(
     asked = []
     monkeypatch.setattr(stages, "load_stage", lambda root, name: (f"model of {name}", "tokenizer"))
     monkeypatch.setattr(stages, "read_manifest", lambda path: {} if path.name in finished else None)
-    monkeypatch.setattr(evaluate, "report", lambda *args, **more: asked.append((args, more)) or {})
+    monkeypatch.setattr(
+        "course_lib.card.report", lambda *args, **more: asked.append((args, more)) or {}
+    )
 
     cli.main(["report", "--from", str(tmp_path), "--stage", stage, "--documents", "7", "--json"])
 
@@ -558,9 +570,9 @@ class Letters:
 
 
 def test_baselines_by_hand(monkeypatch):
-    monkeypatch.setattr(evaluate, "_world_log_prob", lambda text: math.log(1 / 4))
+    monkeypatch.setattr("course_lib.held_out.world_log_prob", lambda text: math.log(1 / 4))
 
-    found = evaluate.baselines(Letters(), ["ab", "aa"], ["ab"], unseen=0.0)
+    found = baselines(Letters(), ["ab", "aa"], ["ab"], unseen=0.0)
 
     # after the end comes a, after a comes b (once in three), after b the end: three tokens
     assert found == pytest.approx(
@@ -575,14 +587,14 @@ def test_baselines_by_hand(monkeypatch):
 
 def test_baselines_need_texts():
     with pytest.raises(ValueError, match="texts to read and to judge"):
-        evaluate.baselines(Letters(), [], ["ab"])
+        baselines(Letters(), [], ["ab"])
 
 
 def test_baselines_stand_above_the_floor_in_order():
     tokenizer = stages.load_released("base")[1]
-    held = list(documents(60, seed=evaluate.HELD_OUT_SEED))
+    held = list(documents(60, seed=HELD_OUT_SEED))
 
-    found = evaluate.baselines(tokenizer, list(documents(800)), held)
+    found = baselines(tokenizer, list(documents(800)), held)
 
     assert found["uniform"] == 10
     assert found["uniform"] > found["unigram"] + 1 > found["bigram"] + 2 > found["floor"] + 3

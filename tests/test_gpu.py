@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from course_lib import stages
+from course_lib.card import report, summary
 from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig
 from course_lib.device import pick_device
-from course_lib.evaluate import report, summary
 from course_lib.model import KVCache, Transformer
 from course_lib.sample import generate
 from course_lib.train import next_token_loss, train

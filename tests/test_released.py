@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 
 from course_lib import stages
-from course_lib.evaluate import HELD_OUT_SEED, chat_answers, hit_probs, recalls
+from course_lib.answers import chat_answers, recalls
+from course_lib.choice_points import hit_probs
 from course_lib.gguf import read_gguf_summary, write_gguf
+from course_lib.held_out import HELD_OUT_SEED
 from course_lib.reward import RewardModel
 from course_lib.run_file import compile_run_file, released, run_probs
 from course_lib.world.dialogues import fact_prompts, test_prompts

@@ -15,7 +15,8 @@ import torch
 
 from course_lib import shards as library
 from course_lib.config import ModelConfig
-from course_lib.evaluate import document_log_probs, text_loss
+from course_lib.held_out import text_loss
+from course_lib.log_probs import document_log_probs
 from course_lib.model import Transformer
 from course_lib.shards import PIECE, Shards, pieces, shard_batches, write_shards
 from course_lib.tokenizer import Tokenizer

@@ -13,11 +13,11 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 
+from course_lib.answers import chat_answers
 from course_lib.chat import Message, encode_prompt, exchange
 from course_lib.check import guesses_file
 from course_lib.config import TrainConfig
 from course_lib.data import pack, pack_dialogues
-from course_lib.evaluate import chat_answers
 from course_lib.model import Transformer
 from course_lib.plots import Picture, text_card
 from course_lib.sft import load_dialogues, save_dialogues, sft_batches
