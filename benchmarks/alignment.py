@@ -16,9 +16,12 @@ import json
 import statistics
 from pathlib import Path
 
-from course_lib import stages
 from course_lib.card import report, summary
-from course_lib.device import pick_device, set_threads
+from course_lib.cores import set_threads
+from course_lib.device import pick_device
+from course_lib.recipe import ALIGNMENTS, Recipe, recipe
+from course_lib.release import load_stage, read_manifest
+from course_lib.stages import run_stage
 
 HERE = Path(__file__).parent / "data"
 SHARED = ("tokenizer", "base", "sft", "reward")
@@ -37,10 +40,10 @@ def beside(root: Path, name: str, stages_kept: tuple[str, ...]) -> Path:
 
 
 def run(
-    root: Path, stage_names, plan: stages.Recipe, device="cpu", curves: list | None = None, name=""
+    root: Path, stage_names, plan: Recipe, device="cpu", curves: list | None = None, name=""
 ) -> None:
     for stage in stage_names:
-        for progress in stages.run_stage(stage, root, plan, device):
+        for progress in run_stage(stage, root, plan, device):
             if curves is not None and stage == "rlhf" and progress.record.extra:
                 curves.append((plan.seed, name, progress.step, progress.record.extra))
 
@@ -66,11 +69,11 @@ def add_card(
         (row["seed"], row["model"]) == (seed, name) for row in map(json.loads, path.open())
     ):
         return
-    model, tokenizer = stages.load_stage(root, stage)
+    model, tokenizer = load_stage(root, stage)
     model.to(device)
-    reference = stages.load_stage(root, "sft")[0].to(device) if stage == "rlhf" else None
+    reference = load_stage(root, "sft")[0].to(device) if stage == "rlhf" else None
     card = report(model, tokenizer, documents, chat=stage != "base", reference=reference)
-    metrics = stages.read_manifest(root / "reward")["metrics"] if stage == "sft" else {}
+    metrics = read_manifest(root / "reward")["metrics"] if stage == "sft" else {}
     row = {"seed": seed, "model": name} | summary(card) | metrics
     with open(path, "a") as file:
         file.write(
@@ -83,13 +86,12 @@ def add_card(
 def one_seed(seed: int, options: argparse.Namespace) -> None:
     root, cards = options.out / f"seed-{seed}", options.data / "cards.jsonl"
     judged = dict(documents=options.documents, device=options.device)
-    plan = stages.recipe("nano", seed, options.precision, "full")
+    plan = recipe("nano", seed, options.precision, "full")
     run(root, SHARED, plan, options.device)
     for stage in ("base", "sft"):
         add_card(cards, seed, stage, root, stage, **judged)
     runs = [
-        (align, stages.recipe("nano", seed, options.precision, "full", align))
-        for align in options.align
+        (align, recipe("nano", seed, options.precision, "full", align)) for align in options.align
     ]
     if options.unleashed:
         loose = dataclasses.replace(plan, rl=dataclasses.replace(plan.rl, kl=0.0), **UNLEASHED)
@@ -130,7 +132,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", type=pick_device, default="cpu")
-    known = list(stages.ALIGNMENTS)
+    known = list(ALIGNMENTS)
     parser.add_argument("--align", nargs="*", default=known, choices=known)
     parser.add_argument("--unleashed", action="store_true", help="the run without a leash, too")
     parser.add_argument("--table", action="store_true", help="run nothing")

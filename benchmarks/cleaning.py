@@ -15,7 +15,7 @@ from course_lib.clean import KEPT, RULES, Rule, clean, drop_copies, n_words
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.data import pack
 from course_lib.held_out import HELD_OUT_SEED, held_out
-from course_lib.stages import load_released
+from course_lib.release import load_released
 from course_lib.world.documents import documents, raw_documents
 
 COLUMNS = "seed,mixture,tokens,bits_per_byte,floor_bits_per_byte"

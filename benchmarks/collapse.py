@@ -21,8 +21,8 @@ from course_lib.config import TrainConfig
 from course_lib.data import pack
 from course_lib.held_out import HELD_OUT_SEED, held_out
 from course_lib.model import Transformer
+from course_lib.release import load_released
 from course_lib.sample import generate
-from course_lib.stages import load_released
 from course_lib.tokenizer import Tokenizer
 from course_lib.world.documents import HITS, documents
 from course_lib.world.facts import FACTS

@@ -19,7 +19,7 @@ from course_lib.device import compute_dtype
 from course_lib.data import pack, text_batches
 from course_lib.model import Transformer
 from course_lib.sample import generate
-from course_lib.stages import load_released
+from course_lib.release import load_released
 from course_lib.train import TrainRecord, next_token_loss, train
 from course_lib.widgets import train_live
 from course_lib.world.documents import documents

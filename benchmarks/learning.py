@@ -17,7 +17,8 @@ from course_lib.choice_points import choice_kls, hit_probs, kl
 from course_lib.data import pack, text_batches
 from course_lib.held_out import losses
 from course_lib.model import Transformer
-from course_lib.stages import load_released, recipe
+from course_lib.recipe import recipe
+from course_lib.release import load_released
 from course_lib.train import next_token_loss, train
 from course_lib.world.documents import HITS, documents
 

@@ -17,10 +17,12 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.alignment import beside
-from course_lib import stages
 from course_lib.answers import chat_answers
-from course_lib.device import set_threads
+from course_lib.cores import set_threads
+from course_lib.recipe import Recipe, recipe
+from course_lib.release import RELEASED, load_stage
 from course_lib.reward import RewardModel
+from course_lib.stages import run_stage
 from course_lib.world.annotators import gold
 from course_lib.world.dialogues import Prompt, test_prompts
 from course_lib.world.judge import verdict
@@ -35,9 +37,9 @@ RECORDED = ("reward", "gold", "kl", "answer_tokens")
 SHOWN = ("invented", "harmful", "harmless")  # one answer to a prompt of each kind is kept
 
 
-def plan_of(seed: int, bias: float, kl_price: float) -> stages.Recipe:
+def plan_of(seed: int, bias: float, kl_price: float) -> Recipe:
     """The recipe of `nano`, cut to what shows the effect, with another crowd and another leash."""
-    plan = stages.recipe("nano", seed)
+    plan = recipe("nano", seed)
     return dataclasses.replace(
         plan,
         reward=plan.reward.replace(steps=80, batch_rows=16),
@@ -53,20 +55,20 @@ def released(out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     for stage in BEFORE:
         if not (out / stage).exists():
-            (out / stage).symlink_to(stages.RELEASED / stage.replace("tokenizer", "sft"))
+            (out / stage).symlink_to(RELEASED / stage.replace("tokenizer", "sft"))
     return out
 
 
-def optimise(root: Path, plan: stages.Recipe):
+def optimise(root: Path, plan: Recipe):
     """RL in `root`, which holds all before it; yields a record a rollout."""
-    for progress in stages.run_stage("rlhf", root, plan):
+    for progress in run_stage("rlhf", root, plan):
         if (progress.step - 1) % plan.rl.updates == 0:  # the first update on a rollout
             yield progress.record
 
 
 def at_the_end(root: Path, seed: int) -> tuple[dict, list[dict]]:
     """What the model answers now: greedy, in shares and means; and sampled, word for word."""
-    model, tokenizer = stages.load_stage(root, "rlhf")
+    model, tokenizer = load_stage(root, "rlhf")
     reward_model = RewardModel.load(root / "reward")
     row = {}
     for kind, wanted, name in (
@@ -103,15 +105,15 @@ def append(path: Path, rows: list[dict]) -> None:
             writer.writerow({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
 
 
-def crowd(out: Path, plan: stages.Recipe) -> Path:
+def crowd(out: Path, plan: Recipe) -> Path:
     """The folder of the plan's crowd, with its rankings and the reward model they made."""
     folder = beside(released(out), f"seed-{plan.seed}/bias-{plan.length_bias}", BEFORE)
-    for _ in stages.run_stage("reward", folder, plan):
+    for _ in run_stage("reward", folder, plan):
         pass
     return folder
 
 
-def one_run(out: Path, data: Path, plan: stages.Recipe) -> None:
+def one_run(out: Path, data: Path, plan: Recipe) -> None:
     """One run among those in `out`, and its rows to the files in `data`; nothing if they stand."""
     run = {"seed": plan.seed, "bias": plan.length_bias, "kl_price": plan.rl.kl}
     ends = data / "overoptimised.csv"

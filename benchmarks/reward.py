@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.overoptimisation import HERE, append, crowd, plan_of
-from course_lib import stages
-from course_lib.device import set_threads
+from course_lib.cores import set_threads
 from course_lib.preferences import Preference, load_preferences
+from course_lib.recipe import Recipe
+from course_lib.release import load_stage
 from course_lib.reward import RewardModel, reward_batches, reward_loss
+from course_lib.stages import PREFERENCES, judged
 from course_lib.train import train
 
 SIZES = (30, 100, 300, 1000)
@@ -29,16 +31,16 @@ def steps_for(n_pairs: int, batch_rows: int) -> int:
 
 
 def learn(
-    sft: Path, pairs: list[Preference], held_back: list[Preference], plan: stages.Recipe
+    sft: Path, pairs: list[Preference], held_back: list[Preference], plan: Recipe
 ) -> Iterator[dict]:
     """A row for each number of pairs: how well they taught it to order the held-back ones."""
-    model, tokenizer = stages.load_stage(sft, "sft")
+    model, tokenizer = load_stage(sft, "sft")
     for n in (*(size for size in SIZES if size < len(pairs)), len(pairs)):
         config = plan.reward.replace(steps=steps_for(n, plan.reward.batch_rows))
         reward_model = RewardModel.from_sft(model, tokenizer, plan.seed)
         for _ in train(reward_model, reward_batches(pairs[:n], config), reward_loss, config):
             pass
-        found = stages.judged(reward_model.eval(), held_back, plan.ranking_noise)
+        found = judged(reward_model.eval(), held_back, plan.ranking_noise)
         yield {"seed": plan.seed, "pairs": n} | {name: found[name] for name in JUDGED}
 
 
@@ -54,7 +56,7 @@ def main() -> None:
     for seed in options.seeds:
         plan = plan_of(seed, bias=0.0, kl_price=0.0)
         folder = crowd(options.out, plan)
-        pairs = load_preferences(folder / "reward" / stages.PREFERENCES)
+        pairs = load_preferences(folder / "reward" / PREFERENCES)
         cut = len(pairs) // 10
         for row in learn(folder, pairs[cut:], pairs[:cut], plan):
             append(path, [row])

@@ -20,8 +20,8 @@ import numpy as np
 from course_lib.answers import chat_answers
 from course_lib.config import TrainConfig
 from course_lib.data import pack, pack_dialogues
+from course_lib.release import RELEASED, load_stage
 from course_lib.sft import sft_batches
-from course_lib.stages import RELEASED, load_stage
 from course_lib.train import next_token_loss, train
 from course_lib.world.dialogues import dialogues, fact_prompts, test_prompts
 from course_lib.world.documents import documents

@@ -27,10 +27,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.checkpoint import hf_config
 from course_lib.config import MODELS, ModelConfig, TrainConfig
 from course_lib.device import compute_dtype
 from course_lib.model import Transformer
+from course_lib.pretrained import hf_config
 from course_lib.sample import generate
 from course_lib.train import next_token_loss, train
 

@@ -7,19 +7,9 @@ prints nothing either: the command line and the notebooks do.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import importlib.metadata as metadata
-import os
-import platform
-import shutil
-import sys
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psutil
 
 if TYPE_CHECKING:
     import torch
@@ -64,16 +54,6 @@ class SelfTest:
         return not self.reason
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of `doctor`: what was looked at, how it stands, what was found, what to do."""
-
-    name: str
-    status: str  # "ok", "warn" (works, but ...) or "fail" (mend this first)
-    found: str
-    advice: str = ""
-
-
 # -- device ---------------------------------------------------------------------------------------
 
 
@@ -94,7 +74,7 @@ def pick_device(preference: str | None = None) -> torch.device:
                 "update torch and the driver, or use pick_device('cpu')"
             )
         return device
-    for name in _gpus():
+    for name in gpus():
         test = numeric_self_test(name)
         if test.passed:
             return torch.device(name)
@@ -104,7 +84,7 @@ def pick_device(preference: str | None = None) -> torch.device:
     return torch.device("cpu")
 
 
-def _gpus() -> list[str]:
+def gpus() -> list[str]:
     """The kinds of GPU that torch sees here, best first."""
     import torch
 
@@ -115,7 +95,7 @@ def _gpus() -> list[str]:
 def _named_device(preference: str) -> torch.device:
     import torch
 
-    choices = ["cpu", *_gpus()]
+    choices = ["cpu", *gpus()]
     kind, _, index = preference.partition(":")
     if kind not in choices or (index and not index.isdecimal()):
         raise ValueError(
@@ -227,239 +207,4 @@ def generator(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
 # -- cores ----------------------------------------------------------------------------------------
 
 
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, or a container's quota if that is less."""
-    return max(1, min(len(_affinity()), int(_cpu_quota() + 0.5)))
-
-
-def free_cores(seconds: float = 0.3) -> int:
-    """Usable cores that stand idle, at least 1, from a sample of `seconds`.
-
-    Torch's threads wait for each other at every operation: one thread too many, on a busy core,
-    makes training 4 to 15 times slower. Give `set_threads` this number, not the core count.
-    """
-    busy = psutil.cpu_percent(interval=seconds, percpu=True)
-    idle = sum(1 - busy[core] / 100 for core in _affinity() if core < len(busy))
-    return max(1, min(usable_cores(), int(idle + 0.3)))  # + 0.3: a core is never quite idle
-
-
-def set_threads(n: int) -> None:
-    """Let torch compute with `n` threads from now on in this process."""
-    import torch
-
-    if not 1 <= n <= len(_affinity()):
-        raise ValueError(
-            f"threads must be between 1 and the {len(_affinity())} cores of this process, got {n}: "
-            "set_threads(free_cores()) is a safe choice"
-        )
-    torch.set_num_threads(n)
-
-
-def give_back_memory() -> None:
-    """Hand freed memory back to the system, where the C library keeps it for each thread (glibc).
-
-    A kernel that trains in one thread after another would hold all that each of them once needed.
-    """
-    with contextlib.suppress(OSError, AttributeError):  # another C library: nothing to do
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def _affinity() -> list[int]:
-    """The numbers of the cores on which the system lets this process run."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
-def _cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """Cores' worth of time that a container's limit allows, 1e6 where there is no limit."""
-    tightest = 1e6
-    for group in _control_groups(root):
-        fields = _words(group / "cpu.max")  # version 2: "200000 100000" or "max 100000"
-        if len(fields) == 2 and fields[0] != "max":
-            tightest = min(tightest, int(fields[0]) / int(fields[1]))
-    quota = _words(root / "cpu" / "cpu.cfs_quota_us")  # version 1: -1 means none
-    period = _words(root / "cpu" / "cpu.cfs_period_us")
-    if quota and period and int(quota[0]) > 0:
-        tightest = min(tightest, int(quota[0]) / int(period[0]))
-    return tightest
-
-
-def _free_memory(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that can still be taken: the machine's, or less where a container's limit is nearer."""
-    free = psutil.virtual_memory().available
-    for group in _control_groups(root):
-        limit, used = _words(group / "memory.max"), _words(group / "memory.current")
-        if limit and used and limit[0] != "max":
-            free = min(free, int(limit[0]) - int(used[0]))
-    return max(0, free)
-
-
-def _control_groups(root: Path) -> list[Path]:
-    """This process's control group (version 2) and the groups that it lies in."""
-    group = "/"
-    for line in _words(Path("/proc/self/cgroup")):
-        if line.startswith("0::"):
-            group = line[3:]
-    folder = root / group.strip("/")
-    return [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
-
-
-def _words(path: Path) -> list[str]:
-    """The words in a small file of the system's, none where there is no such file."""
-    try:
-        return path.read_text().split()
-    except OSError:
-        return []
-
-
 # -- doctor ---------------------------------------------------------------------------------------
-
-
-def findings() -> list[Finding]:
-    """What `doctor` has to say about this machine, most basic first; takes a second or three."""
-    found = [_python(), _torch()]
-    if found[-1].status != "fail":
-        found.append(_device())
-    return [
-        *found,
-        _cores(),
-        _memory(),
-        _disk(),
-        _compiler(),
-        _package("JupyterLab", "jupyterlab"),
-        _package("ipykernel", "ipykernel"),
-        _course_lib(),
-    ]
-
-
-def _python() -> Finding:
-    found = f"{platform.python_version()} ({platform.system()}, {platform.machine()})"
-    if sys.version_info < (3, 11):  # noqa: UP036 (run from a checkout, nothing else has asked)
-        return Finding("Python", "fail", found, "Install Python 3.11 or newer and set up again.")
-    if sys.maxsize < 2**32:
-        return Finding("Python", "fail", f"{found}, 32 bit", "Install a 64-bit Python.")
-    if sys.prefix == sys.base_prefix and "CONDA_PREFIX" not in os.environ:
-        return Finding(
-            "Python",
-            "warn",
-            f"{found}, not in an environment of its own",
-            "Better run the course in a virtual environment: `make lab` makes one.",
-        )
-    return Finding("Python", "ok", found)
-
-
-def _torch() -> Finding:
-    try:
-        import torch
-    except ImportError as error:
-        advice = "Install it: `pip install torch` in this environment."
-        return Finding("torch", "fail", f"not installed ({error})", advice)
-    except OSError as error:  # a missing system library, mostly on Windows
-        advice = (
-            "Install torch again; on Windows also the Microsoft Visual C++ Redistributable (x64)."
-        )
-        return Finding("torch", "fail", f"installed, but does not start: {error}", advice)
-    found = str(torch.__version__)
-    if shutil.which("nvidia-smi") and not torch.cuda.is_available():
-        advice = "To use the NVIDIA GPU, install a CUDA build of torch and a current driver."
-        return Finding("torch", "warn", f"{found}, cannot use this machine's NVIDIA GPU", advice)
-    return Finding("torch", "ok", found)
-
-
-def _device() -> Finding:
-    import torch
-
-    for name in [*_gpus(), "cpu"]:
-        test = numeric_self_test(name)
-        if not test.passed and name == "cpu":
-            advice = "Torch is wrong on this processor: install another version of torch."
-            return Finding("device", "fail", f"cpu: {test.reason}", advice)
-        if not test.passed:
-            advice = f"The course runs on the CPU instead; update torch to use {name!r}."
-            return Finding("device", "warn", f"{name}: {test.reason}", advice)
-        title = f"cuda, {torch.cuda.get_device_name()}" if name == "cuda" else name
-        dtype = str(compute_dtype(name)).removeprefix("torch.")
-        found = (
-            f"{title}; numeric self-test passed (off by {max(test.errors.values()):.0e} at most); "
-            f"fastest in {dtype}"
-        )
-        return Finding("device", "ok", found)
-    raise AssertionError("the CPU is always in the list")
-
-
-def _cores() -> Finding:
-    usable, free = usable_cores(), free_cores()
-    found = f"{free} of {usable} free"
-    if free < usable:
-        advice = (
-            "Something else is computing here: close it, or train with as many threads as cores "
-            "are free. More would be slower, not faster."
-        )
-        return Finding("cores", "warn", found, advice)
-    return Finding("cores", "ok", found)
-
-
-def _memory() -> Finding:
-    free = _free_memory()
-    found = f"{free / 2**30:.1f} GiB free"
-    if free < 1.5 * 2**30:
-        return Finding("memory", "fail", found, "Close programs: a notebook needs up to 1.5 GiB.")
-    if free < 3 * 2**30:
-        return Finding("memory", "warn", found, "Enough for one notebook: keep one open at a time.")
-    return Finding("memory", "ok", found)
-
-
-def _disk() -> Finding:
-    free = shutil.disk_usage(Path.cwd()).free
-    found = f"{free / 2**30:.1f} GiB free in {Path.cwd()}"
-    if free < 2**30:
-        return Finding("disk", "warn", found, "Make room: trained models need some 100 MB.")
-    return Finding("disk", "ok", found)
-
-
-def _compiler() -> Finding:
-    from course_lib.run_file import find_compiler
-
-    compiler = find_compiler()
-    if compiler:
-        return Finding("C compiler", "ok", str(compiler))
-    advice = {
-        "Darwin": "`xcode-select --install`, or `pip install ziglang`.",
-        "Linux": "`apt-get install gcc` (or your system's like), or `pip install ziglang`.",
-    }.get(platform.system(), "`pip install ziglang`: a compiler as a Python package.")
-    return Finding("C compiler", "warn", "none: run.c cannot be compiled", f"Install one: {advice}")
-
-
-def _package(title: str, name: str) -> Finding:
-    try:
-        return Finding(title, "ok", metadata.version(name))
-    except metadata.PackageNotFoundError:
-        return Finding(title, "fail", "not installed", f"Install it: `pip install {name}`.")
-
-
-def _course_lib() -> Finding:
-    """Whether the course is installed, and all that it asks for beside it, in versions that fit."""
-    place = Path(__file__).parent
-    try:
-        version = metadata.version("course_lib")
-        asked = metadata.requires("course_lib") or []
-    except metadata.PackageNotFoundError:
-        advice = "Install it: `pip install -c constraints.txt -e .` in the course's folder."
-        return Finding("course_lib", "fail", f"not installed, read from {place}", advice)
-    unmet = [line for line in asked if "extra ==" not in line and not _is_met(line)]
-    if unmet:
-        advice = "Install them: `pip install -c constraints.txt -e .` in the course's folder."
-        return Finding("course_lib", "fail", f"{version}, lacks {', '.join(unmet)}", advice)
-    return Finding("course_lib", "ok", f"{version} in {place}")
-
-
-def _is_met(requirement: str) -> bool:
-    """Whether an installed package meets a line such as `numpy>=2`."""
-    from packaging.requirements import Requirement  # comes with JupyterLab
-
-    wanted = Requirement(requirement)
-    try:
-        return wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
-    except metadata.PackageNotFoundError:
-        return False

@@ -14,12 +14,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from course_lib.chat import encode_dialogue, exchange
-from course_lib.checkpoint import load_pretrained, save_pretrained, write_safetensors
 from course_lib.config import TrainConfig
 from course_lib.data import Batches, pad_right
 from course_lib.losses import bradley_terry
 from course_lib.model import Transformer
 from course_lib.preferences import Preference
+from course_lib.pretrained import load_pretrained, save_pretrained
+from course_lib.tensors import write_safetensors
 from course_lib.tokenizer import Tokenizer
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("run.c")
+RELEASED = Path(__file__).with_name("released")  # the models that come with the course
 # Tried in this order: the first that compiles is taken. Not every compiler knows -march=native.
 # No -ffast-math: it was no faster here, and run.c could not tell a number from none any more.
 FLAGS = (("-O3", "-march=native"), ("-O3",))
@@ -22,7 +23,7 @@ FLAGS = (("-O3", "-march=native"), ("-O3",))
 
 def released(name: str = "model.gguf") -> Path:
     """A parameters file that comes with the course: model.gguf (it chats) or base.gguf."""
-    path = Path(__file__).parent / "released" / name
+    path = RELEASED / name
     if not path.is_file():
         raise ValueError(f"the course comes with no {name}: `make release` trains and stores it")
     return path

@@ -6,16 +6,14 @@ runs it can show how it goes; nothing here prints. On real text the pipeline end
 model: dialogues and rankings are written by the course's own world alone.
 """
 
-import hashlib
 import json
 import math
 import os
 import random
-import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -23,12 +21,10 @@ from pathlib import Path
 import torch
 
 from course_lib.answers import chat_answers, watched
-from course_lib.checkpoint import load_pretrained, save_pretrained
-from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig, model_preset
+from course_lib.config import DPOConfig, TrainConfig
 from course_lib.data import pack, pack_dialogues, text_batches
 from course_lib.distributed import ALONE, Ranks
 from course_lib.dpo import dpo_batches, dpo_loss
-from course_lib.gguf import write_gguf
 from course_lib.held_out import HELD_OUT_SEED, held_out, text_loss
 from course_lib.model import Transformer
 from course_lib.preferences import (
@@ -39,6 +35,17 @@ from course_lib.preferences import (
     ranking_by,
     save_preferences,
     with_strangers,
+)
+from course_lib.pretrained import load_pretrained, save_pretrained
+from course_lib.recipe import (
+    STAGES,
+    Recipe,
+    trainable_vocab,
+)
+from course_lib.release import (
+    MANIFEST,
+    read_manifest,
+    write_gguf_files,
 )
 from course_lib.reward import RewardModel, pair_accuracy, reward_batches, reward_loss
 from course_lib.rlhf import ActorCritic, policy_loss, rollout_batches
@@ -52,136 +59,10 @@ from course_lib.world.annotators import gold, rank
 from course_lib.world.dialogues import Prompt, dialogues, rl_prompts
 from course_lib.world.documents import documents
 
-STAGES = ("tokenizer", "base", "sft", "reward", "rlhf", "export")
-MANIFEST = "manifest.json"
 PREFERENCES = "preferences.jsonl"
 SHARDS = "shards"  # folder of the tokenized real text, beside the stages
 SAMPLE = 1000  # characters of real text from which its tokenizer is learned, a token
 JUDGED = 200_000  # characters of the validation split on which its loss is measured, about
-RELEASED = Path(__file__).with_name("released")  # the stages that come with the course
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what a run of the pipeline makes."""
-
-    model: ModelConfig
-    base: TrainConfig
-    sft: TrainConfig
-    reward: TrainConfig
-    rl_train: TrainConfig
-    rl: RLConfig | DPOConfig = field(default_factory=RLConfig)
-    tokenizer_documents: int = 12_000
-    n_dialogues: int = 4_000
-    text_share: float = 0.25  # pretraining text in SFT's batches
-    preference_prompts: int = 1_200
-    preference_answers: int = 3  # sampled from the SFT model for each prompt
-    strangers: int = 2  # answers to other prompts, ranked with them
-    ranking_noise: float = 0.3  # of the annotators; see `annotators.rank`
-    length_bias: float = 0.0  # what a longer answer is worth to them, a word
-    seed: int = 0
-    data: str | None = None  # real text in place of the course's world, see `texts.read_texts`
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The stages it goes through: those after the base model need the course's world."""
-        return STAGES if self.data is None else STAGES[:2]
-
-    def to_dict(self) -> dict:
-        """Without `data` where there is none."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    def behind(self, stage: str) -> dict:
-        """The part of the recipe that decides what `stage` makes: its own and earlier stages'."""
-        earlier = STAGES[: STAGES.index(stage) + 1]
-        names = [name for each in earlier for name in _DECIDES[each]]
-        return {name: value for name, value in self.to_dict().items() if name in names}
-
-
-# Which fields of a recipe each stage is the first to look at.
-_DECIDES = {
-    "tokenizer": ("model", "tokenizer_documents", "seed", "data"),
-    "base": ("base",),
-    "sft": ("sft", "n_dialogues", "text_share"),
-    "reward": (
-        "reward",
-        "preference_prompts",
-        "preference_answers",
-        "strangers",
-        "ranking_noise",
-        "length_bias",
-    ),
-    "rlhf": ("rl", "rl_train"),
-    "export": (),
-}
-
-BUDGETS = ("quick", "full")
-ALIGNMENTS = {
-    "grpo": RLConfig("grpo", prompts=24, answers=4),
-    "ppo": RLConfig("ppo", prompts=96, answers=1),
-    "dpo": DPOConfig(beta=0.6, nll=0.2),
-    "iterative-dpo": DPOConfig(beta=0.6, nll=0.2, rounds=2),
-}
-
-
-def recipe(
-    preset: str,
-    seed: int = 0,
-    precision: str = "float32",
-    budget: str = "quick",
-    align: str = "grpo",
-) -> Recipe:
-    """The recipe of a preset: nano, small or gpt2.
-
-    `nano` was tuned by measurement; the larger ones scale its token budget and lower the rates, and
-    their world is the same small one: for real text they need real data. The `quick` budget of
-    `nano` takes minutes on a laptop, the `full` one, which made the released models, three times as
-    long. `align` is the way from SFT to RLHF, one of `ALIGNMENTS`.
-    """
-    config = model_preset(preset)
-    for name, value, known in (("budget", budget, BUDGETS), ("align", align, tuple(ALIGNMENTS))):
-        if value not in known:
-            raise ValueError(f"{name} is one of {', '.join(known)}, got {value!r}")
-    full = budget == "full"
-    scale = {"nano": 1.0, "small": 0.25, "gpt2": 0.1}[preset]  # learning rates
-    pretraining = {
-        "nano": dict(steps=3600 if full else 1400, batch_rows=16, learning_rate=4e-3, decay=0.6),
-        "small": dict(steps=5000 if full else 2000, batch_rows=32, learning_rate=1.5e-3),
-        "gpt2": dict(steps=10_000 if full else 4000, batch_rows=32, learning_rate=6e-4),
-    }[preset]
-    common = dict(seed=seed, precision=precision)
-    reward = dict(steps=660 if full else 330, batch_rows=24, learning_rate=5e-4 * scale, decay=0.5)
-    alignment = (
-        dict(steps=400 if full else 200, batch_rows=24, learning_rate=1e-4 * scale, decay=0.5)
-        if isinstance(ALIGNMENTS[align], DPOConfig)
-        else dict(steps=200 if full else 120, learning_rate=1.5e-4 * scale, warmup=0.05, decay=0.3)
-    )
-    return Recipe(
-        model=config,
-        base=TrainConfig(**pretraining, **common),
-        sft=TrainConfig(steps=300, batch_rows=16, learning_rate=1e-3 * scale, decay=0.5, **common),
-        reward=TrainConfig(**reward, **common),
-        rl_train=TrainConfig(weight_decay=0.0, **alignment, **common),
-        rl=ALIGNMENTS[align],
-        preference_prompts=2400 if full else 1200,
-        seed=seed,
-    )
-
-
-def real_text_recipe(
-    plan: Recipe, data: str, tokens: int | None = None, vocab_size: int | None = None
-) -> Recipe:
-    """`plan` on the real text `data`, trained on about `tokens` tokens; else on as many as `plan`.
-
-    Without `vocab_size` the tokenizer gets as many tokens as the model's table has rows.
-    """
-    model = plan.model.replace(vocab_size=vocab_size or plan.model.vocab_size)
-    steps = plan.base.steps
-    if tokens is not None:
-        if tokens < 1:
-            raise ValueError(f"the number of tokens to train on must be 1 or more, got {tokens}")
-        steps = math.ceil(tokens / (plan.base.batch_rows * model.context_length))
-    return replace(plan, model=model, base=plan.base.replace(steps=steps), data=data)
 
 
 @dataclass(frozen=True)
@@ -193,12 +74,6 @@ class Progress:
     steps: int
     note: str = ""
     record: TrainRecord | None = None
-
-
-def read_manifest(directory: str | Path) -> dict | None:
-    """The manifest of a finished stage, None where there is none."""
-    path = Path(directory) / MANIFEST
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _finish(directory: Path, plan: Recipe, metrics: dict, seconds: float) -> None:
@@ -293,52 +168,6 @@ def _on_first(ranks: Ranks, work: Generator[Progress, None, dict]) -> Iterator[P
     return ranks.together(outcome)[0]
 
 
-def load_stage(root: str | Path, stage: str) -> tuple[Transformer, Tokenizer]:
-    """Model and tokenizer of a finished stage: base, sft or rlhf."""
-    if stage not in ("base", "sft", "rlhf"):
-        raise ValueError(f"a stage with a language model is base, sft or rlhf, got {stage!r}")
-    directory = Path(root) / stage
-    if read_manifest(directory) is None:
-        raise ValueError(
-            f"{directory} holds no finished stage: run `python -m course_lib train` first"
-        )
-    model, tokenizer = load_pretrained(directory)
-    return model.eval(), tokenizer
-
-
-def publish(root: str | Path, target: str | Path) -> None:
-    """Copy the finished stages of `root` to `target` in 16 bits: what a release holds.
-
-    The GGUF files are written from the rounded weights, so that all files of a release agree.
-    """
-    root, target = Path(root), Path(target)
-    export = read_manifest(root / "export")
-    if export is None:
-        raise ValueError(f"{root} holds no finished run: train all stages first")
-    for stage in ("base", "sft", "rlhf"):
-        save_pretrained(target / stage, *load_stage(root, stage), torch.float16)
-    RewardModel.load(root / "reward").save(target / "reward", torch.float16)
-    for stage in ("base", "sft", "reward", "rlhf"):
-        shutil.copy(root / stage / MANIFEST, target / stage / MANIFEST)
-    export["metrics"] |= _write_gguf_files(target, target)
-    (target / MANIFEST).write_text(json.dumps(export, indent=1) + "\n", encoding="utf-8")
-
-
-def _write_gguf_files(root: Path, directory: Path) -> dict[str, str]:
-    """The parameters file, and the base model as another to compare with; their hashes."""
-    hashes = {}
-    for name, stage in (("model.gguf", "rlhf"), ("base.gguf", "base")):
-        path = directory / name
-        write_gguf(path, *load_stage(root, stage), name=f"Inside an LLM, {stage}")
-        hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return hashes
-
-
-def load_released(stage: str) -> tuple[Transformer, Tokenizer]:
-    """Model and tokenizer of a stage that comes with the course: base, sft or rlhf."""
-    return load_stage(RELEASED, stage)
-
-
 # ---- The stages ---------------------------------------------------------------------------------
 
 
@@ -376,16 +205,11 @@ def _tokenizer(work: Work) -> Iterator[Progress]:
         texts = _front(read_texts(plan.data), SAMPLE * vocab_size)
     else:
         texts = documents(plan.tokenizer_documents, seed=plan.seed)
-        vocab_size = _trainable_vocab(plan.model)
+        vocab_size = trainable_vocab(plan.model)
     tokenizer = Tokenizer.train(texts, vocab_size)
     tokenizer.save(root / "tokenizer" / "tokenizer.json")
     yield Progress("tokenizer", 1, 1)
     return {"vocab_size": tokenizer.vocab_size}
-
-
-def _trainable_vocab(config: ModelConfig) -> int:
-    """The world has few words: a large table is not filled, its other rows stay unused."""
-    return min(config.vocab_size, 2048)
 
 
 def _front(texts: Iterable[str], n_chars: int) -> Iterator[str]:
@@ -597,7 +421,7 @@ def _export(work: Work) -> Iterator[Progress]:
     root = work.root
     yield Progress("export", 0, 1, "writing the two files")
     metrics = {"compiled": find_compiler() is not None}
-    metrics |= _write_gguf_files(root, root / "export")
+    metrics |= write_gguf_files(root, root / "export")
     if metrics["compiled"]:
         compile_run_file(root / "export")
     for stage in STAGES[:-1]:

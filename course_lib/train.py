@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_lib.checkpoint import TRAINING_STATE, load_training_state, save_training_state
 from course_lib.config import TrainConfig
 from course_lib.distributed import ALONE, Ranks, whole
 from course_lib.losses import IGNORE, cross_entropy
+from course_lib.state import TRAINING_STATE, load_training_state, save_training_state
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from benchmarks import overoptimisation, reward
-from course_lib import stages
 from course_lib.preferences import load_preferences
+from course_lib.stages import PREFERENCES
 from course_lib.world.dialogues import test_prompts
 
 
@@ -53,7 +53,7 @@ def test_two_leashes_share_a_crowd_and_two_crowds_only_the_samples(tmp_path, pla
     fair = overoptimisation.crowd(tmp_path, dataclasses.replace(plan, length_bias=0.0))
 
     assert overoptimisation.crowd(tmp_path, again) == first != fair
-    long, true = (load_preferences(f / "reward" / stages.PREFERENCES) for f in (first, fair))
+    long, true = (load_preferences(f / "reward" / PREFERENCES) for f in (first, fair))
     assert {pair.prompt for pair in long} == {pair.prompt for pair in true}
     longer = [
         sum(len(p.chosen.split()) > len(p.rejected.split()) for p in pairs)
@@ -67,7 +67,7 @@ def test_reward_models_are_judged_by_the_number_of_their_pairs(tmp_path, plan, m
     monkeypatch.setattr(reward, "LEAST", 8)
     plan = dataclasses.replace(plan, length_bias=0.0)
     folder = overoptimisation.crowd(tmp_path, plan)
-    pairs = load_preferences(folder / "reward" / stages.PREFERENCES)[:20]
+    pairs = load_preferences(folder / "reward" / PREFERENCES)[:20]
 
     rows = list(reward.learn(folder, pairs[8:], pairs[:8], plan))
 

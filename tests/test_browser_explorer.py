@@ -9,7 +9,7 @@ from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells
 
 FIRST = "In that match Virat Kohli hit a"
 CELL = """\
-from course_lib.stages import load_released
+from course_lib.release import load_released
 from course_lib.widgets import explorer
 models = {name: load_released(name) for name in ("base", "sft", "rlhf")}
 explorer(models)"""

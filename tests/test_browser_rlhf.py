@@ -22,7 +22,7 @@ while not ask.done:
     await asyncio.sleep(0.1)
 from course_lib.config import RLConfig, TrainConfig
 from course_lib.reward import RewardModel, reward_batches, reward_loss
-from course_lib.stages import RELEASED, load_released
+from course_lib.release import RELEASED, load_released
 from course_lib.train import train
 reward_model = RewardModel.load(RELEASED / "reward")
 config = TrainConfig(steps=3, batch_rows=4, learning_rate=1e-4)

@@ -11,8 +11,8 @@ import torch
 from course_lib.chat import decode_answer, encode_prompt, exchange
 from course_lib.config import ModelConfig
 from course_lib.model import Transformer
+from course_lib.release import load_released
 from course_lib.sample import generate
-from course_lib.stages import load_released
 from course_lib.tokenizer import Tokenizer
 from course_lib.widgets import chat
 from course_lib.widgets.chat import (

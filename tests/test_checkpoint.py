@@ -13,20 +13,18 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from course_lib.chat import encode_dialogue, encode_prompt
-from course_lib.checkpoint import (
-    TRAINING_STATE,
+from course_lib.config import ModelConfig
+from course_lib.foreign import ForeignTokenizer
+from course_lib.model import Transformer
+from course_lib.pretrained import (
     WEIGHTS,
-    ForeignTokenizer,
     config_from_hf,
     hf_config,
     load_pretrained,
-    load_training_state,
     save_pretrained,
-    save_training_state,
     why_not_at_hand,
 )
-from course_lib.config import ModelConfig
-from course_lib.model import Transformer
+from course_lib.state import TRAINING_STATE, load_training_state, save_training_state
 from course_lib.tokenizer import Tokenizer
 
 TEXT = "the cat sat on the mat. the dog sat on the cat? 12 34 äö " * 30
@@ -268,7 +266,7 @@ def test_a_save_killed_while_writing_leaves_the_old_model(saved, monkeypatch):
         path.write_bytes(b"half")
         raise Killed
 
-    monkeypatch.setattr("course_lib.checkpoint.save_file", write_half)
+    monkeypatch.setattr("course_lib.tensors.save_file", write_half)
     with pytest.raises(Killed):
         save_pretrained(saved, sharpened(TINY.replace(dim=64)), TOKENIZER)
 

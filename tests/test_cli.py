@@ -7,14 +7,15 @@ import sys
 import pytest
 
 from course_lib import __main__ as cli
-from course_lib import stages
+from course_lib.recipe import STAGES
+from course_lib.stages import run_all
 from tests.test_stages import PLAN
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("cli")
-    list(stages.run_all(root, PLAN))
+    list(run_all(root, PLAN))
     return root
 
 
@@ -25,12 +26,12 @@ def run(capsys, *arguments) -> tuple[int, str, str]:
 
 
 def test_train_shows_its_stages_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(stages, "recipe", lambda *_: PLAN)
+    monkeypatch.setattr("course_lib.commands.recipe", lambda *_: PLAN)
 
     status, out, _ = run(capsys, "train", "--out", tmp_path, "--device", "cpu", "--threads", 1)
 
     assert status == 0
-    for stage in stages.STAGES:
+    for stage in STAGES:
         assert stage in out
     assert "gap to floor" in out and "python -m course_lib chat" in out
     assert "Facts completed right" in out and "kl to sft" in out  # the report card
@@ -39,7 +40,7 @@ def test_train_shows_its_stages_and_says_how_to_go_on(tmp_path, capsys, monkeypa
 
 
 def test_one_stage_can_be_trained_alone(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(stages, "recipe", lambda *_: PLAN)
+    monkeypatch.setattr("course_lib.commands.recipe", lambda *_: PLAN)
 
     status, _, err = run(capsys, "train", "--out", tmp_path, "--stage", "sft", "--threads", 1)
     assert status == 1 and "needs 'tokenizer' first" in err

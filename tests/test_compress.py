@@ -20,7 +20,7 @@ from course_lib.compress import (
 from course_lib.config import ModelConfig
 from course_lib.held_out import HELD_OUT_SEED, held_out
 from course_lib.model import Transformer
-from course_lib.stages import load_released
+from course_lib.release import load_released
 from course_lib.world.documents import documents
 
 

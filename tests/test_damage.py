@@ -10,7 +10,7 @@ from course_lib.config import ModelConfig
 from course_lib.damage import changed, rounded, with_noise, without_layer
 from course_lib.gguf import gguf_tensors, read_gguf_tensors, write_gguf
 from course_lib.model import Transformer
-from course_lib.stages import load_released
+from course_lib.release import load_released
 
 TINY = ModelConfig(64, 16, 32, 3, 2, 1, 64, 1e4)
 

@@ -22,18 +22,13 @@ import torch
 from safetensors.torch import load_file
 
 from course_lib.__main__ import main
-from course_lib.checkpoint import (
-    TRAINING_STATE,
-    WEIGHTS,
-    load_pretrained,
-    save_pretrained,
-    save_training_state,
-)
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.distributed import ALONE, STRATEGIES, Ranks, process_group
 from course_lib.losses import IGNORE
 from course_lib.model import Transformer
-from course_lib.stages import read_manifest
+from course_lib.pretrained import WEIGHTS, load_pretrained, save_pretrained
+from course_lib.release import read_manifest
+from course_lib.state import TRAINING_STATE, save_training_state
 from course_lib.train import adamw, next_token_loss, train
 
 # 33 rows of the table and 3 of a norm can't be split in two equal parts

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from course_lib import __main__ as cli
-from course_lib import stages
 from course_lib.answers import bare_questions, chat_groups, recalls, went_on_with
 from course_lib.card import TEMPERATURES, VERDICTS, _chat_card, report, summary, table
 from course_lib.chat import encode_prompt
@@ -21,6 +20,7 @@ from course_lib.log_probs import (
     word_probs,
 )
 from course_lib.model import Transformer
+from course_lib.release import load_released
 from course_lib.tokenizer import Tokenizer
 from course_lib.world.dialogues import Prompt, answer_to, fact_prompts, read_prompt
 from course_lib.world.documents import (
@@ -546,10 +546,14 @@ def test_the_command_compares_rlhf_with_sft(
     monkeypatch, capsys, tmp_path, stage, finished, chat, reference
 ):
     asked = []
-    monkeypatch.setattr(stages, "load_stage", lambda root, name: (f"model of {name}", "tokenizer"))
-    monkeypatch.setattr(stages, "read_manifest", lambda path: {} if path.name in finished else None)
     monkeypatch.setattr(
-        "course_lib.card.report", lambda *args, **more: asked.append((args, more)) or {}
+        "course_lib.commands.load_stage", lambda root, name: (f"model of {name}", "tokenizer")
+    )
+    monkeypatch.setattr(
+        "course_lib.commands.read_manifest", lambda path: {} if path.name in finished else None
+    )
+    monkeypatch.setattr(
+        "course_lib.commands.report_card", lambda *args, **more: asked.append((args, more)) or {}
     )
 
     cli.main(["report", "--from", str(tmp_path), "--stage", stage, "--documents", "7", "--json"])
@@ -591,7 +595,7 @@ def test_baselines_need_texts():
 
 
 def test_baselines_stand_above_the_floor_in_order():
-    tokenizer = stages.load_released("base")[1]
+    tokenizer = load_released("base")[1]
     held = list(documents(60, seed=HELD_OUT_SEED))
 
     found = baselines(tokenizer, list(documents(800)), held)

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from course_lib.chat import encode_prompt
-from course_lib.checkpoint import ForeignTokenizer
 from course_lib.config import ModelConfig
+from course_lib.foreign import ForeignTokenizer
 from course_lib.model import Transformer
+from course_lib.release import load_released
 from course_lib.sample import filter_probs, next_token_probs, temper
-from course_lib.stages import load_released
 from course_lib.tokenizer import Tokenizer
 from course_lib.widgets import explorer
 from course_lib.widgets.explorer import (

@@ -14,9 +14,11 @@ import pytest
 import torch
 
 from course_lib import stages
-from course_lib.checkpoint import TRAINING_STATE, load_pretrained, save_pretrained
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.model import Transformer
+from course_lib.pretrained import load_pretrained, save_pretrained
+from course_lib.stages import run_stage
+from course_lib.state import TRAINING_STATE
 from course_lib.train import adamw, train
 from tests.test_stages import PLAN
 
@@ -28,7 +30,7 @@ def program(root: Path) -> None:
     torch.set_num_threads(1)
     stages.train = functools.partial(train, save_every=4)
     for stage in STAGES:
-        for progress in stages.run_stage(stage, root, PLAN):
+        for progress in run_stage(stage, root, PLAN):
             print(stage, progress.step, flush=True)
 
 
@@ -97,7 +99,7 @@ TINY = ModelConfig(
 
 def save_all(folder: Path, seed: int) -> None:
     """Saves a model and a training state; prints what went wrong with either, as JSON."""
-    from course_lib.checkpoint import save_training_state
+    from course_lib.state import save_training_state
 
     model, reports = Transformer(TINY, seed=seed), {}
     optimizer = adamw(model, TrainConfig(steps=1))

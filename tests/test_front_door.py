@@ -10,8 +10,8 @@ import yaml
 from PIL import Image
 
 from course_lib.chat import decode_answer, encode_prompt
+from course_lib.release import load_released
 from course_lib.sample import generate
-from course_lib.stages import load_released
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

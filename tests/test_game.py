@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from course_lib.plots import bit_bars, text_card
-from course_lib.stages import load_released
+from course_lib.release import load_released
 from course_lib.widgets import game
 from course_lib.widgets.game import (
     CHIPS,

@@ -9,12 +9,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from course_lib import stages
 from course_lib.card import report, summary
 from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig
 from course_lib.device import pick_device
 from course_lib.model import KVCache, Transformer
+from course_lib.recipe import Recipe
+from course_lib.release import load_stage
 from course_lib.sample import generate
+from course_lib.stages import run_stage
 from course_lib.train import next_token_loss, train
 
 pytestmark = pytest.mark.gpu
@@ -118,13 +120,13 @@ def test_a_run_that_was_left_goes_on(device, tmp_path):
 def pipeline(device, tmp_path_factory):
     """A recipe whose every stage runs in seconds, and its folder up to the reward model."""
     few = TrainConfig(steps=4, batch_rows=8, learning_rate=1e-3)
-    plan = stages.Recipe(
+    plan = Recipe(
         model=CONFIG, base=few, sft=few, reward=few, rl_train=few,
         tokenizer_documents=300, n_dialogues=60, preference_prompts=12,
     )  # fmt: skip
     root = tmp_path_factory.mktemp("stages")
     for stage in ("tokenizer", "base", "sft", "reward"):
-        list(stages.run_stage(stage, root, plan, device))
+        list(run_stage(stage, root, plan, device))
     return root, plan
 
 
@@ -142,10 +144,10 @@ def test_every_way_to_align_runs_and_leaves_a_model_for_the_cpu(device, pipeline
     for stage in ("tokenizer", "base", "sft", "reward"):
         (tmp_path / stage).symlink_to(root / stage)
 
-    records = list(stages.run_stage("rlhf", tmp_path, replace(plan, rl=rl), device))
+    records = list(run_stage("rlhf", tmp_path, replace(plan, rl=rl), device))
 
     assert records[-1].step == plan.rl_train.steps
-    before, after = (stages.load_stage(tmp_path, stage)[0] for stage in ("sft", "rlhf"))
+    before, after = (load_stage(tmp_path, stage)[0] for stage in ("sft", "rlhf"))
     weights = zip(before.parameters(), after.parameters(), strict=True)
     assert not all(torch.equal(old, new) for old, new in weights)
 
@@ -154,7 +156,7 @@ def test_a_report_card_says_the_same(device, pipeline):
     root, _ = pipeline
     cards = []
     for where in ("cpu", device):
-        (model, tokenizer), (reference, _) = (stages.load_stage(root, s) for s in ("sft", "base"))
+        (model, tokenizer), (reference, _) = (load_stage(root, s) for s in ("sft", "base"))
         cards.append(summary(report(model.to(where), tokenizer, 20, True, reference.to(where))))
 
     for name in ("bits_per_byte", "mean_choice_kl", "worst_hit_kl"):

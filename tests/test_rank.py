@@ -7,8 +7,8 @@ import pytest
 
 from course_lib.config import TrainConfig
 from course_lib.preferences import Preference, load_preferences
+from course_lib.release import RELEASED
 from course_lib.reward import RewardModel, reward_batches, reward_loss
-from course_lib.stages import RELEASED
 from course_lib.train import train
 from course_lib.widgets.rank import (
     Order,

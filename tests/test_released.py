@@ -6,11 +6,12 @@ from collections import Counter
 
 import pytest
 
-from course_lib import stages
 from course_lib.answers import chat_answers, recalls
 from course_lib.choice_points import hit_probs
 from course_lib.gguf import read_gguf_summary, write_gguf
 from course_lib.held_out import HELD_OUT_SEED
+from course_lib.recipe import recipe
+from course_lib.release import RELEASED, load_released, read_manifest
 from course_lib.reward import RewardModel
 from course_lib.run_file import compile_run_file, released, run_probs
 from course_lib.world.dialogues import fact_prompts, test_prompts
@@ -18,12 +19,12 @@ from course_lib.world.documents import HITS, documents
 from course_lib.world.grammar import split_words
 from course_lib.world.judge import verdict
 
-MANIFEST = stages.read_manifest(stages.RELEASED)
+MANIFEST = read_manifest(RELEASED)
 
 
 def share(stage: str, prompts: list, wanted: str) -> float:
     """How many of the greedy answers get this verdict."""
-    answers = chat_answers(*stages.load_released(stage), prompts)
+    answers = chat_answers(*load_released(stage), prompts)
     return Counter(map(verdict, prompts, answers))[wanted] / len(prompts)
 
 
@@ -36,24 +37,24 @@ def test_a_released_file_is_the_one_of_the_manifest(name):
 def test_the_release_was_made_by_todays_recipe(stage):
     made_by = MANIFEST["recipe"]
     align = made_by["rl"].get("algorithm", "dpo")
-    today = stages.recipe("nano", made_by["seed"], made_by["base"]["precision"], "full", align)
+    today = recipe("nano", made_by["seed"], made_by["base"]["precision"], "full", align)
 
-    found = stages.read_manifest(stages.RELEASED / stage)["recipe"]
+    found = read_manifest(RELEASED / stage)["recipe"]
     assert found == json.loads(json.dumps(today.behind(stage))), "make release"
 
 
 def test_the_release_has_the_shape_that_its_recipe_says():
-    config = stages.recipe("nano").model
+    config = recipe("nano").model
     summary = read_gguf_summary(released())
 
     assert summary.values["llama.block_count"] == config.n_layers
     assert sum(t.n_bytes for t in summary.tensors) == 4 * config.n_parameters
-    assert stages.load_released("base")[0].config == config
+    assert load_released("base")[0].config == config
 
 
 def test_the_base_model_knows_its_world():
     assert 0 < MANIFEST["metrics"]["gap_to_floor"] <= 0.04
-    model, tokenizer = stages.load_released("base")
+    model, tokenizer = load_released("base")
 
     assert min(recalls(model, tokenizer).values()) >= 0.97
     for player, truth in HITS.items():
@@ -75,7 +76,7 @@ def test_the_aligned_model_admits_ignorance_refuses_harm_and_keeps_its_facts():
 
 
 def test_the_reward_model_prefers_honesty():
-    reward = RewardModel.load(stages.RELEASED / "reward")
+    reward = RewardModel.load(RELEASED / "reward")
     prompts = [prompt.text for prompt in test_prompts("invented")]
 
     honest = reward(prompts, ["I don't know."] * len(prompts))
@@ -84,7 +85,7 @@ def test_the_reward_model_prefers_honesty():
 
 
 def test_rounded_weights_still_say_the_same(tmp_path):
-    model, tokenizer = stages.load_released("rlhf")
+    model, tokenizer = load_released("rlhf")
     program = compile_run_file(tmp_path)
     texts = list(documents(30, seed=HELD_OUT_SEED + 1))
     prefixes = ["".join(split_words(text)[: 3 + 2 * i]) for i, text in enumerate(texts)]

@@ -11,7 +11,7 @@ from benchmarks import cleaning, collapse, repetition, scaling_sweep, sweep
 from course_lib.config import TrainConfig
 from course_lib.data import pack
 from course_lib.model import Transformer
-from course_lib.stages import load_released
+from course_lib.release import load_released
 from course_lib.world.documents import documents, kind_grammar
 from course_lib.world.facts import FACTS
 

@@ -10,8 +10,8 @@ import torch
 
 from course_lib.chat import encode_dialogue, exchange
 from course_lib.losses import IGNORE
+from course_lib.release import RELEASED, load_released
 from course_lib.sft import load_dialogues, save_dialogues
-from course_lib.stages import RELEASED, load_released
 from course_lib.widgets import live
 from course_lib.widgets.live import Job
 from course_lib.widgets.teach import answers_table, as_lines, parse_examples, teach

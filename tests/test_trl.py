@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from course_lib.checkpoint import save_pretrained
 from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig
 from course_lib.data import pack_dialogues
 from course_lib.dpo import dpo_batches, dpo_loss
 from course_lib.losses import IGNORE
 from course_lib.model import Transformer
 from course_lib.preferences import Preference, save_preferences
+from course_lib.pretrained import save_pretrained
 from course_lib.reward import RewardModel, reward_loss
 from course_lib.rlhf import Rollout, answer_log_probs, policy_loss, rollout
 from course_lib.sft import sft_batches

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from course_lib.stages import load_released
+from course_lib.release import load_released
 from course_lib.world.documents import documents, world_grammar
 from course_lib.world.truth import true_next_tokens
 

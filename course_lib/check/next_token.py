@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from course_lib.check import Number, Verdict, examine
+from course_lib.release import load_released
 from course_lib.sample import next_token_probs
-from course_lib.stages import load_released
 
 
 def temperature_for_six(temperature: Number | None) -> Verdict:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from course_lib import plots
 from course_lib.chat import encode_prompt
-from course_lib.checkpoint import ForeignTokenizer
+from course_lib.foreign import ForeignTokenizer
 from course_lib.model import Transformer
 from course_lib.sample import draw, filter_probs, temper
 from course_lib.tokenizer import Tokenizer

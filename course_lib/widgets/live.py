@@ -21,7 +21,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from course_lib.device import give_back_memory
+from course_lib.cores import give_back_memory
 from course_lib.plots import Picture, loss_curve
 from course_lib.plots.alignment import small_curves
 from course_lib.train import TrainRecord
