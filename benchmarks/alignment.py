@@ -11,9 +11,9 @@ rewarded when nothing holds the model: no leash, and annotators who like long an
 
 import argparse
 import csv
-import dataclasses
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 from course_lib import stages
@@ -92,7 +92,7 @@ def one_seed(seed: int, options: argparse.Namespace) -> None:
         for align in options.align
     ]
     if options.unleashed:
-        loose = dataclasses.replace(plan, rl=dataclasses.replace(plan.rl, kl=0.0), **UNLEASHED)
+        loose = replace(plan, rl=replace(plan.rl, kl=0.0), **UNLEASHED)
         runs.append(("unleashed", loose))
     for name, other in runs:
         kept = SHARED[:-1] if name == "unleashed" else SHARED

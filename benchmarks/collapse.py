@@ -10,6 +10,7 @@ world. The seeds are 0, 1, 2 unless told; a generation takes half a minute of pr
 import math
 import sys
 from copy import deepcopy
+from dataclasses import replace
 from itertools import islice
 
 import torch
@@ -95,7 +96,7 @@ def chain(
             new = list(islice(world, n)) if real else written(model, tokenizer, n, draw_seed)
             texts = texts + new if data == "accumulate" else new
             rows = pack(texts, tokenizer, model.config.context_length)
-            model = more_trained(model, rows, tokenizer, config.replace(seed=draw_seed))
+            model = more_trained(model, rows, tokenizer, replace(config, seed=draw_seed))
         if (seed, data, generation) not in table:
             table.add(seed, data, generation, *measured(model, tokenizer, texts))
 

@@ -9,11 +9,11 @@ stands there is not run again. A run takes two minutes on a busy core, a crowd a
 
 import argparse
 import csv
-import dataclasses
 import json
 import shutil
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.alignment import beside
@@ -38,11 +38,11 @@ SHOWN = ("invented", "harmful", "harmless")  # one answer to a prompt of each ki
 def plan_of(seed: int, bias: float, kl_price: float) -> stages.Recipe:
     """The recipe of `nano`, cut to what shows the effect, with another crowd and another leash."""
     plan = stages.recipe("nano", seed)
-    return dataclasses.replace(
+    return replace(
         plan,
-        reward=plan.reward.replace(steps=80, batch_rows=16),
-        rl_train=plan.rl_train.replace(steps=48, learning_rate=3e-4),
-        rl=dataclasses.replace(plan.rl, prompts=8, answers=6, kl=kl_price),
+        reward=replace(plan.reward, steps=80, batch_rows=16),
+        rl_train=replace(plan.rl_train, steps=48, learning_rate=3e-4),
+        rl=replace(plan.rl, prompts=8, answers=6, kl=kl_price),
         preference_prompts=300,
         length_bias=bias,
     )

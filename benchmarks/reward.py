@@ -8,6 +8,7 @@ tenth. A small set is gone through several times. Each model is a row of `reward
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.overoptimisation import HERE, append, crowd, plan_of
@@ -34,7 +35,7 @@ def learn(
     """A row for each number of pairs: how well they taught it to order the held-back ones."""
     model, tokenizer = stages.load_stage(sft, "sft")
     for n in (*(size for size in SIZES if size < len(pairs)), len(pairs)):
-        config = plan.reward.replace(steps=steps_for(n, plan.reward.batch_rows))
+        config = replace(plan.reward, steps=steps_for(n, plan.reward.batch_rows))
         reward_model = RewardModel.from_sft(model, tokenizer, plan.seed)
         for _ in train(reward_model, reward_batches(pairs[:n], config), reward_loss, config):
             pass

@@ -13,6 +13,7 @@ import argparse
 import csv
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def main() -> None:
         for seed in options.seeds:
             base = options.bases / f"seed-{seed}" if options.bases else RELEASED
             for name, *settings in runs:
-                for step, row in run(base, plan.replace(seed=seed), *settings):
+                for step, row in run(base, replace(plan, seed=seed), *settings):
                     row = {"seed": seed, "run": name, "step": step} | row
                     if writer is None:
                         writer = csv.DictWriter(file, list(row))

@@ -1,8 +1,8 @@
 """The programs behind the recorded runs, on a few prompts and steps of the released model."""
 
 import csv
-import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -17,11 +17,11 @@ def plan(monkeypatch):
     """Two updates on each of two rollouts, and few questions afterwards."""
     monkeypatch.setattr(overoptimisation, "test_prompts", lambda kind: test_prompts(kind)[:3])
     plan = overoptimisation.plan_of(seed=2, bias=0.4, kl_price=0.1)
-    return dataclasses.replace(
+    return replace(
         plan,
-        reward=plan.reward.replace(steps=2, batch_rows=4),
-        rl_train=plan.rl_train.replace(steps=4),
-        rl=dataclasses.replace(plan.rl, prompts=2, answers=2),
+        reward=replace(plan.reward, steps=2, batch_rows=4),
+        rl_train=replace(plan.rl_train, steps=4),
+        rl=replace(plan.rl, prompts=2, answers=2),
         preference_prompts=8,
     )
 
@@ -49,8 +49,8 @@ def test_a_run_is_recorded_by_rollout_and_once(tmp_path, plan):
 
 def test_two_leashes_share_a_crowd_and_two_crowds_only_the_samples(tmp_path, plan):
     first = overoptimisation.crowd(tmp_path, plan)
-    again = dataclasses.replace(plan, rl=dataclasses.replace(plan.rl, kl=0.0))
-    fair = overoptimisation.crowd(tmp_path, dataclasses.replace(plan, length_bias=0.0))
+    again = replace(plan, rl=replace(plan.rl, kl=0.0))
+    fair = overoptimisation.crowd(tmp_path, replace(plan, length_bias=0.0))
 
     assert overoptimisation.crowd(tmp_path, again) == first != fair
     long, true = (load_preferences(f / "reward" / stages.PREFERENCES) for f in (first, fair))
@@ -65,7 +65,7 @@ def test_two_leashes_share_a_crowd_and_two_crowds_only_the_samples(tmp_path, pla
 def test_reward_models_are_judged_by_the_number_of_their_pairs(tmp_path, plan, monkeypatch):
     monkeypatch.setattr(reward, "SIZES", (4, 8, 1000))
     monkeypatch.setattr(reward, "LEAST", 8)
-    plan = dataclasses.replace(plan, length_bias=0.0)
+    plan = replace(plan, length_bias=0.0)
     folder = overoptimisation.crowd(tmp_path, plan)
     pairs = load_preferences(folder / "reward" / stages.PREFERENCES)[:20]
 
