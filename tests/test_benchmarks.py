@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import overoptimisation, reward
+from benchmarks import gpu, overoptimisation, reward
 from course_lib import stages
 from course_lib.preferences import load_preferences
 from course_lib.world.dialogues import test_prompts
@@ -79,3 +79,22 @@ def test_reward_models_are_judged_by_the_number_of_their_pairs(tmp_path, plan, m
 def test_small_sets_are_gone_through_more_often():
     passes = [reward.steps_for(n, 16) * 16 / n for n in (30, 100, 300, 1000, 5000)]
     assert passes == pytest.approx([10, 10, 1280 / 300, 1.28, 1], rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA H200", 989e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA A10G", 70e12),
+        ("NVIDIA L40S", 362e12),
+        ("NVIDIA GeForce RTX 4090", 165e12),
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", None),  # a seventh of the GPU
+        ("NVIDIA A1000", None),  # not an A100
+        ("Tesla T4", None),
+    ],
+)
+def test_the_peak_of_a_gpu_is_found_by_its_name(name, peak):
+    assert gpu.peak_flops(name) == peak
