@@ -182,13 +182,6 @@ def compute_dtype(device: str | torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def generator(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
-    """Random numbers on `device` that start from `seed`; torch's global generator is untouched."""
-    import torch
-
-    return torch.Generator(device=device).manual_seed(seed)
-
-
 # -- cores ----------------------------------------------------------------------------------------
 
 

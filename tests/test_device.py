@@ -154,16 +154,6 @@ def test_threads_are_set_and_wrong_numbers_refused():
             device.set_threads(wrong)
 
 
-def test_a_generator_repeats_and_leaves_the_global_one_alone():
-    before = torch.get_rng_state()
-
-    first, second = (torch.rand(4, generator=device.generator(7)) for _ in range(2))
-
-    assert first.equal(second)
-    assert not first.equal(torch.rand(4, generator=device.generator(8)))
-    assert torch.get_rng_state().equal(before)
-
-
 def test_doctor_looks_at_everything_and_advises_where_something_is_wrong():
     found = device.findings()
 
