@@ -15,7 +15,8 @@ from itertools import islice
 
 import torch
 
-from benchmarks.sweep import BATCH_ROWS, Table, more_trained
+from benchmarks.sweep import BATCH_ROWS, more_trained
+from benchmarks.table import Table
 from course_lib.config import TrainConfig
 from course_lib.data import pack
 from course_lib.evaluate import HELD_OUT_SEED, held_out, hit_probs, kl, recalls

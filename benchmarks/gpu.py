@@ -9,7 +9,6 @@ only the first steps, in which torch compiles, are left out.
 """
 
 import argparse
-import csv
 import json
 import platform
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.table import Table
 from course_lib.config import MODELS, TrainConfig
 from course_lib.data import pack, text_batches
 from course_lib.device import numeric_self_test, pick_device
@@ -29,6 +29,7 @@ from course_lib.world.documents import documents
 
 # rows of a batch, learning rate, steps at most
 RUNS = {"nano": (64, 4e-3, 1500), "small": (128, 1.5e-3, 1500), "gpt2": (32, 6e-4, 1500)}
+CURVE = "preset,step,tokens,loss,seconds"
 WARMUP = 20  # steps that are not timed
 
 # Dense bf16 operations a second, from the makers' data sheets (beware of the sparse figures there,
@@ -150,7 +151,7 @@ def main() -> None:
     print(f"{title}, torch {torch.__version__}, Python {platform.python_version()}")
     print("check:", json.dumps(check(device)))
     texts = list(documents(options.documents, seed=0))
-    results = []
+    results, curves = [], Table(options.out / "gpu_curves.csv", CURVE, show=False)
     print("| preset | parameters | batch | steps | tokens/s | MFU | GiB | last loss | gap |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in options.presets:
@@ -167,9 +168,8 @@ def main() -> None:
         (options.out / "gpu.json").write_text(
             json.dumps({"device": title, "results": results}, indent=1)
         )
-        with open(options.out / "gpu_curves.csv", "a", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerows([p, s, t, f"{loss:.5f}", f"{sec:.2f}"] for p, s, t, loss, sec in curve)
+        for row in curve:
+            curves.add(*row)
 
 
 if __name__ == "__main__":

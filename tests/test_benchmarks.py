@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import gpu, overoptimisation, reward
+from benchmarks import alignment, gpu, overoptimisation, reward
+from benchmarks.table import Table
 from course_lib import stages
 from course_lib.preferences import load_preferences
+from course_lib.train import TrainRecord
 from course_lib.world.dialogues import test_prompts
 
 
@@ -69,11 +71,34 @@ def test_reward_models_are_judged_by_the_number_of_their_pairs(tmp_path, plan, m
     folder = overoptimisation.crowd(tmp_path, plan)
     pairs = load_preferences(folder / "reward" / stages.PREFERENCES)[:20]
 
-    rows = list(reward.learn(folder, pairs[8:], pairs[:8], plan))
+    path = tmp_path / "reward.csv"
+    for _ in range(2):
+        table = Table(path, reward.COLUMNS, overoptimisation.FOUR_PLACES)
+        reward.learn(table, folder, pairs[8:], pairs[:8], plan)
 
-    assert [row["pairs"] for row in rows] == [4, 8, 12]
+    rows = rows_of(path)
+    assert [row["pairs"] for row in rows] == ["4", "8", "12"]
     assert len({row["noise_ceiling"] for row in rows}) == 1  # the same held-back pairs
-    assert all(0 <= row["pair_accuracy"] <= 1 for row in rows)
+    assert all(0 <= float(row["pair_accuracy"]) <= 1 for row in rows)
+
+
+def test_a_run_that_goes_on_records_no_step_twice(tmp_path, plan, monkeypatch):
+    def steps(first, last):
+        for step in range(first, last + 1):
+            record = TrainRecord(step, 0.0, 0.0, 0.0, 0, 0.0, 0.0, {"reward": step / 3, "lost": 1})
+            yield stages.Progress("rlhf", step, 3, record=record)
+
+    for first, last in ((1, 2), (2, 3)):  # stopped at the second step, which wasn't saved yet
+        monkeypatch.setattr(stages, "run_stage", lambda *_, ends=(first, last): steps(*ends))
+        curves = Table(tmp_path / "alignment.csv", alignment.COLUMNS, alignment.NUMBER)
+        alignment.run(tmp_path, ["rlhf"], plan, curves=curves, name="ppo")
+
+    rows = [(row["run"], row["step"], row["reward"], row["gold"]) for row in rows_of(curves.path)]
+    assert rows == [
+        ("ppo", "1", "0.3333", ""),
+        ("ppo", "2", "0.6667", ""),
+        ("ppo", "3", "1.0000", ""),
+    ]
 
 
 def test_small_sets_are_gone_through_more_often():
