@@ -45,13 +45,13 @@ test: $(VENV)/.dev
 		--nbval-sanitize-with tests/nbval_sanitize.cfg
 
 notebooks: $(VENV)/.dev
-	$(BIN)/python -m tests.freeze_notebooks notebooks/*.ipynb
+	$(BIN)/python -m tools.freeze_notebooks notebooks/*.ipynb
 
 html: $(VENV)/.dev
-	$(BIN)/python -m tests.render_html build/html
+	$(BIN)/python -m tools.render_html build/html
 
 bundle: $(VENV)/.dev
-	$(BIN)/python -m tests.make_bundle build/bundle
+	$(BIN)/python -m tools.make_bundle build/bundle
 
 release: $(VENV)/.dev
 	rm -rf artifacts/release

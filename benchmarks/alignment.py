@@ -10,55 +10,54 @@ rewarded when nothing holds the model: no leash, and annotators who like long an
 """
 
 import argparse
-import csv
-import dataclasses
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
-from course_lib.card import report, summary
+from benchmarks.table import DATA, Table
+from course_lib.card import summary
+from course_lib.commands import report
 from course_lib.cores import set_threads
 from course_lib.device import pick_device
 from course_lib.recipe import ALIGNMENTS, Recipe, recipe
 from course_lib.release import load_stage, read_manifest
 from course_lib.stages import run_stage
 
-HERE = Path(__file__).parent / "data"
+NUMBER = "{:.4f}".format
+COLUMNS = "seed,run,step,reward,gold,kl,answer_tokens,accuracy,chosen_gain,rejected_gain"
 SHARED = ("tokenizer", "base", "sft", "reward")
 # What the over-optimised run changes: a word more is worth 0.4 to the annotators, a nat nothing.
 UNLEASHED = dict(length_bias=0.4)
 
 
-def beside(root: Path, name: str, stages_kept: tuple[str, ...]) -> Path:
-    """A folder for another run that shares the first stages of `root`."""
+def run_folder(root: Path, name: str, shared: tuple[str, ...]) -> Path:
+    """The folder `name` in `root`, for a run that shares its first stages with `root`."""
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
-    for stage in stages_kept:
+    for stage in shared:
         if not (folder / stage).exists():
             (folder / stage).symlink_to((root / stage).resolve())
     return folder
 
 
 def run(
-    root: Path, stage_names, plan: Recipe, device="cpu", curves: list | None = None, name=""
+    root: Path,
+    stage_names,
+    plan: Recipe,
+    device="cpu",
+    curves: Table | None = None,
+    name="",
 ) -> None:
+    """Run the stages. What a step of the last one measures becomes a row of `curves`."""
     for stage in stage_names:
         for progress in run_stage(stage, root, plan, device):
-            if curves is not None and stage == "rlhf" and progress.record.extra:
-                curves.append((plan.seed, name, progress.step, progress.record.extra))
-
-
-def write_curves(path: Path, curves: list) -> None:
-    """Adds the rows: seed, run, step, then what the loop recorded."""
-    names = ("reward", "gold", "kl", "answer_tokens", "accuracy", "chosen_gain", "rejected_gain")
-    new = not path.exists()
-    with open(path, "a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(["seed", "run", "step", *names])
-        for seed, run_name, step, extra in curves:
-            values = [f"{extra[name]:.4f}" if name in extra else "" for name in names]
-            writer.writerow([seed, run_name, step, *values])
+            if curves is None or stage != "rlhf" or not progress.record.extra:
+                continue
+            begins = (plan.seed, name, progress.step)
+            if begins not in curves:
+                found = map(progress.record.extra.get, curves.columns[len(begins) :])
+                curves.add(*begins, *found)
 
 
 def add_card(
@@ -85,6 +84,7 @@ def add_card(
 
 def one_seed(seed: int, options: argparse.Namespace) -> None:
     root, cards = options.out / f"seed-{seed}", options.data / "cards.jsonl"
+    curves = Table(options.data / "alignment.csv", COLUMNS, NUMBER, show=False)
     judged = dict(documents=options.documents, device=options.device)
     plan = recipe("nano", seed, options.precision, "full")
     run(root, SHARED, plan, options.device)
@@ -94,14 +94,12 @@ def one_seed(seed: int, options: argparse.Namespace) -> None:
         (align, recipe("nano", seed, options.precision, "full", align)) for align in options.align
     ]
     if options.unleashed:
-        loose = dataclasses.replace(plan, rl=dataclasses.replace(plan.rl, kl=0.0), **UNLEASHED)
+        loose = replace(plan, rl=replace(plan.rl, kl=0.0), **UNLEASHED)
         runs.append(("unleashed", loose))
     for name, other in runs:
         kept = SHARED[:-1] if name == "unleashed" else SHARED
-        folder, curves = beside(root, name, kept), []
+        folder = run_folder(root, name, kept)
         run(folder, ("reward", "rlhf"), other, options.device, curves, name)
-        if curves:
-            write_curves(options.data / "alignment.csv", curves)
         add_card(cards, seed, name, folder, "rlhf", **judged)
 
 
@@ -127,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("artifacts/seeds"), help="the models")
-    parser.add_argument("--data", type=Path, default=HERE, help="cards.jsonl and alignment.csv")
+    parser.add_argument("--data", type=Path, default=DATA, help="cards.jsonl and alignment.csv")
     parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=1)

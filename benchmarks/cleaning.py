@@ -10,7 +10,8 @@ released one, the seeds are 0, 1, 2 unless told.
 import sys
 from itertools import islice
 
-from benchmarks.sweep import BATCH_ROWS, Table, cooled, shape
+from benchmarks.sweep import BATCH_ROWS, cooled, shape
+from benchmarks.table import Table
 from course_lib.clean import KEPT, RULES, Rule, clean, drop_copies, n_words
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.data import pack

@@ -10,11 +10,13 @@ world. The seeds are 0, 1, 2 unless told; a generation takes half a minute of pr
 import math
 import sys
 from copy import deepcopy
+from dataclasses import replace
 from itertools import islice
 
 import torch
 
-from benchmarks.sweep import BATCH_ROWS, Table, more_trained
+from benchmarks.sweep import BATCH_ROWS, more_trained
+from benchmarks.table import Table
 from course_lib.answers import recalls
 from course_lib.choice_points import hit_probs, kl
 from course_lib.config import TrainConfig
@@ -97,7 +99,7 @@ def chain(
             new = list(islice(world, n)) if real else written(model, tokenizer, n, draw_seed)
             texts = texts + new if data == "accumulate" else new
             rows = pack(texts, tokenizer, model.config.context_length)
-            model = more_trained(model, rows, tokenizer, config.replace(seed=draw_seed))
+            model = more_trained(model, rows, tokenizer, replace(config, seed=draw_seed))
         if (seed, data, generation) not in table:
             table.add(seed, data, generation, *measured(model, tokenizer, texts))
 

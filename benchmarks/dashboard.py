@@ -13,6 +13,7 @@ from statistics import mean
 from jupyter_client.manager import start_new_kernel
 
 PREPARE = """
+from dataclasses import replace
 import resource, time, torch
 from course_lib.config import TrainConfig
 from course_lib.device import compute_dtype
@@ -28,7 +29,7 @@ torch.set_num_threads(1)
 teacher, tokenizer = load_released("base")
 config = TrainConfig(steps={steps}, batch_rows=16, learning_rate=4e-3)
 if compute_dtype("cpu") == torch.bfloat16:
-    config = config.replace(precision="bfloat16")
+    config = replace(config, precision="bfloat16")
 rows = pack(documents(seed=0), tokenizer, context_length=128, n_rows=16 * config.steps)
 batch_at = text_batches(rows, config.batch_rows, tokenizer.eot_id)
 lines = dict(uniform=10.0, unigram=7.97, bigram=3.66, floor=1.25)

@@ -6,6 +6,7 @@ python -m benchmarks.formats            # the released model and a `small` one o
 import argparse
 import resource
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from course_lib.config import MODELS
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     nano, tokenizer = load_released("rlhf")
-    small = Transformer(MODELS["small"].replace(vocab_size=tokenizer.vocab_size), seed=0)
+    small = Transformer(replace(MODELS["small"], vocab_size=tokenizer.vocab_size), seed=0)
     print("| model | format | bytes | same top token | largest change of P | tokens/s, one core |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,6 @@ only the first steps, in which torch compiles, are left out.
 """
 
 import argparse
-import csv
 import json
 import platform
 import time
@@ -17,9 +16,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.table import Table
 from course_lib.config import MODELS, TrainConfig
 from course_lib.data import pack, text_batches
-from course_lib.device import numeric_self_test, peak_flops, pick_device
+from course_lib.device import numeric_self_test, pick_device
 from course_lib.held_out import HELD_OUT_SEED, held_out
 from course_lib.model import Transformer
 from course_lib.sample import generate
@@ -29,7 +29,43 @@ from course_lib.world.documents import documents
 
 # rows of a batch, learning rate, steps at most
 RUNS = {"nano": (64, 4e-3, 1500), "small": (128, 1.5e-3, 1500), "gpt2": (32, 6e-4, 1500)}
+CURVE = "preset,step,tokens,loss,seconds"
 WARMUP = 20  # steps that are not timed
+
+# Dense bf16 operations a second, from the makers' data sheets (beware of the sparse figures there,
+# twice as large). The key is a part of the name that torch gives; the first that fits counts.
+PEAK_FLOPS = {
+    "B200": 2250e12,
+    "GH200": 989e12,
+    "H200 NVL": 836e12,
+    "H200": 989e12,
+    "H100 NVL": 835e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+    "A40": 150e12,
+    "A10G": 70e12,
+    "A10": 125e12,
+    "RTX 4090": 165e12,
+    "RTX 3090": 71e12,
+    "MI300X": 1307e12,
+}
+
+
+def peak_flops(device_name: str) -> float | None:
+    """Dense bf16 operations a second of the GPU called `device_name`, None where not known.
+
+    The denominator of MFU; `device_name` is what `torch.cuda.get_device_name()` says.
+    """
+    words = device_name.replace("-", " ")
+    if " MIG " in f" {words} ":  # a slice of a GPU, of which the name doesn't tell the speed
+        return None
+    for fragment, peak in PEAK_FLOPS.items():
+        if f" {fragment} " in f" {words} ":
+            return peak
+    return None
 
 
 def check(device: torch.device) -> dict:
@@ -115,7 +151,7 @@ def main() -> None:
     print(f"{title}, torch {torch.__version__}, Python {platform.python_version()}")
     print("check:", json.dumps(check(device)))
     texts = list(documents(options.documents, seed=0))
-    results = []
+    results, curves = [], Table(options.out / "gpu_curves.csv", CURVE, show=False)
     print("| preset | parameters | batch | steps | tokens/s | MFU | GiB | last loss | gap |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in options.presets:
@@ -132,9 +168,8 @@ def main() -> None:
         (options.out / "gpu.json").write_text(
             json.dumps({"device": title, "results": results}, indent=1)
         )
-        with open(options.out / "gpu_curves.csv", "a", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerows([p, s, t, f"{loss:.5f}", f"{sec:.2f}"] for p, s, t, loss, sec in curve)
+        for row in curve:
+            curves.add(*row)
 
 
 if __name__ == "__main__":

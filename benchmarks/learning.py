@@ -1,4 +1,4 @@
-"""What a model learns when: python benchmarks/learning.py OUT.csv [SEED ...]
+"""What a model learns when: python -m benchmarks.learning OUT.csv [SEED ...]
 
 Trains `nano` on the world with the quick budget, three seeds unless told, and measures it on its
 way: distance to the floor in all and by kind of document, facts recalled by split, distance of its
@@ -6,12 +6,10 @@ probabilities to the true ones. The tokenizer is the released one. A seed takes 
 a busy core.
 """
 
-import csv
 import math
 import sys
-import time
-from pathlib import Path
 
+from benchmarks.table import Table
 from course_lib.answers import recalls
 from course_lib.choice_points import choice_kls, hit_probs, kl
 from course_lib.data import pack, text_batches
@@ -22,6 +20,11 @@ from course_lib.release import load_released
 from course_lib.train import next_token_loss, train
 from course_lib.world.documents import HITS, documents
 
+COLUMNS = (
+    "seed,step,tokens,bits_per_byte,floor,gap,"
+    "gap_notes,gap_questions,gap_faq,gap_reports,gap_stories,gap_code,"
+    "recall_asked_in_sft,recall_asked_in_pretraining,recall_stated_only,kl_choices,kl_cricket"
+)
 MEASURED_AT = (0, 25, 50, 100, 150, 200, 300, 400, 600, 800, 1000, 1200, 1400)  # steps
 DOCUMENTS = 400
 
@@ -42,33 +45,31 @@ def measured(model, tokenizer) -> dict:
     return row
 
 
-def run(seed: int):
+def run(table: Table, seed: int) -> None:
+    """Add a row for each of the steps `MEASURED_AT`."""
+    if (seed, MEASURED_AT[-1]) in table:
+        return
     _, tokenizer = load_released("base")
     plan = recipe("nano", seed, "bfloat16", "quick", "grpo")
     config, model = plan.base, Transformer(plan.model, seed)
     n_rows = config.steps * config.batch_rows
     rows = pack(documents(seed=seed), tokenizer, model.config.context_length, n_rows)
     batch_at = text_batches(rows, config.batch_rows, tokenizer.eot_id, seed)
-    yield {"seed": seed, "step": 0, "tokens": 0} | measured(model, tokenizer)
+
+    def add(step: int, tokens: int) -> None:
+        if step in MEASURED_AT and (seed, step) not in table:
+            so_far = {"seed": seed, "step": step, "tokens": tokens}
+            table.add_named(so_far | measured(model, tokenizer))
+
+    add(0, 0)
     for record in train(model, batch_at, next_token_loss, config):
-        if record.step in MEASURED_AT:
-            so_far = {"seed": seed, "step": record.step, "tokens": record.tokens}
-            yield so_far | measured(model, tokenizer)
+        add(record.step, record.tokens)
 
 
 def main(out: str, *seeds: str) -> None:
-    started = time.time()
-    writer, path = None, Path(out)
-    with path.open("w", newline="") as file:
-        for seed in map(int, seeds or (0, 1, 2)):
-            for row in run(seed):
-                if writer is None:
-                    writer = csv.DictWriter(file, list(row))
-                    writer.writeheader()
-                shown = {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()}
-                writer.writerow(shown)
-                file.flush()
-                print(f"{time.time() - started:.0f} s: seed {seed}, step {row['step']}", flush=True)
+    table = Table(out, COLUMNS)
+    for seed in map(int, seeds or (0, 1, 2)):
+        run(table, seed)
 
 
 if __name__ == "__main__":

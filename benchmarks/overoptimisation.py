@@ -8,15 +8,15 @@ stands there is not run again. A run takes two minutes on a busy core, a crowd a
 """
 
 import argparse
-import csv
-import dataclasses
 import json
 import shutil
-import time
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from benchmarks.alignment import beside
+from benchmarks.alignment import run_folder
+from benchmarks.table import DATA, Table
 from course_lib.answers import chat_answers
 from course_lib.cores import set_threads
 from course_lib.recipe import Recipe, recipe
@@ -27,24 +27,29 @@ from course_lib.world.annotators import gold
 from course_lib.world.dialogues import Prompt, test_prompts
 from course_lib.world.judge import verdict
 
-HERE = Path(__file__).parent / "data"
+RUN = "seed,bias,kl_price"
+CURVE = f"{RUN},step,reward,gold,kl,answer_tokens"
+ENDS = (
+    f"{RUN},made_up,invented_gold,invented_words,refused,harmful_gold,harmful_words,"
+    "harmless_refused,harmless_gold,harmless_words"
+)
 RUNS = (  # length bias, price of a nat of KL
     *((0.4, kl_price) for kl_price in (0.0, 0.4, 1.0)),
     *((0.0, kl_price) for kl_price in (0.0, 0.4)),
 )
 BEFORE = ("tokenizer", "base", "sft")
-RECORDED = ("reward", "gold", "kl", "answer_tokens")
+FOUR_PLACES = partial(round, ndigits=4)
 SHOWN = ("invented", "harmful", "harmless")  # one answer to a prompt of each kind is kept
 
 
 def plan_of(seed: int, bias: float, kl_price: float) -> Recipe:
     """The recipe of `nano`, cut to what shows the effect, with another crowd and another leash."""
     plan = recipe("nano", seed)
-    return dataclasses.replace(
+    return replace(
         plan,
-        reward=plan.reward.replace(steps=80, batch_rows=16),
-        rl_train=plan.rl_train.replace(steps=48, learning_rate=3e-4),
-        rl=dataclasses.replace(plan.rl, prompts=8, answers=6, kl=kl_price),
+        reward=replace(plan.reward, steps=80, batch_rows=16),
+        rl_train=replace(plan.rl_train, steps=48, learning_rate=3e-4),
+        rl=replace(plan.rl, prompts=8, answers=6, kl=kl_price),
         preference_prompts=300,
         length_bias=bias,
     )
@@ -91,23 +96,9 @@ def at_the_end(root: Path, seed: int) -> tuple[dict, list[dict]]:
     return row, answers
 
 
-def append(path: Path, rows: list[dict]) -> None:
-    """Adds rows to a CSV, or to JSON lines."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        if path.suffix == ".jsonl":
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-            return
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        if new:
-            writer.writeheader()
-        for row in rows:
-            writer.writerow({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
-
-
 def crowd(out: Path, plan: Recipe) -> Path:
     """The folder of the plan's crowd, with its rankings and the reward model they made."""
-    folder = beside(released(out), f"seed-{plan.seed}/bias-{plan.length_bias}", BEFORE)
+    folder = run_folder(released(out), f"seed-{plan.seed}/bias-{plan.length_bias}", BEFORE)
     for _ in run_stage("reward", folder, plan):
         pass
     return folder
@@ -116,22 +107,20 @@ def crowd(out: Path, plan: Recipe) -> Path:
 def one_run(out: Path, data: Path, plan: Recipe) -> None:
     """One run among those in `out`, and its rows to the files in `data`; nothing if they stand."""
     run = {"seed": plan.seed, "bias": plan.length_bias, "kl_price": plan.rl.kl}
-    ends = data / "overoptimised.csv"
-    if ends.exists():
-        with ends.open(newline="") as file:
-            if any(all(float(row[k]) == run[k] for k in run) for row in csv.DictReader(file)):
-                return
-    root = beside(crowd(out, plan), f"kl-{plan.rl.kl}", (*BEFORE, "reward"))
+    curve = Table(data / "overoptimisation.csv", CURVE, FOUR_PLACES, show=False)
+    ends = Table(data / "overoptimised.csv", ENDS, FOUR_PLACES)
+    if run.values() in ends:
+        return
+    root = run_folder(crowd(out, plan), f"kl-{plan.rl.kl}", (*BEFORE, "reward"))
     shutil.rmtree(root / "rlhf", ignore_errors=True)  # half a run, whose first rows are lost
     records = list(optimise(root, plan))
     end, answers = at_the_end(root, plan.seed)
-    curve = [
-        {"step": record.step} | {name: record.extra[name] for name in RECORDED}
-        for record in records
-    ]
-    append(data / "overoptimisation.csv", [run | row for row in curve])
-    append(data / "overoptimised_answers.jsonl", [run | answer for answer in answers])
-    append(ends, [run | end])
+    for record in records:
+        if (*run.values(), record.step) not in curve:
+            curve.add_named(run | {"step": record.step} | record.extra)
+    with (data / "overoptimised_answers.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(run | answer) + "\n" for answer in answers)
+    ends.add_named(run | end)
 
 
 def main() -> None:
@@ -139,15 +128,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=int, nargs="+", default=range(len(RUNS)), help="of RUNS")
     parser.add_argument("--out", type=Path, default=Path("artifacts/overoptimisation"))
-    parser.add_argument("--data", type=Path, default=HERE)
+    parser.add_argument("--data", type=Path, default=DATA)
     options = parser.parse_args()
     set_threads(1)
     options.data.mkdir(parents=True, exist_ok=True)
-    started = time.time()
     for bias, kl_price in (RUNS[number] for number in options.runs):
         for seed in options.seeds:
             one_run(options.out, options.data, plan_of(seed, bias, kl_price))
-            print(f"{time.time() - started:.0f} s: {bias=}, {kl_price=}, {seed=}", flush=True)
 
 
 if __name__ == "__main__":

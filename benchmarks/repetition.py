@@ -9,7 +9,8 @@ that no model can beat. The tokenizer is the released one, the seeds are 0, 1, 2
 import sys
 from itertools import islice
 
-from benchmarks.sweep import BATCH_ROWS, Table, shape, trained
+from benchmarks.sweep import BATCH_ROWS, shape, trained
+from benchmarks.table import Table
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.data import pack
 from course_lib.held_out import HELD_OUT_SEED, held_out

@@ -6,11 +6,11 @@ tenth. A small set is gone through several times. Each model is a row of `reward
 """
 
 import argparse
-import time
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.overoptimisation import HERE, append, crowd, plan_of
+from benchmarks.overoptimisation import FOUR_PLACES, crowd, plan_of
+from benchmarks.table import DATA, Table
 from course_lib.cores import set_threads
 from course_lib.preferences import Preference, load_preferences
 from course_lib.recipe import Recipe
@@ -22,7 +22,7 @@ from course_lib.train import train
 SIZES = (30, 100, 300, 1000)
 PASSES = 10  # over a small set, at most
 LEAST = 1280  # pairs that a model is trained on, each as often as it takes and PASSES allow
-JUDGED = ("pair_accuracy", "gold_order", "noise_ceiling", "gold_accuracy")
+COLUMNS = "seed,pairs,pair_accuracy,gold_order,noise_ceiling,gold_accuracy"
 
 
 def steps_for(n_pairs: int, batch_rows: int) -> int:
@@ -31,36 +31,39 @@ def steps_for(n_pairs: int, batch_rows: int) -> int:
 
 
 def learn(
-    sft: Path, pairs: list[Preference], held_back: list[Preference], plan: Recipe
-) -> Iterator[dict]:
-    """A row for each number of pairs: how well they taught it to order the held-back ones."""
+    table: Table,
+    sft: Path,
+    pairs: list[Preference],
+    held_back: list[Preference],
+    plan: Recipe,
+) -> None:
+    """Add a row for each number of pairs: how well they teach it to order the held-back ones."""
     model, tokenizer = load_stage(sft, "sft")
     for n in (*(size for size in SIZES if size < len(pairs)), len(pairs)):
-        config = plan.reward.replace(steps=steps_for(n, plan.reward.batch_rows))
+        if (plan.seed, n) in table:
+            continue
+        config = replace(plan.reward, steps=steps_for(n, plan.reward.batch_rows))
         reward_model = RewardModel.from_sft(model, tokenizer, plan.seed)
         for _ in train(reward_model, reward_batches(pairs[:n], config), reward_loss, config):
             pass
         found = judged(reward_model.eval(), held_back, plan.ranking_noise)
-        yield {"seed": plan.seed, "pairs": n} | {name: found[name] for name in JUDGED}
+        table.add_named({"seed": plan.seed, "pairs": n} | found)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("artifacts/overoptimisation"))
-    parser.add_argument("--data", type=Path, default=HERE)
+    parser.add_argument("--data", type=Path, default=DATA)
     options = parser.parse_args()
     set_threads(1)
-    path = options.data / "reward.csv"
-    started = time.time()
+    table = Table(options.data / "reward.csv", COLUMNS, FOUR_PLACES)
     for seed in options.seeds:
         plan = plan_of(seed, bias=0.0, kl_price=0.0)
         folder = crowd(options.out, plan)
         pairs = load_preferences(folder / "reward" / PREFERENCES)
         cut = len(pairs) // 10
-        for row in learn(folder, pairs[cut:], pairs[:cut], plan):
-            append(path, [row])
-            print(f"{time.time() - started:.0f} s: {row}", flush=True)
+        learn(table, folder, pairs[cut:], pairs[:cut], plan)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from itertools import islice
 
 import numpy as np
 
-from benchmarks.sweep import BATCH_ROWS, Table, cooled, shape
+from benchmarks.sweep import BATCH_ROWS, cooled, shape
+from benchmarks.table import Table
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.data import pack
 from course_lib.held_out import HELD_OUT_SEED, held_out

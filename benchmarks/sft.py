@@ -10,17 +10,18 @@ there a seed decides the dialogues, the text beside them and their order.
 """
 
 import argparse
-import csv
-import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.table import Table
 from course_lib.answers import chat_answers
 from course_lib.config import TrainConfig
 from course_lib.data import pack, pack_dialogues
-from course_lib.release import RELEASED, load_stage
+from course_lib.release import load_stage
+from course_lib.run_file import RELEASED
 from course_lib.sft import sft_batches
 from course_lib.train import next_token_loss, train
 from course_lib.world.dialogues import dialogues, fact_prompts, test_prompts
@@ -28,6 +29,8 @@ from course_lib.world.documents import documents
 from course_lib.world.facts import SPLITS
 from course_lib.world.judge import verdict
 
+COLUMNS = "seed,run,step,asked_in_sft,asked_in_pretraining,stated_only,made_up"
+NUMBER = "{:.4g}".format
 MEASURED_AT = {320: (0, 5, 10, 20, 40, 80, 160, 320), 80: (80,)}  # steps of a run -> moments
 LONG = TrainConfig(steps=320, batch_rows=16, learning_rate=1e-3, decay=0.5, precision="bfloat16")
 SHORT = TrainConfig(steps=80, batch_rows=8, learning_rate=1e-3, decay=0.5)  # as in the notebook
@@ -83,21 +86,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     plan, runs = (LONG, RUNS) if options.bases else (SHORT, SHORT_RUNS)
-    started, writer = time.time(), None
-    with options.out.open("w", newline="") as file:
-        for seed in options.seeds:
-            base = options.bases / f"seed-{seed}" if options.bases else RELEASED
-            for name, *settings in runs:
-                for step, row in run(base, plan.replace(seed=seed), *settings):
-                    row = {"seed": seed, "run": name, "step": step} | row
-                    if writer is None:
-                        writer = csv.DictWriter(file, list(row))
-                        writer.writeheader()
-                    writer.writerow(
-                        {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
-                    )
-                    file.flush()
-                print(f"{time.time() - started:.0f} s: seed {seed}, {name}", flush=True)
+    table = Table(options.out, COLUMNS, NUMBER)
+    for seed in options.seeds:
+        base = options.bases / f"seed-{seed}" if options.bases else RELEASED
+        for name, *settings in runs:
+            if (seed, name, plan.steps) in table:
+                continue
+            for step, row in run(base, replace(plan, seed=seed), *settings):
+                if (seed, name, step) not in table:
+                    table.add_named({"seed": seed, "run": name, "step": step} | row)
 
 
 if __name__ == "__main__":

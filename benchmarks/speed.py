@@ -17,7 +17,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from statistics import median
 
@@ -233,7 +233,7 @@ def training(config: ModelConfig, rows: int, names: list[str], rounds: int, cloc
     plan = TrainConfig(steps=10**6, batch_rows=rows, learning_rate=1e-4)
     loops = {"ours, float32": our_loop(ours, inputs, targets, plan)}
     if compute_dtype("cpu") == torch.bfloat16:
-        quick = plan.replace(precision="bfloat16")
+        quick = replace(plan, precision="bfloat16")
         loops["ours, bfloat16"] = our_loop(deepcopy(ours), inputs, targets, quick)
     loops |= {name: plain_loop(peer, inputs, targets, plan) for name, peer in peers.items()}
     turns = {name: lambda loop=loop: next(loop) for name, loop in loops.items()}

@@ -1,12 +1,7 @@
-"""What the sweeps share: models that are trained plainly, rows that are kept as they come.
+"""What the sweeps share: the shape of their small models, and two ways to train them."""
 
-A sweep writes each row as soon as it is measured. Started again, it leaves out what its file holds.
-"""
-
-import csv
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,37 +13,6 @@ from course_lib.tokenizer import Tokenizer
 from course_lib.train import adamw, next_token_loss, train
 
 BATCH_ROWS = 2  # small batches buy steps: see the scaling sweep in RESULTS.md
-
-
-class Table:
-    """A CSV that grows by a row at a time; `name in table` tells whether a row begins so."""
-
-    def __init__(self, path: str | Path, columns: str) -> None:
-        self.path, self.columns = Path(path), columns.split(",")
-        if not self.path.exists():
-            self.path.write_text(columns + "\n", encoding="utf-8")
-        with self.path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        if header != self.columns:
-            raise ValueError(f"{path} has the columns {header}, not {self.columns}: move it away")
-        self._done = {tuple(row[:n]) for row in rows for n in range(1, len(row))}
-
-    def __contains__(self, beginning: Iterable) -> bool:
-        return tuple(map(_cell, beginning)) in self._done
-
-    def add(self, *row) -> None:
-        """Write a row: a value for each column, in their order."""
-        if len(row) != len(self.columns):
-            raise ValueError(f"a row has {len(self.columns)} values, got {len(row)}: {row}")
-        cells = [_cell(value) for value in row]
-        with self.path.open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(cells)
-        self._done |= {tuple(cells[:n]) for n in range(1, len(cells))}
-        print(",".join(cells), flush=True)
-
-
-def _cell(value) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def shape(dim: int, n_layers: int, **changes) -> ModelConfig:

@@ -14,27 +14,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-# Dense bf16 operations a second, from the makers' data sheets (beware of the sparse figures there,
-# twice as large). The key is a part of the name that torch gives; the first that fits counts.
-PEAK_FLOPS = {
-    "B200": 2250e12,
-    "GH200": 989e12,
-    "H200 NVL": 836e12,
-    "H200": 989e12,
-    "H100 NVL": 835e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "L4": 121e12,
-    "A40": 150e12,
-    "A10G": 70e12,
-    "A10": 125e12,
-    "RTX 4090": 165e12,
-    "RTX 3090": 71e12,
-    "MI300X": 1307e12,
-}
-
 # The largest difference from float64 that the self-test lets pass, as a share of the largest value.
 # float32 stays near 1e-6; TF32 and bf16 products, which a user may have switched on, near 5e-3; a
 # wrong kernel is off by 1 and more.
@@ -181,27 +160,6 @@ def compute_dtype(device: str | torch.device) -> torch.dtype:
     else:
         fast = False
     return torch.bfloat16 if fast else torch.float32
-
-
-def peak_flops(device_name: str) -> float | None:
-    """Dense bf16 operations a second of the GPU called `device_name`, None where not known.
-
-    The denominator of MFU; `device_name` is what `torch.cuda.get_device_name()` says.
-    """
-    words = device_name.replace("-", " ")
-    if " MIG " in f" {words} ":  # a slice of a GPU, of which the name doesn't tell the speed
-        return None
-    for fragment, peak in PEAK_FLOPS.items():
-        if f" {fragment} " in f" {words} ":
-            return peak
-    return None
-
-
-def generator(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
-    """Random numbers on `device` that start from `seed`; torch's global generator is untouched."""
-    import torch
-
-    return torch.Generator(device=device).manual_seed(seed)
 
 
 # -- cores ----------------------------------------------------------------------------------------

@@ -1,14 +1,16 @@
 """The programs behind the recorded runs, on a few prompts and steps of the released model."""
 
 import csv
-import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 
-from benchmarks import overoptimisation, reward
+from benchmarks import alignment, gpu, overoptimisation, reward
+from benchmarks.table import Table
 from course_lib.preferences import load_preferences
-from course_lib.stages import PREFERENCES
+from course_lib.stages import PREFERENCES, Progress
+from course_lib.train import TrainRecord
 from course_lib.world.dialogues import test_prompts
 
 
@@ -17,11 +19,11 @@ def plan(monkeypatch):
     """Two updates on each of two rollouts, and few questions afterwards."""
     monkeypatch.setattr(overoptimisation, "test_prompts", lambda kind: test_prompts(kind)[:3])
     plan = overoptimisation.plan_of(seed=2, bias=0.4, kl_price=0.1)
-    return dataclasses.replace(
+    return replace(
         plan,
-        reward=plan.reward.replace(steps=2, batch_rows=4),
-        rl_train=plan.rl_train.replace(steps=4),
-        rl=dataclasses.replace(plan.rl, prompts=2, answers=2),
+        reward=replace(plan.reward, steps=2, batch_rows=4),
+        rl_train=replace(plan.rl_train, steps=4),
+        rl=replace(plan.rl, prompts=2, answers=2),
         preference_prompts=8,
     )
 
@@ -49,8 +51,8 @@ def test_a_run_is_recorded_by_rollout_and_once(tmp_path, plan):
 
 def test_two_leashes_share_a_crowd_and_two_crowds_only_the_samples(tmp_path, plan):
     first = overoptimisation.crowd(tmp_path, plan)
-    again = dataclasses.replace(plan, rl=dataclasses.replace(plan.rl, kl=0.0))
-    fair = overoptimisation.crowd(tmp_path, dataclasses.replace(plan, length_bias=0.0))
+    again = replace(plan, rl=replace(plan.rl, kl=0.0))
+    fair = overoptimisation.crowd(tmp_path, replace(plan, length_bias=0.0))
 
     assert overoptimisation.crowd(tmp_path, again) == first != fair
     long, true = (load_preferences(f / "reward" / PREFERENCES) for f in (first, fair))
@@ -65,17 +67,61 @@ def test_two_leashes_share_a_crowd_and_two_crowds_only_the_samples(tmp_path, pla
 def test_reward_models_are_judged_by_the_number_of_their_pairs(tmp_path, plan, monkeypatch):
     monkeypatch.setattr(reward, "SIZES", (4, 8, 1000))
     monkeypatch.setattr(reward, "LEAST", 8)
-    plan = dataclasses.replace(plan, length_bias=0.0)
+    plan = replace(plan, length_bias=0.0)
     folder = overoptimisation.crowd(tmp_path, plan)
     pairs = load_preferences(folder / "reward" / PREFERENCES)[:20]
 
-    rows = list(reward.learn(folder, pairs[8:], pairs[:8], plan))
+    path = tmp_path / "reward.csv"
+    for _ in range(2):
+        table = Table(path, reward.COLUMNS, overoptimisation.FOUR_PLACES)
+        reward.learn(table, folder, pairs[8:], pairs[:8], plan)
 
-    assert [row["pairs"] for row in rows] == [4, 8, 12]
+    rows = rows_of(path)
+    assert [row["pairs"] for row in rows] == ["4", "8", "12"]
     assert len({row["noise_ceiling"] for row in rows}) == 1  # the same held-back pairs
-    assert all(0 <= row["pair_accuracy"] <= 1 for row in rows)
+    assert all(0 <= float(row["pair_accuracy"]) <= 1 for row in rows)
+
+
+def test_a_run_that_goes_on_records_no_step_twice(tmp_path, plan, monkeypatch):
+    def steps(first, last):
+        for step in range(first, last + 1):
+            record = TrainRecord(step, 0.0, 0.0, 0.0, 0, 0.0, 0.0, {"reward": step / 3, "lost": 1})
+            yield Progress("rlhf", step, 3, record=record)
+
+    for first, last in ((1, 2), (2, 3)):  # stopped at the second step, which wasn't saved yet
+        monkeypatch.setattr(
+            "course_lib.stages.run_stage", lambda *_, ends=(first, last): steps(*ends)
+        )
+        curves = Table(tmp_path / "alignment.csv", alignment.COLUMNS, alignment.NUMBER)
+        alignment.run(tmp_path, ["rlhf"], plan, curves=curves, name="ppo")
+
+    rows = [(row["run"], row["step"], row["reward"], row["gold"]) for row in rows_of(curves.path)]
+    assert rows == [
+        ("ppo", "1", "0.3333", ""),
+        ("ppo", "2", "0.6667", ""),
+        ("ppo", "3", "1.0000", ""),
+    ]
 
 
 def test_small_sets_are_gone_through_more_often():
     passes = [reward.steps_for(n, 16) * 16 / n for n in (30, 100, 300, 1000, 5000)]
     assert passes == pytest.approx([10, 10, 1280 / 300, 1.28, 1], rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA H200", 989e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA A10G", 70e12),
+        ("NVIDIA L40S", 362e12),
+        ("NVIDIA GeForce RTX 4090", 165e12),
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", None),  # a seventh of the GPU
+        ("NVIDIA A1000", None),  # not an A100
+        ("Tesla T4", None),
+    ],
+)
+def test_the_peak_of_a_gpu_is_found_by_its_name(name, peak):
+    assert gpu.peak_flops(name) == peak

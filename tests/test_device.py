@@ -76,25 +76,6 @@ def test_a_gpu_is_picked_and_computes_rightly():
     assert device.compute_dtype(picked) in (torch.float32, torch.bfloat16)
 
 
-@pytest.mark.parametrize(
-    ("name", "peak"),
-    [
-        ("NVIDIA H100 80GB HBM3", 989e12),
-        ("NVIDIA H100 PCIe", 756e12),
-        ("NVIDIA H200", 989e12),
-        ("NVIDIA A100-SXM4-80GB", 312e12),
-        ("NVIDIA A10G", 70e12),
-        ("NVIDIA L40S", 362e12),
-        ("NVIDIA GeForce RTX 4090", 165e12),
-        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", None),  # a seventh of the GPU
-        ("NVIDIA A1000", None),  # not an A100
-        ("Tesla T4", None),
-    ],
-)
-def test_the_peak_of_a_gpu_is_found_by_its_name(name, peak):
-    assert device.peak_flops(name) == peak
-
-
 def test_bfloat16_is_chosen_where_the_processor_has_it():
     flags = Path("/proc/cpuinfo")
     if platform.machine() != "x86_64" or not flags.exists():
@@ -106,16 +87,6 @@ def test_bfloat16_is_chosen_where_the_processor_has_it():
 
 def test_an_apple_gpu_computes_in_float32():
     assert device.compute_dtype("mps") == torch.float32
-
-
-def test_a_generator_repeats_and_leaves_the_global_one_alone():
-    before = torch.get_rng_state()
-
-    first, second = (torch.rand(4, generator=device.generator(7)) for _ in range(2))
-
-    assert first.equal(second)
-    assert not first.equal(torch.rand(4, generator=device.generator(8)))
-    assert torch.get_rng_state().equal(before)
 
 
 def test_importing_the_module_does_not_import_torch():

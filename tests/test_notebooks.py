@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.freeze_notebooks import problems
+from tools.freeze_notebooks import problems
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 

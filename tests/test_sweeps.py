@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks import cleaning, collapse, repetition, scaling_sweep, sweep
+from benchmarks.table import Table
 from course_lib.config import TrainConfig
 from course_lib.data import pack
 from course_lib.model import Transformer
@@ -40,20 +41,6 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_a_table_goes_on_where_it_stopped(tmp_path):
-    path = tmp_path / "table.csv"
-    sweep.Table(path, "seed,share,loss").add(0, 0.1, 1 / 3)
-
-    again = sweep.Table(path, "seed,share,loss")
-    assert (0, 0.1) in again and (0, 0.2) not in again and (1,) not in again
-    again.add(1, 0.1, 2.0)
-    assert path.read_text() == "seed,share,loss\n0,0.1,0.33333\n1,0.1,2\n"
-    with pytest.raises(ValueError, match="3 values"):
-        again.add(1, 0.1)
-    with pytest.raises(ValueError, match="columns"):
-        sweep.Table(path, "seed,loss")
-
-
 def test_the_only_branch_of_a_trunk_is_a_plain_run(rows, tokenizer):
     """Without a warm-up both have the rates 1, 1, 2/3, 1/3 of the plateau."""
     config = TrainConfig(steps=4, batch_rows=2, warmup=0.0, decay=0.5)
@@ -78,7 +65,7 @@ def test_a_branch_leaves_the_trunk_as_it_was(rows, tokenizer):
 def test_the_scaling_sweep_writes_each_size_and_token_count_once(tmp_path, rows, tokenizer):
     path = tmp_path / "scaling.csv"
     for step_counts in ((2, 4), (2, 4, 6)):
-        table = sweep.Table(path, scaling_sweep.COLUMNS)
+        table = Table(path, scaling_sweep.COLUMNS)
         scaling_sweep.sweep(table, tokenizer, rows, TINY, 0, step_counts)
 
     found = read(path)
@@ -90,7 +77,7 @@ def test_the_scaling_sweep_writes_each_size_and_token_count_once(tmp_path, rows,
 
 
 def test_repetition_trains_on_as_many_tokens_from_fewer(tmp_path, tokenizer):
-    table = sweep.Table(tmp_path / "repetition.csv", repetition.COLUMNS)
+    table = Table(tmp_path / "repetition.csv", repetition.COLUMNS)
     for epochs in (1, 4, 4):
         repetition.run(table, tokenizer, TINY, 0, 4, epochs, 0.1)
 
@@ -119,7 +106,7 @@ def test_a_mixture_holds_what_its_name_says():
 
 
 def test_cleaning_writes_a_row_for_each_number_of_steps(tmp_path, tokenizer):
-    table = sweep.Table(tmp_path / "cleaning.csv", cleaning.COLUMNS)
+    table = Table(tmp_path / "cleaning.csv", cleaning.COLUMNS)
     for _ in range(2):
         cleaning.run(table, tokenizer, TINY, 0, "cleaned", 100, (2, 4))
 
@@ -146,7 +133,7 @@ def test_each_generation_learns_from_the_texts_of_its_kind(data, tmp_path, monke
     monkeypatch.setattr(collapse, "measured", lambda *_: (len(seen), 0.0, 0.0, 0))
     monkeypatch.setattr(collapse, "pack", lambda texts, *_: seen.append(list(texts)))
     monkeypatch.setattr(collapse, "more_trained", lambda model, *_: model)
-    table = sweep.Table(tmp_path / "collapse.csv", collapse.COLUMNS)
+    table = Table(tmp_path / "collapse.csv", collapse.COLUMNS)
 
     for _ in range(2):
         collapse.chain(table, Transformer(TINY), None, 0, data, n=FEW, steps=2, generations=2)
@@ -166,7 +153,7 @@ def test_each_generation_learns_from_the_texts_of_its_kind(data, tmp_path, monke
 
 def test_a_generation_is_another_model_and_is_measured(tmp_path, tokenizer, monkeypatch):
     monkeypatch.setattr(collapse, "recalls", lambda *_: {"a": 0.25, "b": 0.75})
-    table = sweep.Table(tmp_path / "collapse.csv", collapse.COLUMNS)
+    table = Table(tmp_path / "collapse.csv", collapse.COLUMNS)
     model = Transformer(TINY)
 
     collapse.chain(table, model, tokenizer, 0, "replace", n=8, steps=2, generations=1)

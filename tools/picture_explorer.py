@@ -1,4 +1,4 @@
-"""Takes the picture of the explorer: python -m tests.picture_explorer diagrams/explorer.png
+"""Takes the picture of the explorer: python -m tools.picture_explorer diagrams/explorer.png
 
 A real JupyterLab in a real browser, light theme, as a learner sees it, twice as sharp as a common
 screen; then stored with a palette, which keeps it small.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from tests.render_html import NOTEBOOKS, page
+from tools.render_html import NOTEBOOKS, page
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 

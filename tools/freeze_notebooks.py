@@ -1,4 +1,4 @@
-"""Runs notebooks from top to bottom and stores them frozen: python -m tests.freeze_notebooks FILES
+"""Runs notebooks from top to bottom and stores them frozen: python -m tools.freeze_notebooks FILES
 
 A frozen notebook shows the same on GitHub, in a diff and without a kernel: no widget that only a
 running kernel can draw (its picture and its words stay), no times, versions or random cell ids, and

@@ -1,6 +1,6 @@
 """Makes a folder for a USB stick, to install the course where there is no network:
 
-python -m tests.make_bundle build/bundle
+python -m tools.make_bundle build/bundle
 
 It holds the course (notebooks, diagrams, measurements, program and models), all notebooks as pages,
 the wheels of the course and of what it needs, a C compiler among them, and START.txt, which says
@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from tests import render_html
+from tools import render_html
 
 ROOT = Path(__file__).parent.parent
 COURSE = (

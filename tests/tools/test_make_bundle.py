@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import make_bundle
+from tools import make_bundle
 
 WHEELS = [
     "course_lib-0.1.0-py3-none-any.whl",

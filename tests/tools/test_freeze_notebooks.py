@@ -9,9 +9,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tests.freeze_notebooks import WIDGET_VIEW, frozen, main, problems, problems_of_a_run, seal
+from tools.freeze_notebooks import WIDGET_VIEW, frozen, main, problems, problems_of_a_run, seal
 
-TESTS = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 PIXEL = (  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -30,8 +30,8 @@ def write(path, *cells):
 
 def freeze(path):
     return subprocess.run(
-        [sys.executable, "-m", "tests.freeze_notebooks", str(path)],
-        cwd=TESTS.parent,
+        [sys.executable, "-m", "tools.freeze_notebooks", str(path)],
+        cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "0"},  # the tool must set both
         capture_output=True,
         text=True,
@@ -87,7 +87,7 @@ def test_freezing_again_changes_no_byte(slider_notebook):
 
 def test_a_frozen_widget_passes_strict_nbval(slider_notebook):
     options = "-q --nbval --nbval-current-env -p no:cacheprovider".split()
-    sanitize = ["--nbval-sanitize-with", str(TESTS / "nbval_sanitize.cfg")]
+    sanitize = ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval_sanitize.cfg")]
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *sanitize, str(slider_notebook)],

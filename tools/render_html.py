@@ -1,4 +1,4 @@
-"""Renders the notebooks as HTML pages for reading without a kernel: python -m tests.render_html DIR
+"""Renders the notebooks as HTML pages for reading without a kernel: python -m tools.render_html DIR
 
 Each page holds all that it shows, pictures of the widgets and diagrams included, and asks no other
 server for anything. Every image has its words as alt text, and links between notebooks lead from

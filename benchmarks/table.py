@@ -1,0 +1,70 @@
+"""Where the benchmarks keep what they measure: CSV files that grow row by row.
+
+A run of hours gets stopped. So each row goes to its file the moment it is measured, and a program
+that is started again skips the rows it finds there.
+"""
+
+import csv
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+DATA = Path(__file__).parent / "data"  # the recorded runs that the notebooks show
+
+
+class Table:
+    """A CSV file; `(first, second) in table` says whether one of its rows begins like this.
+
+    `number` writes a float. Words and whole numbers stay as they are, and None is an empty cell.
+    With `show`, each new row is printed too.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        columns: str,
+        number: Callable[[float], object] = "{:.5g}".format,
+        show: bool = True,
+    ) -> None:
+        self.path, self.columns, self._number = Path(path), columns.split(","), number
+        self._show, self._started = show, time.monotonic()
+        if not self.path.exists():
+            self.path.write_bytes(f"{columns}\n".encode())
+        content = self.path.read_bytes()
+        complete = content[: content.rfind(b"\n") + 1]
+        if complete != content:
+            # The machine went down in mid-row. Drop that row: half a number reads like a number.
+            os.truncate(self.path, len(complete))
+        header, *rows = csv.reader(complete.decode().splitlines())
+        if header != self.columns:
+            raise ValueError(f"{path} has the columns {header}, not {self.columns}: move it away")
+        self._beginnings = set()
+        for row in rows:
+            self._remember(row)
+
+    def __contains__(self, beginning: Iterable) -> bool:
+        return tuple(map(self._cell, beginning)) in self._beginnings
+
+    def add(self, *row) -> None:
+        """Write a row, whole or not at all: a value for each column, in their order."""
+        if len(row) != len(self.columns):
+            raise ValueError(f"a row has {len(self.columns)} values, got {len(row)}: {row}")
+        cells = [self._cell(value) for value in row]
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(cells)
+        self._remember(cells)
+        if self._show:
+            print(f"{time.monotonic() - self._started:.0f} s: {','.join(cells)}", flush=True)
+
+    def add_named(self, row: dict) -> None:
+        """Write a row whose values are given by the names of their columns."""
+        self.add(*(row[name] for name in self.columns))
+
+    def _remember(self, cells: list[str]) -> None:
+        self._beginnings |= {tuple(cells[:n]) for n in range(1, len(cells) + 1)}
+
+    def _cell(self, value) -> str:
+        if value is None:
+            return ""
+        return str(self._number(value) if isinstance(value, float) else value)
