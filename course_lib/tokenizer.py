@@ -165,10 +165,6 @@ class Tokenizer:
             )
         return self._encoding.encode_ordinary(text)
 
-    def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
-        """The ids of each text."""
-        return [self.encode(text) for text in texts]
-
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`, specials spelled out; half a character becomes U+FFFD."""
         return b"".join(self.token_bytes(id) for id in ids).decode("utf-8", errors="replace")
