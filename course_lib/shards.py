@@ -1,6 +1,6 @@
 """Texts -> token shards -> batches, for text that is too much for one list of rows.
 
-`write_shards` tokenizes in parallel. A folder of shards holds
+`write_shards` tokenizes with several threads. A folder of shards holds
 
     train_00000.bin, ..., validation_00000.bin, ...   token ids, little-endian uint16 or uint32
     manifest.json                                     written last: counts and hashes
@@ -13,14 +13,10 @@ Left out: quality filters, near-duplicates, and going on with half-written shard
 
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-import threading
 from bisect import bisect
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import accumulate, chain, islice
 from pathlib import Path
@@ -28,9 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from course_lib.data import Batches, document_numbers, inputs_and_targets
 from course_lib.tokenizer import Tokenizer
-
-# torch is imported where batches are made: worker processes load this module and start sooner.
 
 FORMAT = "course_lib shards 1"
 MANIFEST = "manifest.json"
@@ -38,7 +33,7 @@ SPLITS = ("train", "validation")
 VALIDATION_SHARE = 0.02
 HEAD = 1000  # pieces looked at so that a small source has a validation split too
 PIECE = 20_000  # characters; of a longer document each piece is drawn into a split
-CHUNK = 64  # pieces that a worker gets at a time
+CHUNK = 64  # pieces read at a time, for the threads to share
 
 # ---- Writing ------------------------------------------------------------------------------------
 
@@ -62,61 +57,21 @@ def pieces(text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _chunks(texts: Iterable[str]) -> Iterator[list[tuple[str, bool]]]:
-    parts = ((part, i == 0) for text in texts for i, part in enumerate(pieces(text)))
-    while chunk := list(islice(parts, CHUNK)):
-        yield chunk
-
-
-def _tokenize(tokenizer: Tokenizer, chunk: list[tuple[str, bool]]) -> list[Piece]:
-    found = []
-    for text, begins in chunk:
-        raw = text.encode("utf-8", errors="replace")
-        draw = int.from_bytes(hashlib.sha256(raw).digest()[:6], "big") / 2**48
-        ids = np.array(tokenizer.encode(text), dtype=_dtype(tokenizer))
-        found.append(Piece(ids, len(raw), begins, draw))
-    return found
-
-
 def _dtype(tokenizer: Tokenizer) -> np.dtype:
     return np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
 
 
-_worker: dict[str, Tokenizer] = {}  # in a worker process its tokenizer: sent once, not a chunk
-
-
-def _begin_worker(tokenizer: Tokenizer) -> None:
-    def leave_with_parent() -> None:
-        multiprocessing.parent_process().join()  # else a killed parent leaves its workers waiting
-        os._exit(1)
-
-    _worker["tokenizer"] = tokenizer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-    threading.Thread(target=leave_with_parent, daemon=True).start()
-
-
-def _tokenize_in_worker(chunk: list[tuple[str, bool]]) -> list[Piece]:
-    return _tokenize(_worker["tokenizer"], chunk)
-
-
 def _tokenized(texts: Iterable[str], tokenizer: Tokenizer, workers: int) -> Iterator[Piece]:
-    """The pieces in the order of the texts, a few chunks ahead of who takes them."""
-    if workers == 1:
-        for chunk in _chunks(texts):
-            yield from _tokenize(tokenizer, chunk)
-        return
-    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads can hang
-    pool = ProcessPoolExecutor(workers, spawn, _begin_worker, (tokenizer,))
-    try:
-        waiting = deque()
-        for chunk in _chunks(texts):
-            waiting.append(pool.submit(_tokenize_in_worker, chunk))
-            if len(waiting) > 2 * workers:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """The pieces in the order of the texts, tokenized by `workers` threads."""
+    # Threads and not processes: tiktoken's Rust lets go of Python's lock while it encodes.
+    parts = ((part, i == 0) for text in texts for i, part in enumerate(pieces(text)))
+    with ThreadPoolExecutor(workers) as pool:
+        while chunk := list(islice(parts, CHUNK)):
+            encoded = pool.map(tokenizer.encode, [text for text, _ in chunk])
+            for (text, begins), ids in zip(chunk, encoded, strict=True):
+                raw = text.encode("utf-8", errors="replace")
+                draw = int.from_bytes(hashlib.sha256(raw).digest()[:6], "big") / 2**48
+                yield Piece(np.array(ids, _dtype(tokenizer)), len(raw), begins, draw)
 
 
 class _Writer:
@@ -208,7 +163,7 @@ def writing_shards(
     """`write_shards` step by step: yields how many training tokens there are after each piece.
 
     Stops reading at `max_tokens` training tokens. The files are the same for any number of
-    `workers` (processes). About 2 % of the documents, drawn by a hash of their text and so always
+    `workers` (threads). About 2 % of the documents, drawn by a hash of their text and so always
     the same ones, go to the validation split; where none would, the one nearest to it. Of a
     document longer than `PIECE` the pieces are drawn, so that one book has both splits. Until the
     manifest is there the folder counts as empty: a run that was stopped starts again.
@@ -319,8 +274,6 @@ def shard_batches(
     A pure function of (seed, step). B is batch_rows / world_size; the ranks' parts, one under the
     other, are the batch of world_size 1. All rows come once an epoch.
     """
-    from course_lib.data import Batches, document_numbers, inputs_and_targets
-
     n_rows = (shards.n_tokens(split) - 1) // context_length
     if n_rows < batch_rows:
         raise ValueError(

@@ -3,13 +3,8 @@ import json
 import math
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -291,35 +286,6 @@ def test_text_loss_reads_a_long_document_in_windows():
 
     expected = nats / math.log(2) / (len(text) + 1)
     assert text_loss(model, BYTES, [text]) == pytest.approx(expected)
-
-
-def test_workers_leave_with_a_parent_that_was_killed(tmp_path):
-    script = f"""
-import time
-from course_lib import shards
-from course_lib.tokenizer import Tokenizer
-
-if __name__ == "__main__":
-    def texts():
-        yield from ("text %d" % n for n in range(6400))
-        print("waiting", flush=True)
-        time.sleep(60)  # a slow source: the workers wait too
-
-    shards.write_shards(texts(), Tokenizer(), {str(tmp_path / "out")!r}, workers=2)
-"""
-    (tmp_path / "write.py").write_text(script)
-    command = [sys.executable, str(tmp_path / "write.py")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout.readline() == "waiting\n"
-        time.sleep(1)  # until the last chunk is done: a worker that is busy notices by itself
-        children = psutil.Process(writer.pid).children(recursive=True)
-        os.kill(writer.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-
-    gone, alive = psutil.wait_procs(children, timeout=20)
-
-    for process in alive:
-        process.kill()
-    assert len(gone) >= 2 and alive == []
 
 
 def test_tokens_cross_the_borders_of_shards(folder):
