@@ -1,8 +1,7 @@
 import pytest
-import torch
 from torch import nn
 
-from course_lib.config import MODELS, ModelConfig
+from course_lib.config import ModelConfig
 from course_lib.model import Transformer
 from course_lib.scaling import (
     BYTES_PER_PARAMETER,
@@ -14,8 +13,6 @@ from course_lib.scaling import (
     n_bytes,
     published_parameters,
     readable_bytes,
-    size_table,
-    tensor_bytes,
 )
 
 # Printed by others: the tensors of the published checkpoints, counted one by one.
@@ -83,20 +80,6 @@ def test_quantised_bytes_are_those_of_whole_blocks():
     assert n_bytes(0, "Q4_0") == 0
 
 
-@pytest.mark.parametrize("precision", ["F32", "F16"])
-def test_tensor_bytes_count_every_tensor(precision):
-    config = MODELS["nano"]
-    dtype = {"F32": torch.float32, "F16": torch.float16}[precision]
-
-    # norms have one dimension and stay in 32 bits
-    stored = sum(
-        p.numel() * (4 if p.dim() == 1 else dtype.itemsize)
-        for p in Transformer(config).parameters()
-    )
-
-    assert tensor_bytes(config, precision) == stored
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -137,14 +120,4 @@ def test_sizes_are_written_in_the_unit_that_fits():
         "3.48 MB",
         "1.25 GB",
         "1.60 TB",
-    ]
-
-
-def test_size_table_has_a_line_for_each_model():
-    table = size_table({"ours": 1_000_000, "Llama-2-70B": 68_976_648_192}, ["F32", "F16"])
-
-    assert table.splitlines() == [
-        "model             parameters         F32         F16",
-        "ours               1,000,000     4.00 MB     2.00 MB",
-        "Llama-2-70B   68,976,648,192   275.91 GB   137.95 GB",
     ]

@@ -123,29 +123,9 @@ def holder(n_bytes: float, devices: dict[str, float] = DEVICES) -> str:
     return min(large_enough, key=devices.get, default=NONE_OF_THEM)
 
 
-def tensor_bytes(config: ModelConfig, precision: str) -> int:
-    """Bytes of all numbers of a model in its GGUF file, where the norms stay F32 in any precision.
-
-    Exact as long as every row is a multiple of 32 numbers long, as in all our presets; the file is
-    longer by its header: names, settings and the tokenizer.
-    """
-    norms = (2 * config.n_layers + 1) * config.dim
-    return n_bytes(config.n_parameters - norms, precision) + n_bytes(norms, "F32")
-
-
 def readable_bytes(count: float) -> str:
     """`count` bytes in units of 10^12, 10^9, 10^6 or 10^3: '137.95 GB'."""
     for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= size:
             return f"{count / size:.2f} {unit}"
     return f"{count:.0f} bytes"
-
-
-def size_table(counts: dict[str, int], precisions: list[str]) -> str:
-    """A table as text: a line for each model, its parameters and its bytes in each precision."""
-    width = max([len("model"), *map(len, counts)])
-    lines = [f"{'model':<{width}}  {'parameters':>15}" + "".join(f"{p:>12}" for p in precisions)]
-    for name, count in counts.items():
-        sizes = "".join(f"{readable_bytes(n_bytes(count, p)):>12}" for p in precisions)
-        lines.append(f"{name:<{width}}  {count:>15,}{sizes}")
-    return "\n".join(lines)

@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares, minimize_scalar, nnls
+from scipy.optimize import least_squares, nnls
 
 R_STAR = (
     15.387756  # of tokens; Muennighoff et al. 2023, arXiv 2305.16264, gh huggingface/datablations
@@ -149,23 +149,6 @@ def fresh_equivalent(law: Law, tokens: ArrayLike, fresh_loss: ArrayLike, loss: A
     if np.any(term <= 0):
         raise ValueError(f"by this law no number of fresh tokens gives a loss lower by {-extra}")
     return term ** (-1 / law.b)
-
-
-def fit_r_star(epochs: ArrayLike, shares: ArrayLike) -> float:
-    """The r_star that tells best (least squares) what repeated tokens are worth.
-
-    `shares` are fresh equivalents over all tokens read. Near 0 only the first reading counts.
-    """
-    epochs, shares = np.asarray(epochs, dtype=float), np.asarray(shares, dtype=float)
-    if epochs.shape != shares.shape or not (epochs > 1).any():
-        raise ValueError(f"a share for each number of epochs, some above 1: {epochs}, {shares}")
-
-    def cost(ln_r: float) -> float:
-        expected = effective_tokens(1 / epochs, epochs, float(np.exp(ln_r)))
-        return float(((expected - shares) ** 2).sum())
-
-    found = minimize_scalar(cost, bounds=(np.log(0.01), np.log(1000)), method="bounded")
-    return float(np.exp(found.x))
 
 
 def _measured(parameters, tokens, losses) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,10 +6,9 @@ root of the KL between the optimised model and the one it started from, and foun
     R(d) = d (alpha - beta ln d)
 
 for RL. alpha says how fast the gold reward rises at first, beta how fast that wears off; the top is
-at d = exp(alpha / beta - 1). NumPy only.
+at d = exp(alpha / beta - 1).
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,13 +30,6 @@ class Overoptimisation:
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.where(d > 0, np.log(d), 0.0)
         return self.start + d * (self.alpha - self.beta * logs)
-
-    @property
-    def peak(self) -> float:
-        """The d with the highest reward; infinity where the reward never turns down."""
-        if self.beta <= 0:
-            return math.inf
-        return math.exp(self.alpha / self.beta - 1)
 
 
 def fit_overoptimisation(d, reward, start: float | None = None) -> Overoptimisation:
