@@ -158,29 +158,18 @@ def sampling_steps(title: str, names: Iterable[str], steps: dict[str, Iterable[f
 
 
 def heat_map(
-    title: str,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    values: Sequence[Sequence[float]],
-    text: Sequence[Sequence[str]] | None = None,
-    words: str = "",
+    title: str, rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]]
 ) -> Picture:
-    """A table of numbers from 0 to 1 as shades, with `text` or the percents written into it.
-
-    `words` says what is to be seen in it; without, each row's largest number is named.
-    """
+    """A table of numbers from 0 to 1 as shades, with their percents written into it."""
     shades = np.asarray(values, dtype=np.float32)
     if shades.shape != (len(rows), len(columns)):
         raise ValueError(f"{len(rows)} x {len(columns)} numbers expected, got {shades.shape}")
     if shades.size == 0 or not ((shades >= 0) & (shades <= 1)).all():
         raise ValueError("a heat map needs numbers from 0 to 1: divide by the largest")
-    width = max([4, *(len(t) for line in text or [] for t in line)])
-    axes = new_axes(
-        width=1.5 + (0.22 + 0.075 * width) * len(columns), height=1.1 + 0.27 * len(rows)
-    )
+    axes = new_axes(width=1.5 + 0.52 * len(columns), height=1.1 + 0.27 * len(rows))
     axes.imshow(shades, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(shades.shape):
-        told = text[i][j] if text else f"{shades[i, j]:.0%}" if shades[i, j] >= 0.005 else ""
+        told = f"{shades[i, j]:.0%}" if shades[i, j] >= 0.005 else ""
         colour = "white" if shades[i, j] > 0.55 else "black"
         axes.text(j, i, told, ha="center", va="center", color=colour, fontsize=8.5)
     axes.set_xticks(range(len(columns)), columns, rotation=40, ha="left")
@@ -189,13 +178,11 @@ def heat_map(
     axes.set_title(title, pad=12)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    if not words:
-        best = shades.argmax(axis=1)
-        words = "in each row the largest: " + "; ".join(
-            f"{row} {columns[j]} {100 * shades[i, j]:.0f} %"
-            for i, (row, j) in enumerate(zip(rows, best, strict=True))
-        )
-    return Picture(axes.figure, f"Heat map, {title}: {words}.")
+    largest = "; ".join(
+        f"{row} {columns[j]} {100 * shades[i, j]:.0f} %"
+        for i, (row, j) in enumerate(zip(rows, shades.argmax(axis=1), strict=True))
+    )
+    return Picture(axes.figure, f"Heat map, {title}: in each row the largest: {largest}.")
 
 
 def surprises(title: str, pieces: Sequence[str], bits: Sequence[float]) -> Picture:
@@ -254,14 +241,9 @@ def _token_boxes(title: str, pieces, shades, notes) -> "Figure":
 
 
 def curves(
-    title: str,
-    xlabel: str,
-    ylabel: str,
-    x: Sequence[float],
-    words: str = "",
-    **series: Sequence[float],
+    title: str, xlabel: str, ylabel: str, x: Sequence[float], **series: Sequence[float]
 ) -> Picture:
-    """A line for each series over the same `x`. `words` says what is seen; else first and last."""
+    """A line for each series over the same `x`."""
     if not 1 <= len(series) <= 3 or any(len(y) != len(x) for y in series.values()) or not len(x):
         lengths = {name: len(y) for name, y in series.items()}
         raise ValueError(f"1 to 3 series of {len(x)} numbers expected, got {lengths}")
@@ -276,7 +258,7 @@ def curves(
     if len(series) > 1:
         axes.legend(frameon=False)
     ends = [f"{k.replace('_', ' ')} from {y[0]:.3g} to {y[-1]:.3g}" for k, y in series.items()]
-    return Picture(axes.figure, f"Lines, {title}: {words or ', '.join(ends)}.")
+    return Picture(axes.figure, f"Lines, {title}: {', '.join(ends)}.")
 
 
 def sizes_and_devices(title: str, sizes: dict[str, int], devices: dict[str, float]) -> Picture:

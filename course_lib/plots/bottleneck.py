@@ -100,12 +100,10 @@ def seed_lines(
     levels: Mapping[str, float] | None = None,
     log_x: bool = False,
     log_y: bool = False,
-    words: str = "",
 ) -> Picture:
     """For each label the mean over seeds at each x, with a band from the lowest to the highest.
 
-    `levels` are lines that do not move, such as the floor. `words` says what is seen; without it
-    the first and the last mean of each line are told.
+    `levels` are lines that do not move, such as the floor.
     """
     if not lines or not all(lines.values()):
         raise ValueError(f"a line or more, each with values at some x, expected: got {lines}")
@@ -138,7 +136,7 @@ def seed_lines(
         axes.yaxis.set_minor_formatter(lambda y, _: f"{y:.2g}")
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes.legend(frameon=False, fontsize=8.5)
-    return Picture(axes.figure, f"Lines, {title}: {words or '; '.join(told)}.")
+    return Picture(axes.figure, f"Lines, {title}: {'; '.join(told)}.")
 
 
 def scaling_curves(

@@ -32,8 +32,8 @@ class Overoptimisation:
         return self.start + d * (self.alpha - self.beta * logs)
 
 
-def fit_overoptimisation(d, reward, start: float | None = None) -> Overoptimisation:
-    """The constants that fit best (least squares); `start` is fitted too where none is given.
+def fit_overoptimisation(d, reward) -> Overoptimisation:
+    """The constants that fit best (least squares).
 
     The form is linear in its constants, so the best fit is found exactly, without a search.
     """
@@ -45,10 +45,5 @@ def fit_overoptimisation(d, reward, start: float | None = None) -> Overoptimisat
         )
     if not (np.isfinite(d).all() and np.isfinite(reward).all() and (d >= 0).all()):
         raise ValueError("d must be 0 or more and all numbers finite")
-    columns = [d, -d * np.log(np.where(d > 0, d, 1.0))]
-    if start is None:
-        columns.append(np.ones_like(d))
-    solution = np.linalg.lstsq(np.stack(columns, 1), reward - (start or 0.0), rcond=None)[0]
-    return Overoptimisation(
-        float(solution[0]), float(solution[1]), float(solution[2]) if start is None else start
-    )
+    columns = [d, -d * np.log(np.where(d > 0, d, 1.0)), np.ones_like(d)]
+    return Overoptimisation(*np.linalg.lstsq(np.stack(columns, 1), reward, rcond=None)[0].tolist())
