@@ -4,19 +4,24 @@ As everywhere in `plots`: numbers in, a figure and the words that say what it sh
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from statistics import mean
 
 import numpy as np
 
-from course_lib.plots import BLUE, GREEN, ORANGE, Picture, new_axes
+from course_lib.plots.picture import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    STYLES,
+    VERMILION,
+    Picture,
+    bar_style,
+    new_axes,
+)
 from course_lib.scaling.forecast import Forecast, in_words
 from course_lib.scaling.laws import Law
-
-# A line has its colour, its marker and its dashes, so that no two are told apart by colour alone.
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#D55E00", "#56B4E9")
-MARKERS = ("o", "s", "^", "D", "v", "P")
-DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))
-GREY = "#666666"
 
 
 def readable_tokens(count: float) -> str:
@@ -41,9 +46,8 @@ def token_bars(title: str, unit: float, xlabel: str, **series: Mapping[str, floa
     axes = new_axes(width=6.8, height=1.0 + 0.26 * len(names) * (1 + 0.4 * (len(series) - 1)))
     for i, (label, numbers) in enumerate(series.items()):
         y = np.arange(len(names)) + (i + 0.5) * height - 0.4
-        style = dict(color=COLOURS[i], hatch=("", "//", "..")[i % 3], edgecolor="white")
         values = [number / unit for number in numbers.values()]
-        bars = axes.barh(y, values, height * 0.92, label=label.replace("_", " "), **style)
+        bars = axes.barh(y, values, height * 0.92, label=label.replace("_", " "), **bar_style(i))
         axes.bar_label(bars, [f"{value:,.4g}" for value in values], padding=3, fontsize=9)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
@@ -109,13 +113,13 @@ def seed_lines(
         raise ValueError(f"a line or more, each with values at some x, expected: got {lines}")
     axes = new_axes(width=6.8, height=3.7)
     told = []
-    for i, (label, at) in enumerate(lines.items()):
+    for (label, at), (colour, marker, line) in zip(lines.items(), cycle(STYLES), strict=False):
         xs = sorted(at)
         means = [mean(at[x]) for x in xs]
-        style = dict(color=COLOURS[i % 6], marker=MARKERS[i % 6], linestyle=DASHES[i % 6])
-        axes.plot(xs, means, label=label, markersize=4.5, **style)
+        style = dict(color=colour, marker=marker, linestyle=line, markersize=4.5)
+        axes.plot(xs, means, label=label, **style)
         lows, highs = [min(at[x]) for x in xs], [max(at[x]) for x in xs]
-        axes.fill_between(xs, lows, highs, color=COLOURS[i % 6], alpha=0.18, linewidth=0)
+        axes.fill_between(xs, lows, highs, color=colour, alpha=0.18, linewidth=0)
         told.append(f"{label} from {means[0]:.3g} at {_number(xs[0])} to {means[-1]:.3g}")
         told[-1] += f" at {_number(xs[-1])}"
     for name, level in (levels or {}).items():
@@ -157,19 +161,17 @@ def scaling_curves(
     tokens = sorted({d for at in points.values() for d in at})
     smooth = np.geomspace(tokens[0], tokens[-1], 60)
     told = []
-    for i, n in enumerate(sorted(points)):
-        at = points[n]
-        style = dict(color=COLOURS[i % 6])
+    for (n, at), (colour, marker, line) in zip(sorted(points.items()), cycle(STYLES), strict=False):
         pairs = [(d, value) for d, values in sorted(at.items()) for value in values]
-        axes.plot(*zip(*pairs, strict=True), MARKERS[i % 6], markersize=5, alpha=0.8, **style)
+        axes.plot(*zip(*pairs, strict=True), marker, color=colour, markersize=5, alpha=0.8)
         label = f"{readable_tokens(n)} parameters"
-        axes.plot(smooth, law.loss(n, smooth), linestyle=DASHES[i % 6], label=label, **style)
+        axes.plot(smooth, law.loss(n, smooth), color=colour, linestyle=line, label=label)
         least, most = mean(at[min(at)]), mean(at[max(at)])
         told.append(f"{label} from {least:.3g} to {most:.3g}")
     axes.axhline(floor, color=GREY, linestyle=(0, (6, 3)), label=f"the world's entropy {floor:.3f}")
     axes.axhline(law.E, color="black", linewidth=1, label=f"E of the fit {law.E:.3f}")
     if live:
-        axes.plot(live[1], live[2], "*", color="#D55E00", markersize=15, label="yours, just now")
+        axes.plot(live[1], live[2], "*", color=VERMILION, markersize=15, label="yours, just now")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:.2g}")
@@ -196,9 +198,9 @@ def tokens_per_parameter(
     budgets = [6 * n * d for n, d in models.values()]
     flops = np.geomspace(min([1e19, *budgets]), max([1e26, *budgets]), 40)
     told = []
-    for i, (name, law) in enumerate(laws.items()):
+    for (name, law), (colour, _, line) in zip(laws.items(), cycle(STYLES), strict=False):
         n, d = law.optimal(flops)
-        axes.loglog(flops, d / n, color=COLOURS[i % 6], linestyle=DASHES[i % 6], label=name)
+        axes.loglog(flops, d / n, color=colour, linestyle=line, label=name)
         told.append(f"{name} from {d[0] / n[0]:.0f} to {d[-1] / n[-1]:.0f}")
     for i, (name, (n, d)) in enumerate(models.items()):
         axes.plot(6 * n * d, d / n, "o", color="black", markersize=4.5)
@@ -251,9 +253,9 @@ def meeting(title: str, found: Forecast) -> Picture:
     axes = new_axes(width=7.0, height=4.0)
     both = {"the largest training set": found.demand, "the stock, as fresh tokens": found.stock}
     for i, (label, (low, middle, high)) in enumerate(both.items()):
-        style = dict(color=(BLUE, ORANGE)[i])
-        axes.fill_between(found.years, low, high, alpha=0.2, hatch=("", "..")[i], **style)
-        axes.semilogy(found.years, middle, linestyle=("-", "--")[i], label=label, **style)
+        colour, _, line = STYLES[i]
+        axes.fill_between(found.years, low, high, alpha=0.2, hatch=("", "..")[i], color=colour)
+        axes.semilogy(found.years, middle, linestyle=line, label=label, color=colour)
     span = found.years[0], found.years[-1]
     inside = found.dates[found.dates <= span[1]]
     axes.yaxis.set_major_formatter(lambda count, _: readable_tokens(count))
