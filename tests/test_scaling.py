@@ -3,7 +3,7 @@ from torch import nn
 
 from course_lib.config import ModelConfig
 from course_lib.model import Transformer
-from course_lib.scaling import (
+from course_lib.scaling.sizes import (
     BYTES_PER_PARAMETER,
     DEVICES,
     NONE_OF_THEM,

@@ -21,7 +21,7 @@ from course_lib.plots.picture import (
     bar_style,
     new_axes,
 )
-from course_lib.scaling import readable_bytes
+from course_lib.scaling.sizes import readable_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
