@@ -43,22 +43,12 @@ def test_without_optimisation_nothing_has_changed():
 
     assert form(0) == 0.25
     assert form([0.0, 1.0]) == pytest.approx([0.25, 0.25 + 0.7])
-    with pytest.raises(ValueError, match="0 or more"):
-        form(-0.1)
 
 
-@pytest.mark.parametrize(
-    ("d", "reward", "words"),
-    [
-        ([0.0, 1.0, 1.0, 1.0], [1, 2, 3, 4], "3 or more different d"),
-        ([1.0, 2.0, 3.0], [1.0, 2.0], "each with a reward"),
-        ([-1.0, 1.0, 2.0, 3.0], [1, 2, 3, 4], "0 or more"),
-        ([1.0, 2.0, 3.0, 4.0], [1, 2, 3, math.nan], "finite"),
-    ],
-)
-def test_what_cannot_be_fitted_is_refused(d, reward, words):
-    with pytest.raises(ValueError, match=words):
-        fit_overoptimisation(d, reward)
+@pytest.mark.parametrize("d", [[], [0.0, 1.0, 1.0, 1.0]])
+def test_too_few_points_make_no_fit(d):
+    with pytest.raises(ValueError, match="3 or more different d"):
+        fit_overoptimisation(d, d)
 
 
 # ---- What notebook 05 says of the recorded runs --------------------------------------------------

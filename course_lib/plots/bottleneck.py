@@ -39,14 +39,12 @@ def readable_tokens(count: float) -> str:
 
 def token_bars(title: str, unit: float, xlabel: str, **series: Mapping[str, float]) -> Picture:
     """A horizontal bar for each name, one for each series beside each other; labels in `unit`."""
-    if not series or len({tuple(numbers) for numbers in series.values()}) != 1:
-        raise ValueError("one series or more with the same names expected")
     names = list(next(iter(series.values())))
     height = 0.8 / len(series)
     axes = new_axes(width=6.8, height=1.0 + 0.26 * len(names) * (1 + 0.4 * (len(series) - 1)))
     for i, (label, numbers) in enumerate(series.items()):
         y = np.arange(len(names)) + (i + 0.5) * height - 0.4
-        values = [number / unit for number in numbers.values()]
+        values = [numbers[name] / unit for name in names]
         bars = axes.barh(y, values, height * 0.92, label=label.replace("_", " "), **bar_style(i))
         axes.bar_label(bars, [f"{value:,.4g}" for value in values], padding=3, fontsize=9)
     axes.set_yticks(range(len(names)), names)
@@ -67,8 +65,6 @@ def timeline(
     title: str, points: Sequence[tuple[float, str, float]], line: tuple[str, float] | None = None
 ) -> Picture:
     """A dot for (year, name, tokens) of each model on a logarithmic axis; `line` is a level."""
-    if not points or min(tokens for _, _, tokens in points) <= 0:
-        raise ValueError(f"one (year, name, tokens) or more expected, tokens above 0: {points}")
     axes = new_axes(width=7.4, height=3.9)
     years, tokens = [p[0] for p in points], [p[2] for p in points]
     axes.semilogy(years, tokens, "o", color=BLUE)
@@ -109,8 +105,6 @@ def seed_lines(
 
     `levels` are lines that do not move, such as the floor.
     """
-    if not lines or not all(lines.values()):
-        raise ValueError(f"a line or more, each with values at some x, expected: got {lines}")
     axes = new_axes(width=6.8, height=3.7)
     told = []
     for (label, at), (colour, marker, line) in zip(lines.items(), cycle(STYLES), strict=False):
@@ -155,8 +149,6 @@ def scaling_curves(
     `points` is parameters -> tokens -> losses of the seeds; `live` a (parameters, tokens, loss) of
     now, shown as a star.
     """
-    if not points:
-        raise ValueError("a size or more with measured losses expected, got none")
     axes = new_axes(width=7.0, height=4.2)
     tokens = sorted({d for at in points.values() for d in at})
     smooth = np.geomspace(tokens[0], tokens[-1], 60)
@@ -192,8 +184,6 @@ def tokens_per_parameter(
     title: str, laws: Mapping[str, Law], models: Mapping[str, tuple[float, float]]
 ) -> Picture:
     """The best tokens a parameter of each law over the budget; a dot for each (N, D) of a model."""
-    if not laws and not models:
-        raise ValueError("a law or a model expected, got none")
     axes = new_axes(width=7.2, height=4.2)
     budgets = [6 * n * d for n, d in models.values()]
     flops = np.geomspace(min([1e19, *budgets]), max([1e26, *budgets]), 40)
@@ -223,8 +213,6 @@ def intervals(
     digits: int = 0,
 ) -> Picture:
     """A dot with its interval for each name -> (low, middle, high); `line` is to compare with."""
-    if not rows or not all(low <= middle <= high for low, middle, high in rows.values()):
-        raise ValueError(f"each row needs low <= middle <= high, got {rows}")
     axes = new_axes(width=6.8, height=1.2 + 0.42 * len(rows))
     for y, (low, middle, high) in enumerate(rows.values()):
         axes.plot([low, high], [y, y], color=BLUE, linewidth=3, alpha=0.45, solid_capstyle="butt")

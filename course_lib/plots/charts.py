@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 def histogram(numbers: Sequence[float], title: str) -> Picture:
     """How often each value occurs among `numbers` (any shape), without the rarest at both ends."""
     values = np.asarray(numbers, dtype=np.float32).ravel()
-    if values.size == 0 or not np.isfinite(values).all():
-        raise ValueError(
-            f"a histogram needs finite numbers, got {values.size} with some that aren't"
-        )
     low, first, third, high = np.quantile(values, [0.005, 0.25, 0.75, 0.995])
     axes = new_axes(width=6.4, height=3.0)
     axes.hist(values, bins=100, range=(low, high) if low < high else None, color=BLUE)
@@ -56,9 +52,6 @@ def probability_bars(
     Bars, After 'hit a': six model 40 %, world 45 %; four model 20 %, world 20 %.
     """
     names, series = list(names), {label: list(p) for label, p in series.items()}
-    if not 1 <= len(series) <= 3 or any(len(p) != len(names) for p in series.values()):
-        lengths = {name: len(p) for name, p in series.items()}
-        raise ValueError(f"1 to 3 series of {len(names)} probabilities expected, got {lengths}")
     axes = new_axes(width=6.4, height=3.2)
     width = 0.8 / len(series)
     letters = min(9, 185 * width / max(1, len(names)))  # points: a label as wide as its bar
@@ -81,8 +74,6 @@ def probability_bars(
 
 def file_sizes(title: str, sizes: dict[str, int]) -> Picture:
     """A dot for the bytes of each file, on an axis where a step is ten times more."""
-    if not sizes or min(sizes.values()) < 1:
-        raise ValueError(f"at least one size of 1 byte or more expected, got {sizes}")
     labels = [readable_bytes(size) for size in sizes.values()]
     axes = new_axes(width=6.4, height=0.9 + 0.27 * len(sizes))
     # dots, since a bar on such an axis could begin anywhere: its length would mean nothing
@@ -107,9 +98,6 @@ def sampling_steps(title: str, names: Iterable[str], steps: dict[str, Iterable[f
     A token that a step removes keeps the outline of what it had, so that the lost mass is seen.
     """
     names, steps = list(names), {label: list(p) for label, p in steps.items()}
-    if len(steps) < 2 or any(len(p) != len(names) for p in steps.values()):
-        lengths = {name: len(p) for name, p in steps.items()}
-        raise ValueError(f"2 steps or more of {len(names)} probabilities expected, got {lengths}")
     size = dict(width=2.1 * len(steps) + 0.8, height=0.9 + 0.3 * len(names))
     panels = new_axes(**size, columns=len(steps))
     rows, told, before = np.arange(len(names)), [], None
@@ -139,9 +127,7 @@ def heat_map(
 ) -> Picture:
     """A table of numbers from 0 to 1 as shades, with their percents written into it."""
     shades = np.asarray(values, dtype=np.float32)
-    if shades.shape != (len(rows), len(columns)):
-        raise ValueError(f"{len(rows)} x {len(columns)} numbers expected, got {shades.shape}")
-    if shades.size == 0 or not ((shades >= 0) & (shades <= 1)).all():
+    if not ((shades >= 0) & (shades <= 1)).all():
         raise ValueError("a heat map needs numbers from 0 to 1: divide by the largest")
     axes = new_axes(width=1.5 + 0.52 * len(columns), height=1.1 + 0.27 * len(rows))
     axes.imshow(shades, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -164,8 +150,6 @@ def heat_map(
 
 def surprises(title: str, pieces: Sequence[str], bits: Sequence[float]) -> Picture:
     """A text whose tokens are shaded by their surprise, with the bits of each below it."""
-    if len(pieces) != len(bits) or not pieces:
-        raise ValueError(f"a number of bits for each piece expected: {len(pieces)}, {len(bits)}")
     figure = _token_boxes(title, pieces, [cost / 10 for cost in bits], [f"{b:.1f}" for b in bits])
     most = sorted(zip(bits, pieces, strict=True), key=lambda pair: -pair[0])[:3]
     named = ", ".join(f"{piece.strip() or 'new line'} {cost:.1f}" for cost, piece in most)
@@ -178,8 +162,6 @@ def surprises(title: str, pieces: Sequence[str], bits: Sequence[float]) -> Pictu
 
 def loss_mask(title: str, pieces: Sequence[str], counted: Sequence[bool]) -> Picture:
     """A text whose tokens are shaded, and marked with a tick, where the loss counts them."""
-    if len(pieces) != len(counted) or not pieces:
-        raise ValueError(f"a mark for each piece expected: {len(pieces)}, {len(counted)}")
     figure = _token_boxes(
         title, pieces, [0.5 * bool(c) for c in counted], ["✓" if c else "–" for c in counted]
     )
@@ -221,9 +203,6 @@ def curves(
     title: str, xlabel: str, ylabel: str, x: Sequence[float], **series: Sequence[float]
 ) -> Picture:
     """A line for each series over the same `x`."""
-    if not 1 <= len(series) <= 3 or any(len(y) != len(x) for y in series.values()) or not len(x):
-        lengths = {name: len(y) for name, y in series.items()}
-        raise ValueError(f"1 to 3 series of {len(x)} numbers expected, got {lengths}")
     axes = new_axes(width=6.4, height=3.2)
     for (label, y), (colour, marker, line) in zip(series.items(), cycle(STYLES), strict=False):
         style = dict(color=colour, marker=marker, linestyle=line, markersize=4)

@@ -70,14 +70,6 @@ def gpt2_parameters(
     >>> gpt2_parameters(768, 12)
     124439808
     """
-    for name, value in (
-        ("dim", dim),
-        ("n_layers", n_layers),
-        ("vocab_size", vocab_size),
-        ("context_length", context_length),
-    ):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be a whole number of 1 or more, got {value!r}")
     tables = (vocab_size + context_length) * dim
     attention = 4 * dim * dim + 4 * dim  # queries, keys, values, output
     feed_forward = 8 * dim * dim + 5 * dim  # to 4 dim and back
@@ -102,8 +94,6 @@ def n_bytes(n_parameters: int, precision: str) -> int:
         raise ValueError(
             f"a precision is one of {', '.join(BYTES_PER_PARAMETER)}, got {precision!r}"
         )
-    if n_parameters < 0:
-        raise ValueError(f"n_parameters must be 0 or more, got {n_parameters}")
     return round(n_parameters * BYTES_PER_PARAMETER[precision])
 
 
@@ -115,8 +105,7 @@ def holder(n_bytes: float, devices: dict[str, float] = DEVICES) -> str:
     >>> holder(15_000_000_000)
     'laptop, 16 GB'
     """
-    if not 0 <= n_bytes < math.inf:  # "not a number" fails too
-        raise ValueError(f"n_bytes must be a finite number of 0 or more, got {n_bytes}")
+    # learners may add their own machine to the widget
     if not all(0 < memory < math.inf for memory in devices.values()):
         raise ValueError(f"every device needs its memory in bytes, above 0, got {devices}")
     large_enough = [name for name, memory in devices.items() if memory >= n_bytes]
