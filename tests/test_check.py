@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from course_lib.check import Verdict, band, beside, examine, guess, guesses, guesses_file
+from course_lib.check.guesses import band, beside, guess, guesses, guesses_file
+from course_lib.check.verdict import Verdict, examine
 
 
 @pytest.fixture(autouse=True)

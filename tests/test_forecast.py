@@ -115,8 +115,6 @@ def test_a_date_in_words():
         (lambda: Assumptions(growth=float("nan")), "growth must be"),
         (lambda: Assumptions(usable=1.5), "usable is a share"),
         (lambda: Assumptions(stock_growth=-0.1), "stock_growth must be"),
-        (lambda: forecast(draws=0), "1 draw or more"),
-        (lambda: forecast(until=2000), "1 draw or more"),
     ],
 )
 def test_what_gives_no_forecast_is_refused(call, message):

@@ -103,19 +103,3 @@ def test_the_meeting_is_told_with_its_band(assumptions):
     below = picture.figure.axes[1:]
     drawn = sum(bar.get_height() for axes in below for bar in axes.patches)
     assert drawn == np.sum(found.dates <= found.years[-1])
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: token_bars("t", 1, "x", a={"p": 1}, b={"q": 1}), "the same names"),
-        (lambda: timeline("t", []), "one \\(year, name, tokens\\)"),
-        (lambda: seed_lines("t", "x", "y", {"a": {}}), "a line or more"),
-        (lambda: scaling_curves("t", {}, LAW, 0.4), "a size or more"),
-        (lambda: tokens_per_parameter("t", {}, {}), "a law or a model"),
-        (lambda: intervals("t", "x", {"a": (2, 1, 3)}), "low <= middle <= high"),
-    ],
-)
-def test_numbers_that_make_no_picture_are_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from course_lib.check import Number, Verdict, examine
+from course_lib.check.guesses import Number
+from course_lib.check.verdict import Verdict, examine
 from course_lib.release import load_released
 from course_lib.sample import next_token_probs
 

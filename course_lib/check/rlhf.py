@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import torch
 
-from course_lib.check import Number, Verdict, examine
+from course_lib.check.guesses import Number
+from course_lib.check.verdict import Verdict, examine
 
 
 def reward_gap(gap: Number | None) -> Verdict:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable
 
 from course_lib.chat import exchange
-from course_lib.check import Number, Verdict
+from course_lib.check.guesses import Number
+from course_lib.check.verdict import Verdict
 
 
 def stop_at(step: Number | None, kept: dict[int, float]) -> Verdict:

@@ -6,7 +6,7 @@ from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
-from course_lib.check import Verdict, examine
+from course_lib.check.verdict import Verdict, examine
 from course_lib.held_out import HELD_OUT_SEED, held_out
 from course_lib.release import load_released
 from course_lib.run_file import find_compiler, released, run_chat

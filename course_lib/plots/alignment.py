@@ -2,13 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import cycle
 
 import numpy as np
 
-from course_lib.plots import BLUE, GREEN, ORANGE, Picture, new_axes
-
-VERMILION, PURPLE = "#D55E00", "#CC79A7"
-STYLES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", ":"), (PURPLE, "D", "-."))
+from course_lib.plots.picture import BLUE, GREY, LEVELS, SKY, STYLES, Picture, new_axes
 
 Points = Sequence[tuple[float, float]]
 
@@ -32,7 +30,7 @@ def small_curves(title: str, panels: dict[str, Sequence[Sequence[float]]]) -> Pi
             told.append(f"{name} not measured yet")
             continue
         step, value, mean = zip(*points, strict=True)
-        axes.plot(step, value, color="#56B4E9", linewidth=0.8)
+        axes.plot(step, value, color=SKY, linewidth=0.8)
         axes.plot(step, mean, color=BLUE, linewidth=2)
         axes.set_ylim(bottom=min(0, *value), top=max(1e-3, *value) * 1.05)
         told.append(f"{name} from {mean[0]:.2f} to {mean[-1]:.2f}")
@@ -46,7 +44,7 @@ def length_and_score(title: str, kinds: dict[str, Points]) -> Picture:
     """A dot for each answer, its words and its score, with a sign for each kind of answer."""
     axes = new_axes(width=6.4, height=3.4)
     told = []
-    for (kind, points), (colour, marker, _) in zip(kinds.items(), STYLES, strict=False):
+    for (kind, points), (colour, marker, _) in zip(kinds.items(), cycle(STYLES), strict=False):
         words, scores = (np.array(column, dtype=float) for column in zip(*points, strict=True))
         jitter = np.linspace(-0.25, 0.25, len(words))  # answers of one length side by side
         axes.plot(words + jitter, scores, marker, color=colour, alpha=0.6, label=kind, markersize=5)
@@ -65,11 +63,10 @@ def accuracy_by_pairs(title: str, runs: Sequence[Points], lines: dict[str, float
     means = [np.mean(points, axis=0) for points in zip(*runs, strict=True)]
     numbers, shares = zip(*means, strict=True)
     for run in runs:
-        axes.plot(*zip(*run, strict=True), "o", color="#56B4E9", markersize=5)
+        axes.plot(*zip(*run, strict=True), "o", color=SKY, markersize=5)
     axes.plot(numbers, shares, color=BLUE, linewidth=2, label="mean of the seeds")
-    for i, (name, share) in enumerate(lines.items()):
-        style = dict(color=(VERMILION, GREEN, PURPLE)[i % 3], linestyle=("--", ":", "-.")[i % 3])
-        axes.axhline(share, label=f"{name} {share:.0%}", **style)
+    for (name, share), (colour, dashes) in zip(lines.items(), cycle(LEVELS), strict=False):
+        axes.axhline(share, label=f"{name} {share:.0%}", color=colour, linestyle=dashes)
     axes.set_xscale("log")
     labels = [f"{float(f'{n:.2g}'):,.0f}" for n in numbers]
     axes.set_xticks(numbers, labels)
@@ -88,9 +85,9 @@ def gold_against_kl(title: str, start: Points, ends: dict[str, Points]) -> Pictu
     `start` and each of `ends` hold a (KL, gold reward) for every seed, in the same order.
     """
     axes = new_axes(width=6.4, height=3.6)
-    axes.plot(*zip(*start, strict=True), "o", color="#666666", label="SFT", markersize=7)
+    axes.plot(*zip(*start, strict=True), "o", color=GREY, label="SFT", markersize=7)
     told = [f"SFT {np.mean([gold for _, gold in start]):.2f} at KL 0"]
-    for (name, points), (colour, marker, line) in zip(ends.items(), STYLES, strict=False):
+    for (name, points), (colour, marker, line) in zip(ends.items(), cycle(STYLES), strict=False):
         for (x0, y0), (x1, y1) in zip(start, points, strict=True):
             axes.plot([x0, x1], [y0, y1], color=colour, linestyle=line, linewidth=1)
         axes.plot(*zip(*points, strict=True), marker, color=colour, label=name, markersize=8)
@@ -136,7 +133,7 @@ def dial(title: str, positions: Sequence[float], series: dict[str, Sequence[Sequ
     axes = new_axes(width=6.4, height=3.4)
     x = np.arange(len(positions))
     told = []
-    for (name, values), (colour, marker, line) in zip(series.items(), STYLES, strict=False):
+    for (name, values), (colour, marker, line) in zip(series.items(), cycle(STYLES), strict=False):
         means = [np.mean(of_seeds) for of_seeds in values]
         axes.plot(x, means, color=colour, linestyle=line, linewidth=2, label=name)
         for place, of_seeds in zip(x, values, strict=True):

@@ -4,19 +4,24 @@ As everywhere in `plots`: numbers in, a figure and the words that say what it sh
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from statistics import mean
 
 import numpy as np
 
-from course_lib.plots import BLUE, GREEN, ORANGE, Picture, new_axes
+from course_lib.plots.picture import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    STYLES,
+    VERMILION,
+    Picture,
+    bar_style,
+    new_axes,
+)
 from course_lib.scaling.forecast import Forecast, in_words
 from course_lib.scaling.laws import Law
-
-# A line has its colour, its marker and its dashes, so that no two are told apart by colour alone.
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#D55E00", "#56B4E9")
-MARKERS = ("o", "s", "^", "D", "v", "P")
-DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))
-GREY = "#666666"
 
 
 def readable_tokens(count: float) -> str:
@@ -34,16 +39,13 @@ def readable_tokens(count: float) -> str:
 
 def token_bars(title: str, unit: float, xlabel: str, **series: Mapping[str, float]) -> Picture:
     """A horizontal bar for each name, one for each series beside each other; labels in `unit`."""
-    if not series or len({tuple(numbers) for numbers in series.values()}) != 1:
-        raise ValueError("one series or more with the same names expected")
     names = list(next(iter(series.values())))
     height = 0.8 / len(series)
     axes = new_axes(width=6.8, height=1.0 + 0.26 * len(names) * (1 + 0.4 * (len(series) - 1)))
     for i, (label, numbers) in enumerate(series.items()):
         y = np.arange(len(names)) + (i + 0.5) * height - 0.4
-        style = dict(color=COLOURS[i], hatch=("", "//", "..")[i % 3], edgecolor="white")
-        values = [number / unit for number in numbers.values()]
-        bars = axes.barh(y, values, height * 0.92, label=label.replace("_", " "), **style)
+        values = [numbers[name] / unit for name in names]
+        bars = axes.barh(y, values, height * 0.92, label=label.replace("_", " "), **bar_style(i))
         axes.bar_label(bars, [f"{value:,.4g}" for value in values], padding=3, fontsize=9)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
@@ -63,8 +65,6 @@ def timeline(
     title: str, points: Sequence[tuple[float, str, float]], line: tuple[str, float] | None = None
 ) -> Picture:
     """A dot for (year, name, tokens) of each model on a logarithmic axis; `line` is a level."""
-    if not points or min(tokens for _, _, tokens in points) <= 0:
-        raise ValueError(f"one (year, name, tokens) or more expected, tokens above 0: {points}")
     axes = new_axes(width=7.4, height=3.9)
     years, tokens = [p[0] for p in points], [p[2] for p in points]
     axes.semilogy(years, tokens, "o", color=BLUE)
@@ -100,24 +100,20 @@ def seed_lines(
     levels: Mapping[str, float] | None = None,
     log_x: bool = False,
     log_y: bool = False,
-    words: str = "",
 ) -> Picture:
     """For each label the mean over seeds at each x, with a band from the lowest to the highest.
 
-    `levels` are lines that do not move, such as the floor. `words` says what is seen; without it
-    the first and the last mean of each line are told.
+    `levels` are lines that do not move, such as the floor.
     """
-    if not lines or not all(lines.values()):
-        raise ValueError(f"a line or more, each with values at some x, expected: got {lines}")
     axes = new_axes(width=6.8, height=3.7)
     told = []
-    for i, (label, at) in enumerate(lines.items()):
+    for (label, at), (colour, marker, line) in zip(lines.items(), cycle(STYLES), strict=False):
         xs = sorted(at)
         means = [mean(at[x]) for x in xs]
-        style = dict(color=COLOURS[i % 6], marker=MARKERS[i % 6], linestyle=DASHES[i % 6])
-        axes.plot(xs, means, label=label, markersize=4.5, **style)
+        style = dict(color=colour, marker=marker, linestyle=line, markersize=4.5)
+        axes.plot(xs, means, label=label, **style)
         lows, highs = [min(at[x]) for x in xs], [max(at[x]) for x in xs]
-        axes.fill_between(xs, lows, highs, color=COLOURS[i % 6], alpha=0.18, linewidth=0)
+        axes.fill_between(xs, lows, highs, color=colour, alpha=0.18, linewidth=0)
         told.append(f"{label} from {means[0]:.3g} at {_number(xs[0])} to {means[-1]:.3g}")
         told[-1] += f" at {_number(xs[-1])}"
     for name, level in (levels or {}).items():
@@ -138,7 +134,7 @@ def seed_lines(
         axes.yaxis.set_minor_formatter(lambda y, _: f"{y:.2g}")
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes.legend(frameon=False, fontsize=8.5)
-    return Picture(axes.figure, f"Lines, {title}: {words or '; '.join(told)}.")
+    return Picture(axes.figure, f"Lines, {title}: {'; '.join(told)}.")
 
 
 def scaling_curves(
@@ -153,25 +149,21 @@ def scaling_curves(
     `points` is parameters -> tokens -> losses of the seeds; `live` a (parameters, tokens, loss) of
     now, shown as a star.
     """
-    if not points:
-        raise ValueError("a size or more with measured losses expected, got none")
     axes = new_axes(width=7.0, height=4.2)
     tokens = sorted({d for at in points.values() for d in at})
     smooth = np.geomspace(tokens[0], tokens[-1], 60)
     told = []
-    for i, n in enumerate(sorted(points)):
-        at = points[n]
-        style = dict(color=COLOURS[i % 6])
+    for (n, at), (colour, marker, line) in zip(sorted(points.items()), cycle(STYLES), strict=False):
         pairs = [(d, value) for d, values in sorted(at.items()) for value in values]
-        axes.plot(*zip(*pairs, strict=True), MARKERS[i % 6], markersize=5, alpha=0.8, **style)
+        axes.plot(*zip(*pairs, strict=True), marker, color=colour, markersize=5, alpha=0.8)
         label = f"{readable_tokens(n)} parameters"
-        axes.plot(smooth, law.loss(n, smooth), linestyle=DASHES[i % 6], label=label, **style)
+        axes.plot(smooth, law.loss(n, smooth), color=colour, linestyle=line, label=label)
         least, most = mean(at[min(at)]), mean(at[max(at)])
         told.append(f"{label} from {least:.3g} to {most:.3g}")
     axes.axhline(floor, color=GREY, linestyle=(0, (6, 3)), label=f"the world's entropy {floor:.3f}")
     axes.axhline(law.E, color="black", linewidth=1, label=f"E of the fit {law.E:.3f}")
     if live:
-        axes.plot(live[1], live[2], "*", color="#D55E00", markersize=15, label="yours, just now")
+        axes.plot(live[1], live[2], "*", color=VERMILION, markersize=15, label="yours, just now")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:.2g}")
@@ -192,15 +184,13 @@ def tokens_per_parameter(
     title: str, laws: Mapping[str, Law], models: Mapping[str, tuple[float, float]]
 ) -> Picture:
     """The best tokens a parameter of each law over the budget; a dot for each (N, D) of a model."""
-    if not laws and not models:
-        raise ValueError("a law or a model expected, got none")
     axes = new_axes(width=7.2, height=4.2)
     budgets = [6 * n * d for n, d in models.values()]
     flops = np.geomspace(min([1e19, *budgets]), max([1e26, *budgets]), 40)
     told = []
-    for i, (name, law) in enumerate(laws.items()):
+    for (name, law), (colour, _, line) in zip(laws.items(), cycle(STYLES), strict=False):
         n, d = law.optimal(flops)
-        axes.loglog(flops, d / n, color=COLOURS[i % 6], linestyle=DASHES[i % 6], label=name)
+        axes.loglog(flops, d / n, color=colour, linestyle=line, label=name)
         told.append(f"{name} from {d[0] / n[0]:.0f} to {d[-1] / n[-1]:.0f}")
     for i, (name, (n, d)) in enumerate(models.items()):
         axes.plot(6 * n * d, d / n, "o", color="black", markersize=4.5)
@@ -223,8 +213,6 @@ def intervals(
     digits: int = 0,
 ) -> Picture:
     """A dot with its interval for each name -> (low, middle, high); `line` is to compare with."""
-    if not rows or not all(low <= middle <= high for low, middle, high in rows.values()):
-        raise ValueError(f"each row needs low <= middle <= high, got {rows}")
     axes = new_axes(width=6.8, height=1.2 + 0.42 * len(rows))
     for y, (low, middle, high) in enumerate(rows.values()):
         axes.plot([low, high], [y, y], color=BLUE, linewidth=3, alpha=0.45, solid_capstyle="butt")
@@ -253,9 +241,9 @@ def meeting(title: str, found: Forecast) -> Picture:
     axes = new_axes(width=7.0, height=4.0)
     both = {"the largest training set": found.demand, "the stock, as fresh tokens": found.stock}
     for i, (label, (low, middle, high)) in enumerate(both.items()):
-        style = dict(color=(BLUE, ORANGE)[i])
-        axes.fill_between(found.years, low, high, alpha=0.2, hatch=("", "..")[i], **style)
-        axes.semilogy(found.years, middle, linestyle=("-", "--")[i], label=label, **style)
+        colour, _, line = STYLES[i]
+        axes.fill_between(found.years, low, high, alpha=0.2, hatch=("", "..")[i], color=colour)
+        axes.semilogy(found.years, middle, linestyle=line, label=label, color=colour)
     span = found.years[0], found.years[-1]
     inside = found.dates[found.dates <= span[1]]
     axes.yaxis.set_major_formatter(lambda count, _: readable_tokens(count))

@@ -90,17 +90,13 @@ class Forecast:
         return float(np.mean(self.dates < year))
 
 
-def forecast(
-    assumptions: Assumptions = PUBLISHED, draws: int = DRAWS, seed: int = 0, until: float = 2040
-) -> Forecast:
-    """Draw every uncertain assumption `draws` times; each draw is two lines that meet, or don't."""
-    if draws < 1 or not START < until <= LAST_YEAR:
-        raise ValueError(f"1 draw or more, and {START} < until <= {LAST_YEAR}: {draws}, {until}")
+def forecast(assumptions: Assumptions = PUBLISHED, seed: int = 0, until: float = 2040) -> Forecast:
+    """Draw every uncertain assumption `DRAWS` times; each draw is two lines that meet, or don't."""
     rng = np.random.default_rng(seed)
     wide = math.hypot(STOCK_SPREAD, USABLE_SPREAD, EPOCHS_SPREAD)
-    stock = math.log10(assumptions.effective_stock) + wide * rng.normal(size=draws)
-    growth = math.log10(assumptions.growth) + GROWTH_SPREAD * rng.normal(size=draws)
-    stock_growth = np.log10(1 + 2 * assumptions.stock_growth * rng.random(draws))
+    stock = math.log10(assumptions.effective_stock) + wide * rng.normal(size=DRAWS)
+    growth = math.log10(assumptions.growth) + GROWTH_SPREAD * rng.normal(size=DRAWS)
+    stock_growth = np.log10(1 + 2 * assumptions.stock_growth * rng.random(DRAWS))
     demand = math.log10(assumptions.demand)
 
     closing = growth - stock_growth  # by so much they approach each other a year, in log10

@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares, minimize_scalar, nnls
+from scipy.optimize import least_squares, nnls
 
 R_STAR = (
     15.387756  # of tokens; Muennighoff et al. 2023, arXiv 2305.16264, gh huggingface/datablations
@@ -29,22 +29,14 @@ class Law:
     a: float
     b: float
 
-    def __post_init__(self) -> None:
-        if not (min(self.E, self.A, self.B) >= 0 and min(self.a, self.b) > 0):
-            raise ValueError(f"E, A, B must be 0 or more and a, b above 0, got {self}")
-
     def loss(self, parameters: ArrayLike, tokens: ArrayLike):
         """The loss that the law expects."""
         n, d = np.asarray(parameters, dtype=float), np.asarray(tokens, dtype=float)
-        if not (np.all(n > 0) and np.all(d > 0)):
-            raise ValueError("parameters and tokens must be above 0: the law has no loss at 0")
         return self.E + self.A * n**-self.a + self.B * d**-self.b
 
     def optimal(self, flops: ArrayLike):
         """(N, D) with the lowest loss at `flops` = 6 N D operations."""
         flops = np.asarray(flops, dtype=float)
-        if not (np.all(flops > 0) and self.A > 0 and self.B > 0):
-            raise ValueError(f"an optimum needs flops, A and B above 0, got {flops} and {self}")
         ratio = (self.a * self.A / (self.b * self.B)) ** (1 / (self.a + self.b))
         n = ratio * (flops / 6) ** (self.b / (self.a + self.b))
         return n, flops / 6 / n
@@ -70,7 +62,9 @@ def fit(
     don't depend on the scale. With `near`, a law of similar data, it is the only start: for the
     many fits of `bootstrap`.
     """
-    n, d, found = _measured(parameters, tokens, losses)
+    n, d, found = (np.asarray(v, dtype=float) for v in (parameters, tokens, losses))
+    if n.size < 6:
+        raise ValueError(f"five constants need six points or more, got {n.size}: add runs")
     middle_n, middle_d = np.exp(np.log(n).mean()), np.exp(np.log(d).mean())
     x, y, target = np.log(n / middle_n), np.log(d / middle_d), np.log(found)
 
@@ -109,9 +103,7 @@ def bootstrap(
 
     Points of one training run are not independent, so the true uncertainty is somewhat larger.
     """
-    if n_samples < 1:
-        raise ValueError(f"n_samples must be 1 or more, got {n_samples}")
-    n, d, found = _measured(parameters, tokens, losses)
+    n, d, found = (np.asarray(v, dtype=float) for v in (parameters, tokens, losses))
     best, rng = fit(n, d, found), np.random.default_rng(seed)
     draws = rng.integers(len(n), size=(n_samples, len(n)))
     return [fit(n[i], d[i], found[i], near=best) for i in draws]
@@ -119,8 +111,6 @@ def bootstrap(
 
 def interval(values: ArrayLike, share: float = 0.9) -> tuple[float, float]:
     """The middle `share` of the values: from where to where."""
-    if not 0 < share < 1:
-        raise ValueError(f"share must be between 0 and 1, got {share}")
     low, high = np.quantile(np.asarray(values, dtype=float), [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
 
@@ -132,8 +122,6 @@ def effective_tokens(unique: ArrayLike, epochs: ArrayLike, r_star: float = R_STA
     R = epochs - 1 repetitions): D' = U + U r_star (1 - exp(-R / r_star)).
     """
     unique, epochs = np.asarray(unique, dtype=float), np.asarray(epochs, dtype=float)
-    if not (np.all(unique > 0) and np.all(epochs > 0) and r_star > 0):
-        raise ValueError(f"unique, epochs and r_star must be above 0: {unique}, {epochs}, {r_star}")
     repeated = unique + unique * r_star * -np.expm1(-(epochs - 1) / r_star)
     worth = np.where(epochs < 1, unique * epochs, repeated)  # less than once: nothing is repeated
     return worth if worth.ndim else float(worth)
@@ -146,37 +134,7 @@ def fresh_equivalent(law: Law, tokens: ArrayLike, fresh_loss: ArrayLike, loss: A
     """
     d, extra = np.asarray(tokens, dtype=float), np.subtract(loss, fresh_loss)
     term = d**-law.b + extra / law.B
-    if np.any(term <= 0):
-        raise ValueError(f"by this law no number of fresh tokens gives a loss lower by {-extra}")
     return term ** (-1 / law.b)
-
-
-def fit_r_star(epochs: ArrayLike, shares: ArrayLike) -> float:
-    """The r_star that tells best (least squares) what repeated tokens are worth.
-
-    `shares` are fresh equivalents over all tokens read. Near 0 only the first reading counts.
-    """
-    epochs, shares = np.asarray(epochs, dtype=float), np.asarray(shares, dtype=float)
-    if epochs.shape != shares.shape or not (epochs > 1).any():
-        raise ValueError(f"a share for each number of epochs, some above 1: {epochs}, {shares}")
-
-    def cost(ln_r: float) -> float:
-        expected = effective_tokens(1 / epochs, epochs, float(np.exp(ln_r)))
-        return float(((expected - shares) ** 2).sum())
-
-    found = minimize_scalar(cost, bounds=(np.log(0.01), np.log(1000)), method="bounded")
-    return float(np.exp(found.x))
-
-
-def _measured(parameters, tokens, losses) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    n, d, found = (np.asarray(v, dtype=float) for v in (parameters, tokens, losses))
-    if not (n.shape == d.shape == found.shape and n.ndim == 1):
-        raise ValueError(f"three lists of one length expected, got {n.shape, d.shape, found.shape}")
-    if n.size < 6:
-        raise ValueError(f"five constants need six points or more, got {n.size}: add runs")
-    if not all(np.all(np.isfinite(v) & (v > 0)) for v in (n, d, found)):
-        raise ValueError("parameters, tokens and losses must be finite and above 0")
-    return n, d, found
 
 
 def _start(x, y, losses, a: float, b: float) -> list[float]:

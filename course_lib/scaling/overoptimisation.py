@@ -6,10 +6,9 @@ root of the KL between the optimised model and the one it started from, and foun
     R(d) = d (alpha - beta ln d)
 
 for RL. alpha says how fast the gold reward rises at first, beta how fast that wears off; the top is
-at d = exp(alpha / beta - 1). NumPy only.
+at d = exp(alpha / beta - 1).
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,37 +25,18 @@ class Overoptimisation:
     def __call__(self, d):
         """The reward at d, a number or an array; at d = 0 it is `start`."""
         d = np.asarray(d, dtype=float)
-        if (d < 0).any():
-            raise ValueError(f"d is the root of a KL and 0 or more, got {d.min()}")
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.where(d > 0, np.log(d), 0.0)
         return self.start + d * (self.alpha - self.beta * logs)
 
-    @property
-    def peak(self) -> float:
-        """The d with the highest reward; infinity where the reward never turns down."""
-        if self.beta <= 0:
-            return math.inf
-        return math.exp(self.alpha / self.beta - 1)
 
-
-def fit_overoptimisation(d, reward, start: float | None = None) -> Overoptimisation:
-    """The constants that fit best (least squares); `start` is fitted too where none is given.
+def fit_overoptimisation(d, reward) -> Overoptimisation:
+    """The constants that fit best (least squares).
 
     The form is linear in its constants, so the best fit is found exactly, without a search.
     """
     d, reward = np.asarray(d, dtype=float), np.asarray(reward, dtype=float)
-    if d.shape != reward.shape or d.ndim != 1 or len(set(d[d > 0].tolist())) < 3:
-        raise ValueError(
-            f"a fit needs 3 or more different d above 0, each with a reward: got {d.shape} and "
-            f"{reward.shape}"
-        )
-    if not (np.isfinite(d).all() and np.isfinite(reward).all() and (d >= 0).all()):
-        raise ValueError("d must be 0 or more and all numbers finite")
-    columns = [d, -d * np.log(np.where(d > 0, d, 1.0))]
-    if start is None:
-        columns.append(np.ones_like(d))
-    solution = np.linalg.lstsq(np.stack(columns, 1), reward - (start or 0.0), rcond=None)[0]
-    return Overoptimisation(
-        float(solution[0]), float(solution[1]), float(solution[2]) if start is None else start
-    )
+    if len(set(d[d > 0].tolist())) < 3:
+        raise ValueError(f"a fit needs 3 or more different d above 0, got {d}")
+    columns = [d, -d * np.log(np.where(d > 0, d, 1.0)), np.ones_like(d)]
+    return Overoptimisation(*np.linalg.lstsq(np.stack(columns, 1), reward, rcond=None)[0].tolist())

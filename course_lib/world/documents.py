@@ -8,7 +8,7 @@ crawl of the web is full of: `junk` and copies.
 """
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 
 from course_lib.world.facts import FACTS, RELATIONS, Fact, facts_of
@@ -306,30 +306,18 @@ KINDS = tuple(WEIGHTS)  # of the clean mixture
 @cache
 def kind_grammar(kind: str) -> Grammar:
     """The grammar of one kind of document, junk included."""
-    if kind not in _KINDS:
-        raise ValueError(f"a kind of document is one of {', '.join(_KINDS)}, got {kind!r}")
     return Grammar(_KINDS[kind]())
 
 
-def world_grammar(weights: dict[str, float] | None = None) -> Grammar:
-    """The grammar of a mixture: a kind drawn by `weights` (`WEIGHTS` if none are given), then a
-    document of that kind."""
-    return _mixture(tuple((weights or WEIGHTS).items()))
-
-
 @cache
-def _mixture(weights: tuple[tuple[str, float], ...]) -> Grammar:
-    unknown = {kind for kind, _ in weights} - set(_KINDS)
-    if unknown:
-        raise ValueError(f"a kind of document is one of {', '.join(_KINDS)}, got {unknown}")
-    return Grammar(weighted([(weight, _KINDS[kind]()) for kind, weight in weights]))
+def world_grammar() -> Grammar:
+    """The grammar of the clean mixture: a kind drawn by `WEIGHTS`, then a document of that kind."""
+    return Grammar(weighted([(weight, _KINDS[kind]()) for kind, weight in WEIGHTS.items()]))
 
 
-def documents(
-    n: int | None = None, seed: int = 0, weights: dict[str, float] | None = None
-) -> Iterator[str]:
-    """`n` documents of a mixture (endless without `n`), a pure function of `seed` and `weights`."""
-    grammar, rng = world_grammar(weights), random.Random(f"documents {seed}")
+def documents(n: int | None = None, seed: int = 0) -> Iterator[str]:
+    """`n` documents of the clean mixture (endless without `n`), a pure function of `seed`."""
+    grammar, rng = world_grammar(), random.Random(f"documents {seed}")
     drawn = 0
     while n is None or drawn < n:
         yield grammar.sample(rng)
@@ -357,16 +345,3 @@ def raw_documents(
         else:
             seen.append(next(clean))
             yield seen[-1], "text"
-
-
-def entropy(sample: Iterable[str]) -> tuple[float, float, float]:
-    """Of the sample's documents: nats a document, its standard error, and bits a character.
-
-    Scored with the grammar itself, so this is the loss that no model can beat.
-    """
-    texts = list(sample)
-    nats = [-world_grammar().log_prob(text) for text in texts]
-    mean = sum(nats) / len(nats)
-    variance = sum((x - mean) ** 2 for x in nats) / max(1, len(nats) - 1)
-    bits_per_char = sum(nats) / 0.6931471805599453 / sum(len(text) + 1 for text in texts)
-    return mean, (variance / len(nats)) ** 0.5, bits_per_char

@@ -16,7 +16,6 @@ import random
 import re
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -163,19 +162,6 @@ class Grammar:
                 drawn = bisect(part.cumulative, rng.random())
                 stack.append(part.options[min(drawn, len(part.options) - 1)])
         return "".join(words)
-
-    def enumerate(self) -> Iterator[tuple[str, float]]:
-        """(document, probability) of every derivation: for small grammars only."""
-
-        def derive(state: State, text: str, probability: float) -> Iterator[tuple[str, float]]:
-            for word, arcs in self._arcs(state).items():
-                for p, target in arcs:
-                    if word == END:
-                        yield text, probability * p
-                    else:
-                        yield from derive(target, text + word, probability * p)
-
-        yield from derive(self._start, "", 1.0)
 
     def log_prob(self, document: str) -> float:
         """ln P(document), its end included; -inf when the grammar can't write it."""
