@@ -7,7 +7,7 @@ known too: the entropy. Left out: real text, whose true probabilities nobody kno
 import html
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import ipywidgets
@@ -144,19 +144,6 @@ def probabilities(chips: Mapping[str, float], options: Sequence[str]) -> dict[st
         )
     all_chips = CHIPS + FREE * len(options)
     return {word: (chips.get(word, 0) + FREE) / all_chips for word in options}
-
-
-def bits(chips: Mapping[str, float], round: Round) -> float:
-    """What the word that came costs whoever placed `chips`."""
-    return Bet(round, chips).bits["you"]
-
-
-def play(rounds: Sequence[Round], strategy: Callable[[Round], Mapping[str, float]]) -> Score:
-    """The score of a strategy: given a round (its word hidden), it returns option -> chips."""
-    score = Score()
-    for round in rounds:
-        score = score.add(Bet(round, strategy(replace(round, word=None))))
-    return score
 
 
 def sentence(score: Score) -> str:
