@@ -149,9 +149,9 @@ class Curve:
         self.points.append([x, value, self._mean / begun])
 
 
-def thinned(values: Sequence, most: int = MOST_POINTS) -> list:
-    """At most `most` of the values in equal steps, the last one always."""
-    step = -(-len(values) // most) or 1
+def thinned(values: Sequence) -> list:
+    """About `MOST_POINTS` of the values at the most, in equal steps, and always the last one."""
+    step = -(-len(values) // MOST_POINTS) or 1
     return [*values[:-1][::step], *values[-1:]]
 
 

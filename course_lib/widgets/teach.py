@@ -93,16 +93,15 @@ def teach_steps(
     model: Transformer,
     tokenizer: Tokenizer,
     examples: list[list[Message]],
-    steps: int = STEPS,
-    seed: int = 0,
+    steps: int,
 ) -> Iterator[TrainRecord]:
     """Train `model` in place on the examples, as many rows of usual dialogues, and plain text."""
     length = model.config.context_length
-    usual = pack_dialogues(dialogues(150, seed), tokenizer, length)
+    usual = pack_dialogues(dialogues(150, seed=0), tokenizer, length)
     own = pack_dialogues(examples, tokenizer, length)
     own = np.tile(own, (-(-len(usual) // len(own)), 1, 1))[: max(len(usual), len(own))]
-    text = pack(documents(seed=seed + 1), tokenizer, length, n_rows=100)
-    config = TrainConfig(steps=steps, batch_rows=ROWS, learning_rate=5e-4, decay=0.5, seed=seed)
+    text = pack(documents(seed=1), tokenizer, length, n_rows=100)
+    config = TrainConfig(steps=steps, batch_rows=ROWS, learning_rate=5e-4, decay=0.5)
     batch_at = sft_batches(np.concatenate((own, usual)), text, config, tokenizer.eot_id)
     return train(model, batch_at, next_token_loss, config)
 
