@@ -11,7 +11,6 @@ never prints. Left out: more than one job at a time.
 
 import asyncio
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -57,10 +56,7 @@ class Job:
         if not _one_job.acquire(blocking=False):
             raise ValueError("another job is training: stop it, or wait for its end, first")
         self.state = RUNNING
-        if "google.colab" in sys.modules:  # it shows nothing while a cell runs in the background
-            self._run()
-        else:
-            self._thread.start()
+        self._thread.start()
         return self
 
     def stop(self) -> None:
@@ -79,8 +75,7 @@ class Job:
 
     def join(self, timeout: float | None = None) -> "Job":
         """Wait for the end, in this thread; raise what went wrong."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
+        self._thread.join(timeout)
         if self.error is not None:
             raise self.error
         return self
