@@ -148,8 +148,7 @@ function row(tag, properties) {
 function render({ model, el }) {
   const id = `course-explorer-${++count}`;
   const names = model.get("names");
-  let view, calm, typedAt, settleChips, settleBars;
-  const latencies = [];
+  let view, calm, settleChips, settleBars;
 
   // ---- Parts of the page ------------------------------------------------------------------------
 
@@ -173,10 +172,7 @@ function render({ model, el }) {
 
   const input = make("textarea", {
     id: `${id}-text`, className: "exp-input", rows: 2, spellcheck: false, autocomplete: "off",
-    oninput: (event) => {
-      typedAt = event.timeStamp;
-      send({ do: "type", text: input.value });
-    },
+    oninput: () => send({ do: "type", text: input.value }),
   });
   const inputLabel = make("label", { htmlFor: input.id });
   const examples = model.get("examples").map((text) =>
@@ -372,22 +368,6 @@ function render({ model, el }) {
     note.textContent = view.note;
     clearTimeout(calm);
     calm = setTimeout(() => (heard.textContent = spoken(view.words)), CALM_MS);
-    measure();
-  }
-
-  /** Milliseconds from a key to the painted bars, kept for who wants to know. */
-  function measure() {
-    const start = typedAt;
-    typedAt = undefined;
-    if (start === undefined) return;
-    requestAnimationFrame(() => {
-      const painted = new MessageChannel(); // a task posted in a frame runs once it is painted
-      painted.port1.onmessage = () => {
-        latencies.push((performance.now() - start).toFixed(1));
-        root.dataset.latency = latencies.slice(-100).join(" ");
-      };
-      painted.port2.postMessage(null);
-    });
   }
 
   /** To the clipboard, and into a field to copy from where that is forbidden. */
