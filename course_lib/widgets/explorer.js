@@ -5,7 +5,6 @@ const SILENT_MS = 5000; // of silence after a message, before the page wonders a
 const CALM_MS = 800; // without a change, before the bars are read out
 const N_PATTERNS = 5; // of bars, in explorer.css
 const CONTROLS = ["button", "input", "select", "textarea"];
-let count = 0; // of widgets on the page, for ids that labels can point at
 
 /** An element with properties, attributes (a dash or "role" in their name) and children. */
 function make(tag, properties = {}, ...children) {
@@ -146,7 +145,8 @@ function row(tag, properties) {
 }
 
 function render({ model, el }) {
-  const id = `course-explorer-${++count}`;
+  // each widget on a page loads this module anew, so that counting would give the same id twice
+  const id = `course-${Math.random().toString(36).slice(2)}`;
   const names = model.get("names");
   let view, calm, settleChips, settleBars;
 
