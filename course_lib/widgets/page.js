@@ -10,7 +10,10 @@ function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   // JupyterLab takes keys for itself (d d deletes a cell, Enter and Escape change its mode). It
   // looks for this mark on the focused element only, so a mark on a box around it would not help.
-  if (CONTROLS.includes(tag)) element.dataset.lmSuppressShortcuts = "true";
+  // A line of text keeps its letters without it, and Ctrl+S should save the notebook from there too.
+  if (CONTROLS.includes(tag) && properties.type !== "text") {
+    element.dataset.lmSuppressShortcuts = "true";
+  }
   for (const [name, value] of Object.entries(properties)) {
     if (name.includes("-") || name === "role") element.setAttribute(name, value);
     else element[name] = value;
