@@ -14,11 +14,9 @@ from course_lib.widgets.game import (
     GuessingGame,
     Round,
     Score,
-    bits,
     draw_rounds,
     expected,
     guessing_game,
-    play,
     probabilities,
     sentence,
     surprise,
@@ -50,8 +48,10 @@ def test_chips_and_free_ones_are_shares_of_all():
 
 
 def test_a_miss_costs_many_bits_and_no_infinity():
-    assert bits({"six": 10}, SIX) == pytest.approx(math.log2(10.3 / 10.1))
-    assert bits({"six": 10}, FOUR) == pytest.approx(math.log2(103))
+    all_on_six = {"six": 10}
+
+    assert Bet(SIX, all_on_six).bits["you"] == pytest.approx(math.log2(10.3 / 10.1))
+    assert Bet(FOUR, all_on_six).bits["you"] == pytest.approx(math.log2(103))
 
 
 def test_surprise_is_the_logarithm_of_one_over_p():
@@ -88,17 +88,8 @@ def test_a_score_adds_up_bit_by_bit():
     assert score.long_run()["you"] == pytest.approx(math.log2(3))
 
 
-def test_a_strategy_sees_the_round_but_not_the_word():
-    seen = []
-
-    score = play([FOUR, SIX], lambda round: seen.append(round) or {"six": 10})
-
-    assert seen == [replace(FOUR, word=None)] * 2
-    assert score.total()["you"] == pytest.approx(math.log2(103) + math.log2(10.3 / 10.1))
-
-
 def test_the_end_tells_luck_from_skill():
-    score = play([FOUR], lambda round: {"four": 10})
+    score = Score((Bet(FOUR, {"four": 10}),))
 
     assert repr(score) == sentence(score)
     assert sentence(score) == (
@@ -108,7 +99,7 @@ def test_the_end_tells_luck_from_skill():
         "bets, were each round drawn again and again: you 5.02, model 1.31, truth 0.81."
     )
     assert "the model paid as much as the truth" in sentence(
-        play([replace(FOUR, model=TRUTH)], lambda round: {"four": 10})
+        Score((Bet(replace(FOUR, model=TRUTH), {"four": 10}),))
     )
 
 
@@ -119,7 +110,7 @@ def test_no_strategy_beats_the_truth_in_the_long_run(drawn):
         lambda round: {word: 10 / len(round.options) for word in round.options},
         lambda round: {word: 10 * p for word, p in round.truth.items()},
     ):
-        long_run = play(drawn, strategy).long_run()
+        long_run = Score(tuple(Bet(round, strategy(round)) for round in drawn)).long_run()
 
         assert min(long_run, key=long_run.get) == "truth"
 
@@ -174,7 +165,7 @@ def test_a_bet_in_the_widget_is_a_bet_of_the_score():
 
     bet(game, 4, 6, 0)
 
-    assert game.score == play([FOUR], lambda round: {"four": 4, "six": 6, ELSE: 0})
+    assert game.score == Score((Bet(FOUR, {"four": 4, "six": 6, ELSE: 0}),))
     assert "“four” came. Bits of surprise: you 1.33, model 1.00, truth 2.00." in game._said.value
     assert "→ four (came)" in game._result.value
     assert all(box.disabled for box in game.boxes.values())

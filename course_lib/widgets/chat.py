@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import anywidget
 import torch
@@ -21,6 +20,7 @@ from course_lib.model import Transformer
 from course_lib.plots import Picture
 from course_lib.sample import stream
 from course_lib.tokenizer import Tokenizer
+from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 
 WRITING, ENDED, CUT, STOPPED = "writing", "ended", "cut off", "stopped"
@@ -185,8 +185,8 @@ def _wrapped(text: str, width: int) -> str:
 class Chat(Pictured, anywidget.AnyWidget):
     """The widget: it shows a talk, and answers what the page or `ask` asks."""
 
-    _esm = Path(__file__).with_name("chat.js")
-    _css = Path(__file__).with_name("chat.css")
+    _esm = page("chat.js")
+    _css = page("chat.css")
     speakers = traitlets.List().tag(sync=True, to_json=_names)
     talk = traitlets.Tuple().tag(sync=True, to_json=_as_json)
     busy = traitlets.Bool(False).tag(sync=True)

@@ -1,28 +1,8 @@
 // The page's side of explorer.py: it draws the kernel's `view` and sends what is typed and clicked.
-// All text goes through textContent, so that nothing that is typed or generated becomes HTML.
 
-const SILENT_MS = 5000; // of silence after a message, before the page wonders about the kernel
 const CALM_MS = 800; // without a change, before the bars are read out
 const N_PATTERNS = 5; // of bars, in explorer.css
-const CONTROLS = ["button", "input", "select", "textarea"];
-let count = 0; // of widgets on the page, for ids that labels can point at
 
-/** An element with properties, attributes (a dash or "role" in their name) and children. */
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  // JupyterLab would take Enter, Escape and the arrow keys for itself; it looks at the focused
-  // element, so that the mark on a box around it does not help
-  if (CONTROLS.includes(tag)) element.dataset.lmSuppressShortcuts = "true";
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role") element.setAttribute(name, value);
-    else element[name] = value;
-  }
-  element.append(...children);
-  return element;
-}
-
-const button = (text, onclick, className = "") =>
-  make("button", { type: "button", textContent: text, onclick, className });
 const span = (className, text = "") => make("span", { className, textContent: text });
 
 /** 0.4512 is "45 %", small shares keep a digit more. */
@@ -146,37 +126,23 @@ function row(tag, properties) {
 }
 
 function render({ model, el }) {
-  const id = `course-explorer-${++count}`;
   const names = model.get("names");
-  let view, calm, typedAt, settleChips, settleBars;
-  const latencies = [];
+  let view, calm, settleChips, settleBars;
 
   // ---- Parts of the page ------------------------------------------------------------------------
 
-  const box = outbox(model, () =>
-    say("No word from the kernel: it is busy, or was restarted. Then run this cell again."));
+  const box = outbox(model, () => say(NO_WORD));
   const send = (message) => box.send(message);
   const set = (dials) => send({ do: "set", ...dials });
 
-  /** A control with its label, in one span. */
-  function labelled(text, tag, properties, ...children) {
-    const own = `${id}-${text.replace(/\W+/g, "-")}`;
-    const control = make(tag, { id: own, ...properties }, ...children);
-    const label = make("label", { htmlFor: control.id, textContent: text });
-    const order = control.type === "checkbox" ? [control, label] : [label, control];
-    return [control, make("span", { className: "exp-pair" }, ...order)];
-  }
   const check = (text, onchange) => labelled(text, "input", { type: "checkbox", onchange });
   const options = (texts) =>
     texts.map(([value, text]) => make("option", { value, textContent: text }));
   const orNull = (text) => (text === "" ? null : Number(text));
 
   const input = make("textarea", {
-    id: `${id}-text`, className: "exp-input", rows: 2, spellcheck: false, autocomplete: "off",
-    oninput: (event) => {
-      typedAt = event.timeStamp;
-      send({ do: "type", text: input.value });
-    },
+    id: newId(), className: "exp-input", rows: 2, spellcheck: false, autocomplete: "off",
+    oninput: () => send({ do: "type", text: input.value }),
   });
   const inputLabel = make("label", { htmlFor: input.id });
   const examples = model.get("examples").map((text) =>
@@ -241,7 +207,7 @@ function render({ model, el }) {
   const copied = make("textarea", {
     className: "exp-copied", readOnly: true, hidden: true, "aria-label": "What was copied" });
   const actions = [
-    button("Sample one", () => send({ do: "draw" }), "exp-main"),
+    button("Sample one", () => send({ do: "draw" }), "course-main"),
     button("Sample 100", () => send({ do: "draw many", samples: 100 })),
     undo,
     button("Branch", () => send({ do: "branch" })),
@@ -261,11 +227,11 @@ function render({ model, el }) {
   const stepsNote = make("p", { className: "exp-note exp-steps-note" });
   const note = make("p", { className: "exp-note exp-truth-note" });
   const status = make("p", { className: "exp-status", role: "status" });
-  const problem = make("p", { className: "exp-problem", role: "alert" });
-  const heard = make("p", { className: "exp-heard", "aria-live": "polite" });
+  const problem = make("p", { className: "course-problem", role: "alert" });
+  const heard = make("p", { className: "course-heard", "aria-live": "polite" });
 
   const root = make("div",
-    { className: "course-explorer", role: "group", "aria-label": "Probability explorer" },
+    { className: "course-page course-explorer", role: "group", "aria-label": "Probability explorer" },
     inputLabel, input,
     make("div", { className: "exp-row-of", role: "group", "aria-label": "Example texts" },
       span("exp-note", "Examples:"), ...examples),
@@ -320,7 +286,7 @@ function render({ model, el }) {
     const { series } = view;
     root.classList.toggle("exp-with-steps", view.state.steps);
     fill(legend, series.length > 1 ? series : [],
-      (i) => make("span", { className: "exp-pair" },
+      (i) => make("span", { className: "course-pair" },
         span(`exp-swatch exp-pattern-${i % N_PATTERNS}`), span("")),
       (one, name) => (one.lastChild.textContent = name));
     fill(rows, view.rows,
@@ -352,7 +318,7 @@ function render({ model, el }) {
     for (const [field, value] of [[topK, state.top_k], [topP, state.top_p], [bars, state.bars]]) {
       if (!unsent.has(field)) field.value = value ?? "";
     }
-    undo.setAttribute("aria-disabled", String(!view.undo));
+    enable(undo, view.undo);
     fill(branches, view.branches,
       (i) => button("", () => send({ do: "return", branch: i }), "exp-round"),
       (one, text) => (one.textContent = `Back to: ${text}`));
@@ -372,22 +338,6 @@ function render({ model, el }) {
     note.textContent = view.note;
     clearTimeout(calm);
     calm = setTimeout(() => (heard.textContent = spoken(view.words)), CALM_MS);
-    measure();
-  }
-
-  /** Milliseconds from a key to the painted bars, kept for who wants to know. */
-  function measure() {
-    const start = typedAt;
-    typedAt = undefined;
-    if (start === undefined) return;
-    requestAnimationFrame(() => {
-      const painted = new MessageChannel(); // a task posted in a frame runs once it is painted
-      painted.port1.onmessage = () => {
-        latencies.push((performance.now() - start).toFixed(1));
-        root.dataset.latency = latencies.slice(-100).join(" ");
-      };
-      painted.port2.postMessage(null);
-    });
   }
 
   /** To the clipboard, and into a field to copy from where that is forbidden. */

@@ -7,7 +7,7 @@ known too: the entropy. Left out: real text, whose true probabilities nobody kno
 import html
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import ipywidgets
@@ -17,6 +17,7 @@ from course_lib.choice_points import choice_points
 from course_lib.log_probs import word_log_probs
 from course_lib.model import Transformer
 from course_lib.tokenizer import Tokenizer
+from course_lib.widgets.page import style
 from course_lib.widgets.shell import Pictured
 
 CHIPS = 10  # to place in each round
@@ -29,25 +30,6 @@ RULE = (
     "for free, and your share of all chips on an option is the probability p that you give it. "
     "For the word that comes you pay log2(1/p) bits of surprise: the fewer, the better."
 )
-
-# The colours are JupyterLab's, with fallbacks for pages without its theme.
-STYLE = """<style>
-.course-game { color: var(--jp-content-font-color1, #222); }
-.course-game :focus-visible { outline: 3px solid var(--jp-content-font-color1, #222) !important;
-  outline-offset: 2px; }
-.course-game p { line-height: 1.5; margin: 6px 0; }
-.course-game pre.course-text { white-space: pre-wrap; word-break: normal; line-height: 1.5;
-  margin: 4px 0; padding: 8px 12px; color: inherit; font-size: var(--jp-code-font-size, 13px);
-  background: var(--jp-layout-color2, #eee); border-left: 4px solid #0072B2; }
-.course-game table { border-collapse: collapse; line-height: 1.5;
-  font-size: var(--jp-ui-font-size1, 13px); }
-.course-game :is(th, td) { padding: 1px 12px 1px 4px; text-align: right;
-  font-variant-numeric: tabular-nums; font-weight: normal; }
-.course-game :is(th:first-child, caption) { text-align: left; white-space: nowrap; }
-.course-game .came > * { font-weight: 700; }
-.course-game :is(.came, thead tr) { border-bottom: 1px solid var(--jp-border-color1, #bbb); }
-.course-game :is(.came, thead, tfoot) { border-top: 1px solid var(--jp-border-color1, #bbb); }
-</style>"""
 
 
 @dataclass(frozen=True)
@@ -145,19 +127,6 @@ def probabilities(chips: Mapping[str, float], options: Sequence[str]) -> dict[st
         )
     all_chips = CHIPS + FREE * len(options)
     return {word: (chips.get(word, 0) + FREE) / all_chips for word in options}
-
-
-def bits(chips: Mapping[str, float], round: Round) -> float:
-    """What the word that came costs whoever placed `chips`."""
-    return Bet(round, chips).bits["you"]
-
-
-def play(rounds: Sequence[Round], strategy: Callable[[Round], Mapping[str, float]]) -> Score:
-    """The score of a strategy: given a round (its word hidden), it returns option -> chips."""
-    score = Score()
-    for round in rounds:
-        score = score.add(Bet(round, strategy(replace(round, word=None))))
-    return score
 
 
 def sentence(score: Score) -> str:
@@ -292,7 +261,7 @@ class GuessingGame(Pictured, ipywidgets.VBox):
             box.description, box.value, box.disabled = option, 0, False
         self._places.children = list(self.boxes.values())
         self._heading.value = (
-            f"{STYLE}<p>{RULE}</p><strong>{self._title()}</strong>"
+            f"{style('game.css')}<p>{RULE}</p><strong>{self._title()}</strong>"
             f'<pre class="course-text">{html.escape(self.round.prefix)}'
             f'<span role="img" aria-label="what comes next?"> ____</span></pre>'
         )

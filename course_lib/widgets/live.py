@@ -11,12 +11,10 @@ never prints. Left out: more than one job at a time.
 
 import asyncio
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import anywidget
 import traitlets
@@ -25,6 +23,7 @@ from course_lib.cores import give_back_memory
 from course_lib.plots import Picture, loss_curve
 from course_lib.plots.alignment import small_curves
 from course_lib.train import TrainRecord
+from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 
 SECONDS_BETWEEN_UPDATES = 0.2
@@ -57,10 +56,7 @@ class Job:
         if not _one_job.acquire(blocking=False):
             raise ValueError("another job is training: stop it, or wait for its end, first")
         self.state = RUNNING
-        if "google.colab" in sys.modules:  # it shows nothing while a cell runs in the background
-            self._run()
-        else:
-            self._thread.start()
+        self._thread.start()
         return self
 
     def stop(self) -> None:
@@ -79,8 +75,7 @@ class Job:
 
     def join(self, timeout: float | None = None) -> "Job":
         """Wait for the end, in this thread; raise what went wrong."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
+        self._thread.join(timeout)
         if self.error is not None:
             raise self.error
         return self
@@ -149,17 +144,17 @@ class Curve:
         self.points.append([x, value, self._mean / begun])
 
 
-def thinned(values: Sequence, most: int = MOST_POINTS) -> list:
-    """At most `most` of the values in equal steps, the last one always."""
-    step = -(-len(values) // most) or 1
+def thinned(values: Sequence) -> list:
+    """About `MOST_POINTS` of the values at the most, in equal steps, and always the last one."""
+    step = -(-len(values) // MOST_POINTS) or 1
     return [*values[:-1][::step], *values[-1:]]
 
 
 class Dashboard(Pictured, anywidget.AnyWidget):
     """The loss as it falls, beside lines that do not move, or small curves; samples; Stop."""
 
-    _esm = Path(__file__).with_name("live.js")
-    _css = Path(__file__).with_name("live.css")
+    _esm = page("live.js")
+    _css = page("live.css")
     points = traitlets.List().tag(sync=True)  # [tokens, loss, smoothed loss], in bits
     lines = traitlets.Dict().tag(sync=True)  # name -> bits
     state = traitlets.Unicode(WAITING).tag(sync=True)

@@ -24,6 +24,7 @@ from course_lib.preferences import (
     ranking_to_pairs,
     save_preferences,
 )
+from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 from course_lib.world.annotators import gold, rank
 
@@ -86,7 +87,7 @@ class State:
     ranked: tuple[tuple[int, tuple[Preference, ...]], ...] = ()  # (number of a prompt, its pairs)
 
 
-def agreements(pairs: Sequence[Preference], crowd_seed: int = 0) -> dict[str, tuple[int, int]]:
+def agreements(pairs: Sequence[Preference]) -> dict[str, tuple[int, int]]:
     """Of the pairs that two of learner, crowd and gold both decide, how many they decide alike.
 
     The crowd is one annotator who ranks the same answers by the gold reward and noise.
@@ -94,7 +95,7 @@ def agreements(pairs: Sequence[Preference], crowd_seed: int = 0) -> dict[str, tu
     groups = {}
     for pair in pairs:
         groups.setdefault(pair.prompt, {}).update({pair.chosen: None, pair.rejected: None})
-    rng, by_gold, by_crowd = random.Random(crowd_seed), [], []
+    rng, by_gold, by_crowd = random.Random(0), [], []
     for prompt, answers in groups.items():
         answers = sorted(answers)
         worths = [gold(prompt, answer) for answer in answers]
@@ -118,8 +119,8 @@ def agreement_words(pairs: Sequence[Preference]) -> str:
 class Ranker(Pictured, anywidget.AnyWidget):
     """The widget; `preferences` are the pairs of all rankings in its file."""
 
-    _esm = Path(__file__).with_name("rank.js")
-    _css = Path(__file__).with_name("rank.css")
+    _esm = page("rank.js")
+    _css = page("rank.css")
     prompt = traitlets.Unicode("").tag(sync=True)
     answers = traitlets.List().tag(sync=True)  # [{id, letter, text, tied}], the best first
     done = traitlets.Bool(False).tag(sync=True)
@@ -128,9 +129,9 @@ class Ranker(Pictured, anywidget.AnyWidget):
     agreement = traitlets.Unicode("").tag(sync=True)
     can_undo = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, prompts: list[str], groups: list[list[str]], file: Path, seed: int) -> None:
+    def __init__(self, prompts: list[str], groups: list[list[str]], file: Path) -> None:
         super().__init__()
-        self.file, self._prompts, self._groups, self._seed = file, prompts, groups, seed
+        self.file, self._prompts, self._groups = file, prompts, groups
         kept = load_preferences(file) if file.exists() else []
         ranked = []
         for number, (prompt, answers) in enumerate(zip(prompts, groups, strict=True)):
@@ -225,7 +226,8 @@ class Ranker(Pictured, anywidget.AnyWidget):
         return "ABCDEFGHI"[self._first_order(self._state.number).answers.index(answer)]
 
     def _first_order(self, number: int) -> Order:
-        return blind_order(len(self._groups[number]), f"{self._seed} {number}")
+        # each prompt has a seed of its own: one order for all would give the answers away by place
+        return blind_order(len(self._groups[number]), f"0 {number}")
 
     def _show(self, told: str) -> None:
         state, n = self._state, len(self._prompts)
@@ -252,7 +254,6 @@ def ranker(
     prompts: Sequence[str],
     answer_groups: Sequence[Sequence[str]],
     file: str | Path | None = None,
-    seed: int = 0,
 ) -> Ranker:
     """A widget that asks for a ranking of each group of answers, blind, and stores the pairs.
 
@@ -273,4 +274,4 @@ def ranker(
     if max(len(answers) for _, answers in kept) > 9:
         raise ValueError("9 answers to a prompt are the most that can be ranked")
     place = Path(file) if file is not None else guesses_file().with_name(FILE)
-    return Ranker([p for p, _ in kept], [a for _, a in kept], place, seed)
+    return Ranker([p for p, _ in kept], [a for _, a in kept], place)
