@@ -8,7 +8,7 @@ from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CELLS = [
-    """from course_lib.stages import load_released
+    """from course_lib.release import load_released
 from course_lib.widgets import chat
 models = {name: load_released(name.lower()) for name in ("base", "SFT", "RLHF")}
 chat(models)""",

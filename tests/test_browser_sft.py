@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells, write_notebook
 
-CELL = """from course_lib.stages import load_released
+CELL = """from course_lib.release import load_released
 from course_lib.widgets import teach
 teach(load_released("sft"), "Who made you? | My class.", steps=30)"""
 MINE = "What is your favourite number? | My favourite number is seven."

@@ -9,7 +9,7 @@ CELLS = [
     "from course_lib.scaling import published_parameters\n"
     "from course_lib.widgets import sizes\n"
     "sizes(published_parameters())",
-    "from course_lib.stages import load_released\n"
+    "from course_lib.release import load_released\n"
     "from course_lib.widgets import guessing_game\n"
     'guessing_game(load_released("base"), rounds=1, seed=1)',
 ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_lib.commands import train
+from course_lib import stages
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.model import Transformer
 from course_lib.pretrained import load_pretrained, save_pretrained
@@ -28,7 +28,7 @@ STAGES = ("tokenizer", "base", "sft")
 def program(root: Path) -> None:
     """Pretraining and SFT, saved every fourth step; tells each step when it is done."""
     torch.set_num_threads(1)
-    train = functools.partial(train, save_every=4)
+    stages.train = functools.partial(train, save_every=4)
     for stage in STAGES:
         for progress in run_stage(stage, root, PLAN):
             print(stage, progress.step, flush=True)
