@@ -39,7 +39,7 @@ test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/clang-format --dry-run --Werror course_lib/run.c
+	$(BIN)/clang-format --dry-run --Werror course_lib/files/run.c
 	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --dist loadscope --durations=10 \
 		--nbval --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg
@@ -57,12 +57,12 @@ release: $(VENV)/.dev
 	rm -rf artifacts/release
 	$(BIN)/python -m course_lib train --preset nano --budget full --align ppo --seed 1 --device cpu --out artifacts/release
 	rm -rf course_lib/released
-	$(BIN)/python -c "from course_lib.stages import publish; publish('artifacts/release', 'course_lib/released')"
+	$(BIN)/python -c "from course_lib.pipeline.stages import publish; publish('artifacts/release', 'course_lib/released')"
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i course_lib/run.c
+	$(BIN)/clang-format -i course_lib/files/run.c
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

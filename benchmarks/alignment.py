@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.table import DATA, Table
-from course_lib.card import summary
 from course_lib.commands import report
-from course_lib.cores import set_threads
-from course_lib.device import pick_device
-from course_lib.recipe import ALIGNMENTS, Recipe, recipe
-from course_lib.release import load_stage, read_manifest
-from course_lib.stages import run_stage
+from course_lib.machine.cores import set_threads
+from course_lib.machine.device import pick_device
+from course_lib.measure.card import summary
+from course_lib.pipeline.recipe import ALIGNMENTS, Recipe, recipe
+from course_lib.pipeline.release import load_stage, read_manifest
+from course_lib.pipeline.stages import run_stage
 
 NUMBER = "{:.4f}".format
 COLUMNS = "seed,run,step,reward,gold,kl,answer_tokens,accuracy,chosen_gain,rejected_gain"

@@ -12,11 +12,11 @@ from itertools import islice
 
 from benchmarks.sweep import BATCH_ROWS, cooled, shape
 from benchmarks.table import Table
-from course_lib.clean import KEPT, RULES, Rule, clean, drop_copies, n_words
 from course_lib.config import ModelConfig, TrainConfig
-from course_lib.data import pack
-from course_lib.held_out import HELD_OUT_SEED, held_out
-from course_lib.release import load_released
+from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.pipeline.release import load_released
+from course_lib.text.clean import KEPT, RULES, Rule, clean, drop_copies, n_words
+from course_lib.text.rows import pack
 from course_lib.world.documents import documents, raw_documents
 
 COLUMNS = "seed,mixture,tokens,bits_per_byte,floor_bits_per_byte"

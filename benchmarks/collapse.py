@@ -17,15 +17,15 @@ import torch
 
 from benchmarks.sweep import BATCH_ROWS, more_trained
 from benchmarks.table import Table
-from course_lib.answers import recalls
-from course_lib.choice_points import hit_probs, kl
 from course_lib.config import TrainConfig
-from course_lib.data import pack
-from course_lib.held_out import HELD_OUT_SEED, held_out
-from course_lib.model import Transformer
-from course_lib.release import load_released
-from course_lib.sample import generate
-from course_lib.tokenizer import Tokenizer
+from course_lib.measure.answers import recalls
+from course_lib.measure.choice_points import hit_probs, kl
+from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.model.sample import generate
+from course_lib.model.transformer import Transformer
+from course_lib.pipeline.release import load_released
+from course_lib.text.rows import pack
+from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import HITS, documents
 from course_lib.world.facts import FACTS
 

@@ -16,12 +16,12 @@ PREPARE = """
 from dataclasses import replace
 import resource, time, torch
 from course_lib.config import TrainConfig
-from course_lib.device import compute_dtype
-from course_lib.data import pack, text_batches
-from course_lib.model import Transformer
-from course_lib.sample import generate
-from course_lib.release import load_released
-from course_lib.train import TrainRecord, next_token_loss, train
+from course_lib.machine.device import compute_dtype
+from course_lib.text.rows import pack, text_batches
+from course_lib.model.transformer import Transformer
+from course_lib.model.sample import generate
+from course_lib.pipeline.release import load_released
+from course_lib.train.loop import TrainRecord, next_token_loss, train
 from course_lib.widgets import train_live
 from course_lib.world.documents import documents
 

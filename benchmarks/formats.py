@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from course_lib.config import MODELS
-from course_lib.gguf import write_gguf
-from course_lib.held_out import HELD_OUT_SEED
-from course_lib.model import Transformer
-from course_lib.release import load_released
-from course_lib.run_file import compile_run_file, run, run_probs
+from course_lib.files.gguf import write_gguf
+from course_lib.files.run_file import compile_run_file, run, run_probs
+from course_lib.measure.held_out import HELD_OUT_SEED
+from course_lib.model.transformer import Transformer
+from course_lib.pipeline.release import load_released
 from course_lib.world.documents import documents
 from course_lib.world.grammar import split_words
 

@@ -4,7 +4,7 @@
     python -m benchmarks.gpu --presets nano --seconds 10 --device cpu --no-compile
 
 Writes results/gpu.json and results/gpu_curves.csv and prints the table for `benchmarks/RESULTS.md`.
-What is timed is `course_lib.train` as a learner runs it, data loading and record keeping included;
+What is timed is `course_lib.train.loop` as a learner runs it, data loading and record keeping included;
 only the first steps, in which torch compiles, are left out.
 """
 
@@ -18,13 +18,13 @@ import torch
 
 from benchmarks.table import Table
 from course_lib.config import MODELS, TrainConfig
-from course_lib.data import pack, text_batches
-from course_lib.device import numeric_self_test, pick_device
-from course_lib.held_out import HELD_OUT_SEED, held_out
-from course_lib.model import Transformer
-from course_lib.sample import generate
-from course_lib.tokenizer import Tokenizer
-from course_lib.train import next_token_loss, train
+from course_lib.machine.device import numeric_self_test, pick_device
+from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.model.sample import generate
+from course_lib.model.transformer import Transformer
+from course_lib.text.rows import pack, text_batches
+from course_lib.text.tokenizer import Tokenizer
+from course_lib.train.loop import next_token_loss, train
 from course_lib.world.documents import documents
 
 # rows of a batch, learning rate, steps at most

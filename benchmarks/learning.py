@@ -10,14 +10,14 @@ import math
 import sys
 
 from benchmarks.table import Table
-from course_lib.answers import recalls
-from course_lib.choice_points import choice_kls, hit_probs, kl
-from course_lib.data import pack, text_batches
-from course_lib.held_out import losses
-from course_lib.model import Transformer
-from course_lib.recipe import recipe
-from course_lib.release import load_released
-from course_lib.train import next_token_loss, train
+from course_lib.measure.answers import recalls
+from course_lib.measure.choice_points import choice_kls, hit_probs, kl
+from course_lib.measure.held_out import losses
+from course_lib.model.transformer import Transformer
+from course_lib.pipeline.recipe import recipe
+from course_lib.pipeline.release import load_released
+from course_lib.text.rows import pack, text_batches
+from course_lib.train.loop import next_token_loss, train
 from course_lib.world.documents import HITS, documents
 
 COLUMNS = (

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from benchmarks.alignment import run_folder
 from benchmarks.table import DATA, Table
-from course_lib.answers import chat_answers
-from course_lib.cores import set_threads
-from course_lib.recipe import Recipe, recipe
-from course_lib.release import RELEASED, load_stage
-from course_lib.reward import RewardModel
-from course_lib.stages import run_stage
+from course_lib.align.reward import RewardModel
+from course_lib.machine.cores import set_threads
+from course_lib.measure.answers import chat_answers
+from course_lib.pipeline.recipe import Recipe, recipe
+from course_lib.pipeline.release import RELEASED, load_stage
+from course_lib.pipeline.stages import run_stage
 from course_lib.world.annotators import gold
 from course_lib.world.dialogues import Prompt, test_prompts
 from course_lib.world.judge import verdict

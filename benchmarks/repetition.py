@@ -12,9 +12,9 @@ from itertools import islice
 from benchmarks.sweep import BATCH_ROWS, shape, trained
 from benchmarks.table import Table
 from course_lib.config import ModelConfig, TrainConfig
-from course_lib.data import pack
-from course_lib.held_out import HELD_OUT_SEED, held_out
-from course_lib.release import load_released
+from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.pipeline.release import load_released
+from course_lib.text.rows import pack
 from course_lib.world.documents import documents
 
 COLUMNS = "seed,epochs,unique_tokens,tokens,weight_decay,bits_per_byte,floor_bits_per_byte"

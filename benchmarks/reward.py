@@ -11,13 +11,13 @@ from pathlib import Path
 
 from benchmarks.overoptimisation import FOUR_PLACES, crowd, plan_of
 from benchmarks.table import DATA, Table
-from course_lib.cores import set_threads
-from course_lib.preferences import Preference, load_preferences
-from course_lib.recipe import Recipe
-from course_lib.release import load_stage
-from course_lib.reward import RewardModel, reward_batches, reward_loss
-from course_lib.stages import PREFERENCES, judged
-from course_lib.train import train
+from course_lib.align.preferences import Preference, load_preferences
+from course_lib.align.reward import RewardModel, reward_batches, reward_loss
+from course_lib.machine.cores import set_threads
+from course_lib.pipeline.recipe import Recipe
+from course_lib.pipeline.release import load_stage
+from course_lib.pipeline.stages import PREFERENCES, judged
+from course_lib.train.loop import train
 
 SIZES = (30, 100, 300, 1000)
 PASSES = 10  # over a small set, at most

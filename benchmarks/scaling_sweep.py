@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks.sweep import BATCH_ROWS, cooled, shape
 from benchmarks.table import Table
 from course_lib.config import ModelConfig, TrainConfig
-from course_lib.data import pack
-from course_lib.held_out import HELD_OUT_SEED, held_out
-from course_lib.release import load_released
+from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.pipeline.release import load_released
+from course_lib.text.rows import pack
 from course_lib.world.documents import documents
 
 COLUMNS = "seed,dim,n_layers,parameters,tokens,bits_per_byte,nats_per_token,floor_bits_per_byte"

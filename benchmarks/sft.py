@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.table import Table
-from course_lib.answers import chat_answers
 from course_lib.config import TrainConfig
-from course_lib.data import pack, pack_dialogues
-from course_lib.release import load_stage
-from course_lib.run_file import RELEASED
-from course_lib.sft import sft_batches
-from course_lib.train import next_token_loss, train
+from course_lib.files.run_file import RELEASED
+from course_lib.measure.answers import chat_answers
+from course_lib.pipeline.release import load_stage
+from course_lib.text.rows import pack, pack_dialogues
+from course_lib.train.loop import next_token_loss, train
+from course_lib.train.sft import sft_batches
 from course_lib.world.dialogues import dialogues, fact_prompts, test_prompts
 from course_lib.world.documents import documents
 from course_lib.world.facts import SPLITS

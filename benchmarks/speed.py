@@ -6,7 +6,7 @@
 
 All hold the same weights (checked: the same loss, the same greedy ids) and take turns, a step
 each, so that what else the machine does slows all alike. A step is forward, backward, clipping and
-a fused AdamW; ours is `course_lib.train` as a learner runs it. A peer that isn't installed is
+a fused AdamW; ours is `course_lib.train.loop` as a learner runs it. A peer that isn't installed is
 skipped: `pip install transformers litgpt`. Prints the tables for `benchmarks/RESULTS.md`.
 """
 
@@ -28,11 +28,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.config import MODELS, ModelConfig, TrainConfig
-from course_lib.device import compute_dtype
-from course_lib.model import Transformer
-from course_lib.pretrained import hf_config
-from course_lib.sample import generate
-from course_lib.train import next_token_loss, train
+from course_lib.files.pretrained import hf_config
+from course_lib.machine.device import compute_dtype
+from course_lib.model.sample import generate
+from course_lib.model.transformer import Transformer
+from course_lib.train.loop import next_token_loss, train
 
 BATCH_ROWS = {"nano": (16, 32), "small": (16,)}
 PROMPT, NEW = 16, 100  # tokens of the generation benchmark

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from course_lib.config import ModelConfig, TrainConfig
-from course_lib.data import text_batches
-from course_lib.model import Transformer
-from course_lib.tokenizer import Tokenizer
-from course_lib.train import adamw, next_token_loss, train
+from course_lib.model.transformer import Transformer
+from course_lib.text.rows import text_batches
+from course_lib.text.tokenizer import Tokenizer
+from course_lib.train.loop import adamw, next_token_loss, train
 
 BATCH_ROWS = 2  # small batches buy steps: see the scaling sweep in RESULTS.md
 

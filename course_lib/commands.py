@@ -12,27 +12,27 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from course_lib.card import report as report_card
-from course_lib.card import table
-from course_lib.chat import decode_answer, encode_prompt
-from course_lib.cores import free_cores, set_threads
-from course_lib.device import compute_dtype, pick_device
-from course_lib.distributed import Ranks, process_group
-from course_lib.gguf import write_gguf
-from course_lib.log_probs import word_probs
-from course_lib.model import Transformer
-from course_lib.recipe import STAGES, real_text_recipe, recipe
-from course_lib.release import RELEASED, load_stage, read_manifest
-from course_lib.run_file import (
+from course_lib.files.gguf import write_gguf
+from course_lib.files.run_file import (
     binary_name,
     chat_in_terminal,
     compile_run_file,
     find_compiler,
     released,
 )
-from course_lib.sample import generate, next_token_probs, stream
-from course_lib.stages import Progress, run_stage
-from course_lib.tokenizer import Tokenizer
+from course_lib.machine.cores import free_cores, set_threads
+from course_lib.machine.device import compute_dtype, pick_device
+from course_lib.machine.ranks import Ranks, process_group
+from course_lib.measure.card import report as report_card
+from course_lib.measure.card import table
+from course_lib.measure.log_probs import word_probs
+from course_lib.model.sample import generate, next_token_probs, stream
+from course_lib.model.transformer import Transformer
+from course_lib.pipeline.recipe import STAGES, real_text_recipe, recipe
+from course_lib.pipeline.release import RELEASED, load_stage, read_manifest
+from course_lib.pipeline.stages import Progress, run_stage
+from course_lib.text.chat import decode_answer, encode_prompt
+from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import world_grammar
 from course_lib.world.grammar import END
 

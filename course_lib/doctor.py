@@ -13,12 +13,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_lib.cores import (
+from course_lib.machine.cores import (
     free_cores,
     free_memory,
     usable_cores,
 )
-from course_lib.device import (
+from course_lib.machine.device import (
     compute_dtype,
     gpus,
     numeric_self_test,
@@ -138,7 +138,7 @@ def _disk() -> Finding:
 
 
 def _compiler() -> Finding:
-    from course_lib.run_file import find_compiler
+    from course_lib.files.run_file import find_compiler
 
     compiler = find_compiler()
     if compiler:

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from course_lib import __main__ as cli
-from course_lib.recipe import STAGES
-from course_lib.stages import run_all
-from tests.test_stages import PLAN
+from course_lib.pipeline.recipe import STAGES
+from course_lib.pipeline.stages import run_all
+from tests.pipeline.test_stages import PLAN
 
 
 @pytest.fixture(scope="module")

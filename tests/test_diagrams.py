@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.chat import encode_dialogue, exchange
 from course_lib.config import ModelConfig
-from course_lib.release import load_released
+from course_lib.pipeline.release import load_released
+from course_lib.text.chat import encode_dialogue, exchange
 from course_lib.world.truth import true_next_tokens
 
 DIAGRAMS = Path(__file__).parents[1] / "diagrams"

@@ -65,7 +65,7 @@ def test_what_is_imported_is_declared():
     core = {Requirement(line).name for line in PROJECT["dependencies"]}
     dev = core | {Requirement(line).name for line in PROJECT["optional-dependencies"]["dev"]}
 
-    on_demand = {"datasets", "pyarrow"}  # course_lib.texts names them where they are missing
+    on_demand = {"datasets", "pyarrow"}  # course_lib.text.sources names them where they are missing
     assert imported("course_lib") - on_demand <= set(map(canonicalize_name, core))
     assert imported("tests") | imported("benchmarks") <= set(map(canonicalize_name, dev))
 

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from course_lib.chat import decode_answer, encode_prompt
-from course_lib.release import load_released
-from course_lib.sample import generate
+from course_lib.model.sample import generate
+from course_lib.pipeline.release import load_released
+from course_lib.text.chat import decode_answer, encode_prompt
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

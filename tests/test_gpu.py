@@ -9,15 +9,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from course_lib.card import report, summary
 from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig
-from course_lib.device import pick_device
-from course_lib.model import KVCache, Transformer
-from course_lib.recipe import Recipe
-from course_lib.release import load_stage
-from course_lib.sample import generate
-from course_lib.stages import run_stage
-from course_lib.train import next_token_loss, train
+from course_lib.machine.device import pick_device
+from course_lib.measure.card import report, summary
+from course_lib.model.sample import generate
+from course_lib.model.transformer import KVCache, Transformer
+from course_lib.pipeline.recipe import Recipe
+from course_lib.pipeline.release import load_stage
+from course_lib.pipeline.stages import run_stage
+from course_lib.train.loop import next_token_loss, train
 
 pytestmark = pytest.mark.gpu
 

@@ -1,4 +1,7 @@
-"""The floors of the package: imports go down, or sideways without a cycle; importing is silent."""
+"""The floors of the house: imports go down, some rooms may never know others, importing is silent.
+
+Rules, not a list of exceptions: whoever needs one has found a function in the wrong room.
+"""
 
 import ast
 import subprocess
@@ -6,38 +9,53 @@ import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent / "course_lib"
+PACKAGE = Path(__file__).parents[1] / "course_lib"
 
-# A module may import from its own floor and from those below. A new module gets a line here.
+# From the ground up. A room imports from floors below its own, and a module from its own room.
 FLOORS = [
-    {"config", "device", "run_file"},
-    {"world", "tokenizer", "chat", "scaling", "texts"},
-    {"model", "data", "clean", "losses", "checkpoint", "gguf", "damage", "shards", "distributed"},
-    {"train", "sample", "evaluate", "compress"},
-    {"sft", "preferences", "reward"},
-    {"rlhf", "dpo"},
-    {"stages", "plots"},
-    {"widgets", "check", "classroom", "__main__"},
+    {"config", "machine"},
+    {"text"},
+    {"model", "world", "scaling"},
+    {"files", "plots"},
+    {"train", "measure"},
+    {"align"},
+    {"pipeline"},
+    {"check", "doctor"},
+    {"widgets"},
+    {"commands"},
+    {"__main__"},
 ]
-FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules}
-FLOOR["__init__"] = 0  # it imports nothing, so that `import course_lib.config` loads config alone
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-# Libraries that only these modules may know, wherever in the file they import them.
+# (room, what it never reaches, even through others, and why).
+NEVER = [
+    ("align", "world", "no algorithm may see the gold reward that it is judged by"),
+    ("text", "model", "a text is tokens, rows and batches whoever reads them"),
+    ("config", "torch", "settings are numbers: a table of sizes needs no tensor library"),
+    ("world", "torch", "the truth is exact arithmetic, checked against models and not by them"),
+    ("scaling", "torch", "laws are fitted to recorded numbers"),
+    ("plots", "torch", "a picture is drawn from numbers, wherever they come from"),
+]
+# (room, the only things of the course that it knows).
+ONLY = {"model": {"model", "config"}}
+
+# Libraries, and the rooms or modules that alone may know them.
 KNOWN_BY = {
     "anywidget": {"widgets"},
-    "datasets": {"texts"},
+    "datasets": {"text.sources"},
+    "gguf": {"files"},
+    "huggingface_hub": {"files.pretrained", "text.sources"},
     "ipywidgets": {"widgets"},
     "matplotlib": {"plots", "widgets"},
-    "pyarrow": {"texts"},
+    "psutil": {"machine"},
+    "pyarrow": {"text.sources"},
+    "safetensors": {"files"},
+    "tokenizers": {"text.foreign"},
     "traitlets": {"widgets"},
     "transformers": set(),  # a second opinion in the tests, never a part of the course
 }
-TORCH_FREE = {"config", "world", "scaling"}
 
-# (importer, imported): written inside a function, because it closes a circle. Each needs a reason.
-DEFERRED = {
-    ("model", "checkpoint"),  # Transformer.from_pretrained, where users of transformers look for it
-}
+Graph = dict[str, set[str]]
 
 
 def module_names() -> dict[str, Path]:
@@ -49,8 +67,13 @@ def module_names() -> dict[str, Path]:
     return names
 
 
+def room(module: str) -> str:
+    """The first part of a module's name: `world.facts` stands in `world`."""
+    return module.partition(".")[0]
+
+
 def imported_names(module: str, path: Path) -> set[str]:
-    """Every name that a file imports, relative imports resolved: `course_lib.model`, `torch.nn`."""
+    """Every name that a file imports, wherever in it; relative ones resolved: `torch.nn`, ..."""
     package = ["course_lib", *module.split(".")]
     if path.name != "__init__.py" or module == "__init__":
         package = package[:-1]
@@ -65,7 +88,7 @@ def imported_names(module: str, path: Path) -> set[str]:
     return names
 
 
-def import_graph() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+def import_graph() -> tuple[Graph, Graph]:
     """For each module: the modules of the package, and the other libraries, that it imports."""
     modules = module_names()
     inside = {module: set() for module in modules}
@@ -76,27 +99,81 @@ def import_graph() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
             if top != "course_lib":
                 outside[module].add(top)
                 continue
-            while rest and rest not in modules:  # `model.Transformer` is something in `model`
+            while (
+                rest and rest not in modules
+            ):  # `model.sample.draw` is something in `model.sample`
                 rest = rest.rpartition(".")[0]
             inside[module].add(rest or "__init__")
         inside[module].discard(module)
     return inside, outside
 
 
-def upward_imports(inside: dict[str, set[str]]) -> list[str]:
-    """The imports that go up a floor, as sentences."""
+def not_down(inside: Graph) -> list[str]:
+    """The imports that neither go down a floor nor stay in the room, as sentences."""
     return [
-        f"{module} (floor {FLOOR[unit]}) imports {other} (floor {FLOOR[other_unit]})"
+        f"{module} (floor {FLOOR[room(module)]}) imports {other} (floor {FLOOR[room(other)]})"
         for module, others in inside.items()
-        for other in others
-        if FLOOR[unit := module.split(".")[0]] < FLOOR[other_unit := other.split(".")[0]]
+        for other in sorted(others - {"__init__"})
+        if room(module) != room(other) and FLOOR[room(module)] <= FLOOR[room(other)]
     ]
 
 
+def reached(module: str, inside: Graph) -> set[str]:
+    """The module and all modules that it loads, through whatever other."""
+    found, waiting = set(), [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += inside[name]
+    return found
+
+
+def broken_nevers(inside: Graph, outside: Graph) -> list[str]:
+    """The modules that reach what their room may never know, as sentences."""
+    return [
+        f"{module} reaches {never} through {other}: {reason}"
+        for here, never, reason in NEVER
+        for module in inside
+        if room(module) == here
+        for other in sorted(reached(module, inside))
+        if room(other) == never or never in outside[other]
+    ]
+
+
+def strangers(inside: Graph, outside: Graph) -> list[str]:
+    """The modules that know a library or a room which is another's alone, as sentences."""
+    libraries = [
+        f"{module} imports {library}, which only {sorted(allowed) or 'tests'} may know"
+        for module, names in outside.items()
+        for library, allowed in KNOWN_BY.items()
+        if library in names and not {module, room(module)} & allowed
+    ]
+    rooms = [
+        f"{module} imports {other}, but {here} knows only {sorted(allowed)}"
+        for here, allowed in ONLY.items()
+        for module in inside
+        if room(module) == here
+        for other in sorted(inside[module])
+        if room(other) not in allowed
+    ]
+    return libraries + rooms
+
+
+def circle(inside: Graph) -> list[str]:
+    """Modules that import each other in a ring; none where there is no ring."""
+    try:
+        list(TopologicalSorter(inside).static_order())
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
 def test_every_module_has_a_floor():
-    missing = {name.split(".")[0] for name in module_names()} - set(FLOOR)
+    missing = {room(name) for name in module_names()} - set(FLOOR) - {"__init__", "released"}
 
     assert not missing, f"give {sorted(missing)} a floor in FLOORS of {Path(__file__).name}"
+    assert set(FLOOR) <= {room(name) for name in module_names()}, "a floor names what isn't there"
 
 
 def test_the_package_itself_imports_nothing():
@@ -105,63 +182,64 @@ def test_the_package_itself_imports_nothing():
     assert inside["__init__"] | outside["__init__"] == set()
 
 
-def test_imports_go_down_or_sideways():
+def test_imports_go_down():
     inside, _ = import_graph()
 
-    assert upward_imports(inside) == []
+    assert not_down(inside) == []
 
 
-def test_an_upward_import_would_be_found():
-    assert upward_imports({"model": {"config"}, "world.facts": {"stages"}, "stages": set()}) == [
-        "world.facts (floor 1) imports stages (floor 6)"
-    ]
-
-
-def test_there_is_no_cycle():
+def test_no_modules_import_each_other():
     inside, _ = import_graph()
-    for importer, imported in DEFERRED:
-        inside[importer].remove(imported)  # a KeyError: it is gone, and the exception can go too
 
-    try:
-        order = list(TopologicalSorter(inside).static_order())
-    except CycleError as error:
-        raise AssertionError(f"these import each other: {' -> '.join(error.args[1])}") from None
+    assert " -> ".join(circle(inside)) == ""
 
-    assert set(order) >= set(inside)
+
+def test_rooms_do_not_reach_what_they_may_never_know():
+    inside, outside = import_graph()
+
+    assert broken_nevers(inside, outside) == []
+
+
+def test_libraries_and_rooms_stay_with_those_who_may_know_them():
+    inside, outside = import_graph()
+
+    assert strangers(inside, outside) == []
+
+
+def test_every_rule_finds_what_breaks_it():
+    inside, outside = import_graph()
+
+    def with_import(module: str, other: str) -> tuple[Graph, Graph]:
+        graph = outside if "." not in other and other not in FLOOR else inside
+        broken = graph | {module: graph[module] | {other}}
+        return (inside, broken) if graph is outside else (broken, outside)
+
+    assert not_down(with_import("world.facts", "pipeline.stages")[0]) != []
+    assert not_down(with_import("world.facts", "model.sample")[0]) != []  # nor to its own floor
+    assert circle(with_import("text.tokenizer", "text.chat")[0]) != []
+    for here, never, _ in NEVER:
+        module = next(name for name in inside if room(name) == here)
+        target = next((name for name in inside if room(name) == never), never)
+        assert broken_nevers(*with_import(module, target)) != [], (module, target)
+    around = with_import("align.dpo", "measure.answers")  # which looks at the gold reward
+    assert any("align.dpo reaches world" in sentence for sentence in broken_nevers(*around))
+    for library, allowed in KNOWN_BY.items():
+        assert strangers(*with_import("text.chat", library)) != [], library
+        assert all(name in inside for name in allowed), library
+    assert strangers(*with_import("model.sample", "text.chat")) != []
 
 
 def test_relative_imports_are_resolved(tmp_path):
     file = tmp_path / "facts.py"
-    file.write_text("from .grammar import seq\nfrom .. import model\nfrom ..data import pack\n")
+    file.write_text(
+        "from .grammar import seq\nfrom .. import model\nfrom ..text.rows import pack\n"
+    )
 
     assert imported_names("world.facts", file) == {
         "course_lib.world.grammar.seq",
         "course_lib.model",
-        "course_lib.data.pack",
+        "course_lib.text.rows.pack",
     }
-
-
-def test_libraries_stay_in_their_modules():
-    _, outside = import_graph()
-
-    strangers = [
-        f"{module} imports {library}, which only {sorted(allowed) or 'tests'} may know"
-        for module, libraries in outside.items()
-        for library, allowed in KNOWN_BY.items()
-        if library in libraries and module.split(".")[0] not in allowed
-    ]
-
-    assert strangers == []
-
-
-def test_config_world_and_scaling_know_no_torch():
-    _, outside = import_graph()
-
-    assert [
-        module
-        for module, libraries in outside.items()
-        if module.split(".")[0] in TORCH_FREE and "torch" in libraries
-    ] == []
 
 
 def test_importing_is_silent():

@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from tests.browser import jupyter_lab, real_browser, run_all_cells
 
 CELL = """\
-from course_lib.release import load_released
+from course_lib.pipeline.release import load_released
 from course_lib.widgets import explorer
 
 explorer(load_released("base"), "In that match Virat Kohli hit a", truth=True, bars=5)"""

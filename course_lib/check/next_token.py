@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from course_lib.check.guesses import Number
 from course_lib.check.verdict import Verdict, examine
-from course_lib.release import load_released
-from course_lib.sample import next_token_probs
+from course_lib.model.sample import next_token_probs
+from course_lib.pipeline.release import load_released
 
 
 def temperature_for_six(temperature: Number | None) -> Verdict:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from course_lib.check.guesses import Number
 from course_lib.check.verdict import Verdict, examine
-from course_lib.clean import n_stop_words
+from course_lib.text.clean import n_stop_words
 from course_lib.world.documents import documents
 
 

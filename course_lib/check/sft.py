@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable
 
-from course_lib.chat import exchange
 from course_lib.check.guesses import Number
 from course_lib.check.verdict import Verdict
+from course_lib.text.chat import exchange
 
 
 def stop_at(step: Number | None, kept: dict[int, float]) -> Verdict:

@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from course_lib.check.verdict import Verdict, examine
-from course_lib.held_out import HELD_OUT_SEED, held_out
-from course_lib.release import load_released
-from course_lib.run_file import find_compiler, released, run_chat
+from course_lib.files.run_file import find_compiler, released, run_chat
+from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.pipeline.release import load_released
 from course_lib.world.documents import documents
 
 QUESTIONS = ("What is the capital of France?", "What sound does a dog make?", "Who are you?")

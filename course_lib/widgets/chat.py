@@ -15,11 +15,11 @@ import anywidget
 import torch
 import traitlets
 
-from course_lib.chat import Message, decode_answer, encode_prompt, exchange
-from course_lib.model import Transformer
+from course_lib.model.sample import stream
+from course_lib.model.transformer import Transformer
 from course_lib.plots import Picture
-from course_lib.sample import stream
-from course_lib.tokenizer import Tokenizer
+from course_lib.text.chat import Message, decode_answer, encode_prompt, exchange
+from course_lib.text.tokenizer import Tokenizer
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 

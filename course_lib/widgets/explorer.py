@@ -9,7 +9,7 @@ import anywidget
 import traitlets
 
 from course_lib import plots
-from course_lib.model import Transformer
+from course_lib.model.transformer import Transformer
 from course_lib.widgets.explorer_state import (
     AnyTokenizer,
     Models,

@@ -10,11 +10,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from course_lib.chat import encode_prompt
-from course_lib.foreign import ForeignTokenizer
-from course_lib.model import Transformer
-from course_lib.sample import draw, filter_probs
-from course_lib.tokenizer import Tokenizer
+from course_lib.model.sample import draw, filter_probs
+from course_lib.model.transformer import Transformer
+from course_lib.text.chat import encode_prompt
+from course_lib.text.foreign import ForeignTokenizer
+from course_lib.text.tokenizer import Tokenizer
 
 SIZES = ("normal", "large")
 CONTENT = ("text", "picked", "chat")  # what undo brings back: the dials stay

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from course_lib import plots
-from course_lib.sample import filter_probs, temper
-from course_lib.tokenizer import Tokenizer
+from course_lib.model.sample import filter_probs, temper
+from course_lib.text.tokenizer import Tokenizer
 from course_lib.widgets.explorer_state import (
     AnyTokenizer,
     Models,

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import ipywidgets
 
 from course_lib import plots
-from course_lib.choice_points import choice_points
-from course_lib.log_probs import word_log_probs
-from course_lib.model import Transformer
-from course_lib.tokenizer import Tokenizer
+from course_lib.measure.choice_points import choice_points
+from course_lib.measure.log_probs import word_log_probs
+from course_lib.model.transformer import Transformer
+from course_lib.text.tokenizer import Tokenizer
 from course_lib.widgets.page import style
 from course_lib.widgets.shell import Pictured
 

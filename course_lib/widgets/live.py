@@ -19,10 +19,10 @@ from contextlib import contextmanager
 import anywidget
 import traitlets
 
-from course_lib.cores import give_back_memory
+from course_lib.machine.cores import give_back_memory
 from course_lib.plots import Picture, loss_curve
 from course_lib.plots.alignment import small_curves
-from course_lib.train import TrainRecord
+from course_lib.train.loop import TrainRecord
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 

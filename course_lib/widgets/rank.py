@@ -13,9 +13,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from course_lib.check import guesses_file
-from course_lib.plots import Picture, text_card
-from course_lib.preferences import (
+from course_lib.align.preferences import (
     Preference,
     Ranking,
     agreement,
@@ -24,6 +22,8 @@ from course_lib.preferences import (
     ranking_to_pairs,
     save_preferences,
 )
+from course_lib.check import guesses_file
+from course_lib.plots import Picture, text_card
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 from course_lib.world.annotators import gold, rank

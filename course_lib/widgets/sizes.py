@@ -13,7 +13,7 @@ import torch
 
 from course_lib import plots
 from course_lib.config import ModelConfig
-from course_lib.model import Transformer
+from course_lib.model.transformer import Transformer
 from course_lib.scaling import (
     BYTES_PER_PARAMETER,
     DEVICES,

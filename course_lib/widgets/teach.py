@@ -13,16 +13,16 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 
-from course_lib.answers import chat_answers
-from course_lib.chat import Message, encode_prompt, exchange
 from course_lib.check import guesses_file
 from course_lib.config import TrainConfig
-from course_lib.data import pack, pack_dialogues
-from course_lib.model import Transformer
+from course_lib.measure.answers import chat_answers
+from course_lib.model.transformer import Transformer
 from course_lib.plots import Picture, text_card
-from course_lib.sft import load_dialogues, save_dialogues, sft_batches
-from course_lib.tokenizer import Tokenizer
-from course_lib.train import TrainRecord, next_token_loss, train
+from course_lib.text.chat import Message, encode_prompt, exchange
+from course_lib.text.rows import pack, pack_dialogues
+from course_lib.text.tokenizer import Tokenizer
+from course_lib.train.loop import TrainRecord, next_token_loss, train
+from course_lib.train.sft import load_dialogues, save_dialogues, sft_batches
 from course_lib.widgets.live import RUNNING, STOPPED, Job
 from course_lib.widgets.page import style
 from course_lib.widgets.shell import Pictured

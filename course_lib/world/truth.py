@@ -5,7 +5,7 @@ whose tokens begin with it. Left out: texts that no document of the world begins
 there is no truth to tell.
 """
 
-from course_lib.tokenizer import Tokenizer
+from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import world_grammar
 from course_lib.world.grammar import END, split_words
 

@@ -1,0 +1,124 @@
+"""The reward model: the SFT model with its output layer replaced by one number.
+
+Trained on pairs by the loss of Bradley and Terry; the number is read at the answer's `<|im_end|>`
+(Ouyang et al. 2022, arXiv 2203.02155, section 3.5). Only differences of rewards mean anything, so
+after training the scale is fixed: the SFT model's own answers get mean 0 and standard deviation 1.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from course_lib.align.preferences import Preference
+from course_lib.config import TrainConfig
+from course_lib.files.pretrained import load_pretrained, save_pretrained
+from course_lib.files.tensors import write_safetensors
+from course_lib.model.transformer import Transformer
+from course_lib.text.chat import encode_dialogue, exchange
+from course_lib.text.rows import Batches, pad_right
+from course_lib.text.tokenizer import Tokenizer
+from course_lib.train.losses import bradley_terry
+
+
+class RewardModel(nn.Module):
+    """(prompt, answer) -> how much people would like the answer, one number."""
+
+    def __init__(self, backbone: Transformer, tokenizer: Tokenizer, seed: int = 0) -> None:
+        super().__init__()
+        self.backbone, self.tokenizer = backbone, tokenizer
+        self.head = nn.Linear(backbone.config.dim, 1, bias=False)
+        generator = torch.Generator().manual_seed(seed)
+        # Stiennon et al. 2020: small, so that the first rewards are near zero
+        nn.init.normal_(
+            self.head.weight, std=(backbone.config.dim + 1) ** -0.5, generator=generator
+        )
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("std", torch.ones(()))
+
+    @classmethod
+    def from_sft(cls, sft: Transformer, tokenizer: Tokenizer, seed: int = 0) -> "RewardModel":
+        """A fresh reward model on a copy of the SFT model."""
+        return cls(deepcopy(sft), tokenizer, seed)
+
+    def forward(self, prompts: list[str], answers: list[str]) -> Tensor:
+        """Rewards (B,) of the answers to the prompts."""
+        rows, last = [], []
+        for prompt, answer in zip(prompts, answers, strict=True):
+            ids = encode_dialogue(self.tokenizer, exchange(prompt, answer))[0]
+            end = len(ids) - 1 - ids[::-1].index(self.tokenizer.im_end_id)
+            # Broken bytes grow when they are decoded and encoded again: keep the end.
+            rows.append(ids[: end + 1][-self.backbone.config.context_length :])
+            last.append(len(rows[-1]) - 1)
+        device = self.head.weight.device
+        # Padding on the right: a causal model never looks there.
+        hidden = self.backbone.hidden(pad_right(rows, self.tokenizer.eot_id).to(device))
+        at_end = hidden[torch.arange(len(rows), device=device), torch.tensor(last, device=device)]
+        return (self.head(at_end.float()).squeeze(-1) - self.mean) / self.std
+
+    @torch.no_grad()
+    def score(self, prompts: list[str], answers: list[str], batch_rows: int = 64) -> list[float]:
+        """Rewards as plain numbers, to look at: no gradients are kept, so memory stays small."""
+        pairs = list(zip(prompts, answers, strict=True))
+        batches = (pairs[i : i + batch_rows] for i in range(0, len(pairs), batch_rows))
+        return [reward for batch in batches for reward in self(*zip(*batch, strict=True)).tolist()]
+
+    @torch.no_grad()
+    def normalise(self, prompts: list[str], answers: list[str]) -> None:
+        """Fix the scale: these answers get mean 0 and standard deviation 1 from now on."""
+        rewards = self(prompts, answers) * self.std + self.mean
+        self.mean.copy_(rewards.mean())
+        self.std.copy_(rewards.std().clamp(min=1e-6))
+
+    def save(self, directory: str | Path, dtype: torch.dtype = torch.float32) -> None:
+        """Writes the backbone in `dtype` as a Hugging Face directory and the head beside it."""
+        save_pretrained(directory, self.backbone, self.tokenizer, dtype)
+        tensors = {"score.weight": self.head.weight, "mean": self.mean, "std": self.std}
+        tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+        write_safetensors(Path(directory) / HEAD, tensors)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> "RewardModel":
+        """The reward model of a directory that `save` wrote."""
+        if not (Path(directory) / HEAD).exists():
+            raise ValueError(f"{directory} holds no {HEAD}: it is no reward model of this course")
+        found = load_file(Path(directory) / HEAD)
+        model = cls(*load_pretrained(directory))
+        with torch.no_grad():
+            model.head.weight.copy_(found["score.weight"])
+            model.mean.copy_(found["mean"])
+            model.std.copy_(found["std"])
+        return model.eval()
+
+
+HEAD = "reward_head.safetensors"
+
+
+def reward_batches(
+    pairs: list[Preference], config: TrainConfig
+) -> Callable[[int], list[Preference]]:
+    """step -> the pairs of that step."""
+    order = Batches(torch.arange(len(pairs)), config.batch_rows, config.seed)
+    return lambda step: [pairs[i] for i in order(step)]
+
+
+def reward_loss(model: RewardModel, batch: list[Preference]) -> tuple[Tensor, int, dict]:
+    """-ln P(chosen beats rejected) of the batch, and how often the chosen one scores higher."""
+    prompts = [pair.prompt for pair in batch]
+    rewards = model(prompts * 2, [p.chosen for p in batch] + [p.rejected for p in batch])
+    chosen, rejected = rewards.chunk(2)
+    accuracy = (chosen > rejected).float().mean().item()
+    return bradley_terry(chosen, rejected), len(batch), {"accuracy": accuracy}
+
+
+@torch.no_grad()
+def pair_accuracy(model: RewardModel, pairs: list[Preference], batch_rows: int = 64) -> float:
+    """The share of pairs whose chosen answer gets the higher reward."""
+    right = 0.0
+    for start in range(0, len(pairs), batch_rows):
+        batch = pairs[start : start + batch_rows]
+        right += reward_loss(model, batch)[2]["accuracy"] * len(batch)
+    return right / len(pairs)

@@ -1,0 +1,201 @@
+"""RLHF: rollout -> reward -> advantage -> update, leashed to the SFT model by a KL term.
+
+The model answers prompts; the reward model grades the answers; answers that beat what was to be
+expected become more probable, the others less. PPO and GRPO share this loop. They differ in where
+"what was to be expected" comes from: PPO trains a second network, the critic, to foresee the
+reward at each token (Ouyang et al. 2022, arXiv 2203.02155, section 3.5); GRPO answers each prompt
+several times and takes the group's mean (Shao et al. 2024, arXiv 2402.03300). One prompt is one
+user message; the reward comes once, at the answer's end.
+
+Shapes: P prompts, G answers to each, B = P G rows, T positions of prompt and answer, A of the
+answer.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.align.reward import RewardModel
+from course_lib.config import RLConfig
+from course_lib.model.sample import generate
+from course_lib.model.transformer import Transformer
+from course_lib.text.chat import decode_answer, encode_prompt
+from course_lib.text.rows import IGNORE, pad_left, pad_right
+from course_lib.text.tokenizer import Tokenizer
+from course_lib.train.losses import (
+    gae,
+    group_advantages,
+    kl_k1,
+    kl_k3,
+    masked_mean,
+    ppo_clip,
+    token_log_probs,
+)
+
+
+class Critic(nn.Module):
+    """The reward that the answer will get, foreseen before each of its tokens.
+
+    It starts as a copy of the reward model, as InstructGPT's did.
+    """
+
+    def __init__(self, reward_model: RewardModel) -> None:
+        super().__init__()
+        self.backbone = deepcopy(reward_model.backbone)
+        device = reward_model.head.weight.device
+        self.head = nn.Linear(self.backbone.config.dim, 1, device=device)
+        with torch.no_grad():  # the same scale as the rewards: head(x) - mean, over std
+            self.head.weight.copy_(reward_model.head.weight / reward_model.std)
+            self.head.bias.copy_(-reward_model.mean / reward_model.std)
+
+    def forward(self, ids: Tensor, padding: Tensor, n_answer: int) -> Tensor:
+        """Values (B, A): what the critic expects where it has seen all before a token."""
+        hidden = self.backbone.hidden(ids, padding=padding)[:, -n_answer - 1 : -1]  # (B, A, C)
+        return self.head(hidden.float()).squeeze(-1)
+
+
+class ActorCritic(nn.Module):
+    """What PPO trains: the language model and its critic."""
+
+    def __init__(self, actor: Transformer, reward_model: RewardModel) -> None:
+        super().__init__()
+        self.actor, self.critic = actor, Critic(reward_model)
+
+
+Policy = Transformer | ActorCritic
+
+
+def _parts(model: Policy) -> tuple[Transformer, Critic | None]:
+    return (model.actor, model.critic) if isinstance(model, ActorCritic) else (model, None)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Answers that the model gave, and all that the update needs to know of them."""
+
+    prompts: list[str]
+    answers: list[str]
+    ids: Tensor  # (B, T): prompt, padded on the left, then answer, padded on the right
+    padding: Tensor  # (B,) pads on the left
+    targets: Tensor  # (B, A) the answer's tokens, IGNORE after its end
+    log_prob: Tensor  # (B, A) by the model that wrote them
+    reference: Tensor  # (B, A) by the SFT model
+    reward: Tensor  # (B,) by the reward model
+    advantage: Tensor  # (B, A)
+    returns: Tensor | None  # (B, A) what the critic should have foreseen; PPO only
+
+
+def answer_log_probs(model: Transformer, ids: Tensor, padding: Tensor, targets: Tensor) -> Tensor:
+    """ln P of each answer token given all before it: (B, A), 0 after the answer's end."""
+    A = targets.shape[1]
+    hidden = model.hidden(ids, padding=padding)[:, -A - 1 : -1]  # (B, A, C)
+    return token_log_probs(model.lm_head(hidden), targets)
+
+
+@torch.no_grad()
+def rollout(
+    model: Policy,
+    reference: Transformer,
+    reward_model: RewardModel,
+    tokenizer: Tokenizer,
+    prompts: list[str],
+    config: RLConfig,
+    generator: torch.Generator,
+) -> Rollout:
+    """`config.answers` answers to each prompt, graded."""
+    actor, critic = _parts(model)
+    device = next(actor.parameters()).device
+    prompts = [prompt for prompt in prompts for _ in range(config.answers)]
+    encoded = [encode_prompt(tokenizer, [{"role": "user", "content": p}]) for p in prompts]
+    stop = (tokenizer.im_end_id, tokenizer.eot_id)
+    # At temperature 1: what `answer_log_probs` says must be how the answers were drawn.
+    new = generate(actor, encoded, config.max_new_tokens, stop=stop, generator=generator)
+    answers = [decode_answer(tokenizer, ids) for ids in new]
+    left, padding = pad_left(encoded, tokenizer.eot_id)
+    ids = torch.cat((left, pad_right(new, tokenizer.eot_id)), dim=1).to(device)
+    targets, padding = pad_right(new, IGNORE).to(device), padding.to(device)
+    log_prob = answer_log_probs(actor, ids, padding, targets)
+    before = answer_log_probs(reference, ids, padding, targets)
+    reward = reward_model(prompts, answers)
+    finished = torch.tensor([row[-1] == tokenizer.im_end_id for row in new], device=device)
+    reward = reward.where(finished, config.unfinished)
+    if critic is None:
+        groups = reward.view(-1, config.answers)
+        advantage = group_advantages(groups, config.divide_by_std).flatten()
+        advantage, returns = advantage[:, None].expand(targets.shape), None
+    else:
+        mask = targets != IGNORE
+        # The leash is part of the reward: each token pays for its distance from the SFT model.
+        rewards = -config.kl * kl_k1(log_prob, before)
+        last = mask.sum(1) - 1
+        rewards[torch.arange(len(last), device=device), last] += reward
+        values = critic(ids, padding, targets.shape[1])
+        advantage, returns = gae(rewards, values, mask, config.gae_lambda)
+    return Rollout(
+        prompts, answers, ids, padding, targets, log_prob, before, reward, advantage, returns
+    )
+
+
+def policy_loss(model: Policy, batch: Rollout, config: RLConfig) -> tuple[Tensor, int, dict]:
+    """PPO's clipped loss, with GRPO the KL leash, with PPO the critic's error.
+
+    Tokens count equally whatever the length of their answer (as in DAPO, arXiv 2503.14476, equation
+    12; GRPO's paper averages within each answer first, which favours long wrong answers).
+    """
+    actor, critic = _parts(model)
+    log_prob = answer_log_probs(actor, batch.ids, batch.padding, batch.targets)
+    mask = batch.targets != IGNORE
+    loss = masked_mean(ppo_clip(log_prob, batch.log_prob, batch.advantage, config.clip), mask)
+    if critic is None:
+        loss = loss + config.kl * masked_mean(kl_k3(log_prob, batch.reference), mask)
+    else:
+        error = critic(batch.ids, batch.padding, mask.shape[1]) - batch.returns
+        loss = loss + config.value_weight * masked_mean(error.square(), mask)
+    with torch.no_grad():
+        extra = {
+            "reward": batch.reward.mean().item(),
+            # of whole answers, in nats: sampled from the model that wrote them
+            "kl": kl_k1(batch.log_prob, batch.reference).sum(1).mean().item(),
+            "answer_tokens": mask.sum(1).float().mean().item(),
+        }
+    return loss, int(mask.sum()), extra
+
+
+def rollout_batches(
+    model: Policy,
+    reference: Transformer,
+    reward_model: RewardModel,
+    tokenizer: Tokenizer,
+    prompts: list[str],
+    config: RLConfig,
+    seed: int = 0,
+) -> Callable[[int], Rollout]:
+    """step -> the rollout of that step: a new one every `config.updates` steps.
+
+    Prompts and random numbers are a function of (seed, step), so a run resumes at a rollout.
+    """
+    if len(prompts) < config.prompts:
+        raise ValueError(
+            f"{len(prompts)} prompts are fewer than the {config.prompts} of one rollout"
+        )
+    if isinstance(model, ActorCritic) != (config.algorithm == "ppo"):
+        raise ValueError("PPO trains an ActorCritic, GRPO a Transformer: give the right one")
+    last: tuple[int, Rollout] | None = None
+
+    def batch_at(step: int) -> Rollout:
+        nonlocal last
+        number = step // config.updates
+        if last is None or last[0] != number:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+            drawn = torch.randperm(len(prompts), generator=generator)[: config.prompts]
+            chosen = [prompts[i] for i in drawn]
+            last = (
+                number,
+                rollout(model, reference, reward_model, tokenizer, chosen, config, generator),
+            )
+        return last[1]
+
+    return batch_at

@@ -1,0 +1,272 @@
+"""Models on disk: Hugging Face directories for sharing, one training-state file for resuming.
+
+`save_pretrained` writes what `transformers`, TRL, vLLM and lm-eval load as `LlamaForCausalLM`:
+config.json, model.safetensors, generation_config.json and the tokenizer's two files.
+`load_pretrained` reads these and other models of the Llama family, from a folder or the Hub.
+`save_training_state` keeps weights, optimizer and progress in training_state.safetensors; nothing
+is pickled. Left out: quantized weights, biases and scaled RoPE, which are refused by name.
+
+Every file is written whole beside its place, flushed to the disk and then renamed into it, the
+weights last, so that a killed save leaves the old model. The weights remember the configuration and
+tokenizer they were saved with; a mixture of two saves is refused when loaded.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from course_lib.config import ModelConfig
+from course_lib.files.tensors import (
+    check_fit,
+    copy_into,
+    own_tensors,
+    read_safetensors,
+    write_safetensors,
+)
+from course_lib.machine.disk import file_hash, read_json, staged, write_json
+from course_lib.machine.ranks import ALONE, Ranks
+from course_lib.model.transformer import Transformer
+from course_lib.text.chat import CHAT_TEMPLATE
+from course_lib.text.foreign import ForeignTokenizer
+from course_lib.text.tokenizer import Tokenizer
+
+WEIGHTS = "model.safetensors"
+
+
+# ---- Hugging Face directories -------------------------------------------------------------------
+
+
+def save_pretrained(
+    directory: str | Path,
+    model: Transformer,
+    tokenizer: Tokenizer | ForeignTokenizer | None = None,
+    dtype: torch.dtype = torch.float32,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Writes model and tokenizer as a Hugging Face directory, the weights in `dtype`.
+
+    With `ranks` every rank calls it: the first writes, and all go on when the files are there.
+    """
+    if tokenizer is not None and tokenizer.vocab_size > model.config.vocab_size:
+        raise ValueError(
+            f"the tokenizer has {tokenizer.vocab_size} ids, the model's table "
+            f"{model.config.vocab_size} rows: save a model with the tokenizer it was trained on"
+        )
+    ids = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+    if tokenizer is not None:
+        # Generation ends with a document or with an answer.
+        ends = [id for id in (tokenizer.eot_id, tokenizer.im_end_id) if id is not None]
+        ids = {"bos_token_id": tokenizer.eot_id, "eos_token_id": ends or None}
+        ids["pad_token_id"] = tokenizer.eot_id
+    metadata = {"format": "pt", "config": json.dumps(model.config.to_dict())}
+    tensors = ranks.gathered(own_tensors(model))
+
+    def write() -> None:
+        with staged(Path(directory), last=WEIGHTS) as staging:
+            write_json(staging / "config.json", {**hf_config(model.config, dtype), **ids})
+            write_json(staging / "generation_config.json", {"do_sample": True, **ids})
+            if tokenizer is not None:
+                tokenizer.save(staging / "tokenizer.json")
+                settings = _tokenizer_config(tokenizer, model.config.context_length)
+                write_json(staging / "tokenizer_config.json", settings)
+                metadata["tokenizer"] = file_hash(staging / "tokenizer.json")
+            weights = {_hf_name(name): tensor.to(dtype) for name, tensor in tensors.items()}
+            write_safetensors(staging / WEIGHTS, weights, metadata)
+
+    ranks.on_first(write)
+
+
+def load_pretrained(
+    source: str | Path,
+) -> tuple[Transformer, Tokenizer | ForeignTokenizer | None]:
+    """Model (float32, on the CPU) and tokenizer of a directory or of a Hub id such as
+    "HuggingFaceTB/SmolLM2-135M"; the tokenizer is None where the directory has none.
+    """
+    directory = _local_directory(source)
+    config = config_from_hf(read_json(directory / "config.json"))
+    tensors, metadata = _read_weights(directory)
+    tokenizer = _load_tokenizer(directory)
+
+    saved_with = json.loads(metadata.get("config", "{}"))
+    changed = [name for name, value in saved_with.items() if config.to_dict().get(name) != value]
+    if changed:
+        raise ValueError(
+            f"{directory / WEIGHTS} was saved with another configuration than config.json says "
+            f"({', '.join(changed)}): a save was interrupted or files were mixed, so save it again"
+        )
+    if "tokenizer" in metadata and metadata["tokenizer"] != file_hash(directory / "tokenizer.json"):
+        raise ValueError(
+            f"{directory / WEIGHTS} was saved with another tokenizer.json than lies beside it: "
+            "a save was interrupted or files were mixed, so save it again"
+        )
+    if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
+        raise ValueError(
+            f"{directory}: the tokenizer has {tokenizer.vocab_size} ids, "
+            f"the model's table only {config.vocab_size} rows"
+        )
+    if config.tied_embeddings:
+        tensors.pop("lm_head.weight", None)  # some tools store the shared table twice
+    tensors = {name: t for name, t in tensors.items() if not name.endswith("rotary_emb.inv_freq")}
+    model = Transformer(config)
+    own = {_hf_name(name): tensor for name, tensor in own_tensors(model).items()}
+    check_fit(own, tensors, directory)
+    copy_into(own, tensors)
+    return model, tokenizer
+
+
+def hf_config(config: ModelConfig, dtype: torch.dtype = torch.float32) -> dict:
+    """What `config.json` says: LlamaForCausalLM, the base of RoPE in the old way and the new."""
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": config.vocab_size,
+        "max_position_embeddings": config.context_length,
+        "hidden_size": config.dim,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.head_dim,
+        "intermediate_size": config.ffn_dim,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "rms_norm_eps": config.norm_eps,
+        "rope_theta": config.rope_theta,
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
+        "tie_word_embeddings": config.tied_embeddings,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+
+
+def config_from_hf(found: dict) -> ModelConfig:
+    """The `ModelConfig` of a `config.json`; ValueError names what this course's model lacks."""
+    if found.get("model_type") != "llama":
+        raise ValueError(
+            f"model_type must be 'llama', config.json says {found.get('model_type')!r}"
+        )
+    rope = found.get("rope_parameters") or {}
+    for scaling in (rope, found.get("rope_scaling") or {}):
+        kind = scaling.get("rope_type", scaling.get("type", "default"))
+        if kind != "default":
+            raise ValueError(
+                f"rope_scaling {kind!r} is not implemented: choose a model with plain RoPE, "
+                "such as HuggingFaceTB/SmolLM2-135M"
+            )
+    plain = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False}
+    plain["quantization_config"] = None
+    for name, expected in plain.items():
+        if found.get(name, expected) != expected:
+            raise ValueError(f"{name} must be {expected!r}, config.json says {found[name]!r}")
+    try:
+        n_heads = found["num_attention_heads"]
+        config = ModelConfig(
+            vocab_size=found["vocab_size"],
+            context_length=found["max_position_embeddings"],
+            dim=found["hidden_size"],
+            n_layers=found["num_hidden_layers"],
+            n_heads=n_heads,
+            n_kv_heads=found.get("num_key_value_heads") or n_heads,
+            ffn_dim=found["intermediate_size"],
+            # What a file leaves out has the default of transformers' LlamaConfig.
+            rope_theta=float(rope.get("rope_theta", found.get("rope_theta", 10_000.0))),
+            norm_eps=float(found.get("rms_norm_eps", 1e-6)),
+            tied_embeddings=bool(found.get("tie_word_embeddings", False)),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"config.json lacks or garbles {error}") from error
+    if (found.get("head_dim") or config.head_dim) != config.head_dim:
+        raise ValueError(
+            f"head_dim must be hidden_size / num_attention_heads = {config.head_dim}, "
+            f"config.json says {found['head_dim']}"
+        )
+    return config
+
+
+def _tokenizer_config(tokenizer: Tokenizer | ForeignTokenizer, context_length: int) -> dict:
+    """What `tokenizer_config.json` says."""
+    if isinstance(tokenizer, ForeignTokenizer):
+        return tokenizer.tokenizer_config
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": context_length,
+        "clean_up_tokenization_spaces": False,
+        "bos_token": "<|endoftext|>",
+        "eos_token": "<|im_end|>",
+        "pad_token": "<|endoftext|>",  # not eos: trainers hide pads from the loss
+        "additional_special_tokens": ["<|im_start|>"],
+        "chat_template": CHAT_TEMPLATE,
+    }
+
+
+def _hf_name(name: str) -> str:
+    return name if name.startswith("lm_head.") else f"model.{name}"
+
+
+def _local_directory(source: str | Path) -> Path:
+    """`source` if it is a folder, else the Hub's repository of that name, downloaded."""
+    path = Path(source)
+    if path.is_dir():
+        return path
+    # "artifacts/base" looks like a Hub id, too: where its first part is a folder, it is a path.
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)) or path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {source}, and it is not a Hub id (owner/name)")
+    from huggingface_hub import snapshot_download  # costs half a second, and few need it
+
+    wanted = ["*.json", "*.safetensors"]
+    return Path(snapshot_download(str(source), allow_patterns=wanted))
+
+
+def why_not_at_hand(source: str, seconds: float = 3.0) -> str | None:
+    """A sentence that says why the Hub's model `source` can't be loaded now; None if it can.
+
+    It can if an earlier download is complete, or if the Hub answers within `seconds`: without this
+    question, `load_pretrained` tries for most of a minute before it gives up.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        kept = Path(snapshot_download(source, local_files_only=True))
+        if (kept / "config.json").is_file() and any(kept.glob("*.safetensors")):
+            return None
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        HfApi().model_info(source, timeout=seconds)
+    except Exception as error:  # offline, a wall, no such model: the reasons have no common class
+        return (
+            f"{source} is not on this machine, and the Hub can't be asked: {type(error).__name__}."
+        )
+    return None
+
+
+def _load_tokenizer(directory: Path) -> Tokenizer | ForeignTokenizer | None:
+    path = directory / "tokenizer.json"
+    if not path.is_file():
+        return None
+    try:
+        return Tokenizer.load(path)
+    except ValueError:  # not one of ours
+        settings = directory / "tokenizer_config.json"
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return ForeignTokenizer(text, read_json(settings) if settings.is_file() else {})
+
+
+def _read_weights(directory: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the metadata of one file, or of the shards that an index lists."""
+    index = directory / f"{WEIGHTS}.index.json"
+    if (directory / WEIGHTS).is_file() or not index.is_file():
+        return read_safetensors(directory / WEIGHTS)
+    tensors = {}
+    for shard in sorted(set(read_json(index)["weight_map"].values())):
+        tensors.update(read_safetensors(directory / shard)[0])
+    return tensors, {}
+
+
+# ---- Training state -----------------------------------------------------------------------------
+
+
+# ---- Files --------------------------------------------------------------------------------------

@@ -1,0 +1,154 @@
+"""Compile `run.c`, the second of the two files, and call it.
+
+Thin helpers for notebooks, the command line and tests: everything that matters happens in C. No
+torch here. Text goes in and comes out as UTF-8, bytes that are none as U+FFFD.
+"""
+
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("run.c")
+RELEASED = Path(__file__).parents[1] / "released"  # the models that come with the course
+# Tried in this order: the first that compiles is taken. Not every compiler knows -march=native.
+# No -ffast-math: it was no faster here, and run.c could not tell a number from none any more.
+FLAGS = (("-O3", "-march=native"), ("-O3",))
+
+
+def released(name: str = "model.gguf") -> Path:
+    """A parameters file that comes with the course: model.gguf (it chats) or base.gguf."""
+    path = RELEASED / name
+    if not path.is_file():
+        raise ValueError(f"the course comes with no {name}: `make release` trains and stores it")
+    return path
+
+
+def binary_name() -> str:
+    """What the compiled run file is called on this system."""
+    return "run.exe" if os.name == "nt" else "run"
+
+
+def find_compiler() -> str | None:
+    """The command of a C compiler, None where there is none.
+
+    The environment variable CC, else cc, gcc or clang, else the `ziglang` wheel.
+    """
+    asked = os.environ.get("CC", "").strip()
+    if asked and shutil.which(shlex.split(asked)[0]):
+        return asked
+    for name in ("cc", "gcc", "clang"):
+        if shutil.which(name):
+            return name
+    if importlib.util.find_spec("ziglang"):
+        return shlex.join([sys.executable, "-m", "ziglang", "cc"])
+    return None
+
+
+def compile_run_file(directory: str | Path, source: str | Path = SOURCE) -> Path:
+    """Compiles the run file into `directory` and returns the program's path."""
+    compiler = find_compiler()
+    if compiler is None:
+        raise ValueError(
+            "there is no C compiler here: install one (apt-get install gcc, or "
+            "xcode-select --install) or `pip install ziglang`, and try again"
+        )
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory) as staging:
+        program = Path(staging) / binary_name()
+        for flags in FLAGS:
+            command = [*shlex.split(compiler), *flags, "-o", str(program), str(source), "-lm"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+            if done.returncode == 0:
+                os.replace(program, directory / binary_name())
+                return directory / binary_name()
+    raise ValueError(f"{compiler} can't compile {Path(source).name}:\n{done.stderr.strip()}")
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """One line of `probs`."""
+
+    id: int
+    probability: float
+    text: str  # a space shown as ␣, a newline as ⏎
+
+
+def run(
+    program: str | Path, gguf: str | Path, mode: str, text: str | None = None, *,
+    stdin: str | None = None, timeout: float = 120, **options: float,
+) -> str:  # fmt: skip
+    """What `run MODEL MODE TEXT -letter number ...` prints; ValueError where it fails."""
+    # Resolved, as a name without a folder would be searched for in PATH.
+    command = [str(Path(program).resolve()), str(gguf), mode]
+    command += [] if text is None else [text]
+    for letter, value in options.items():
+        command += [f"-{letter}", f"{value:g}" if isinstance(value, float) else str(value)]
+    sent = None if stdin is None else stdin.encode(errors="replace")
+    done = subprocess.run(
+        command, input=sent, stdin=subprocess.DEVNULL if sent is None else None,
+        capture_output=True, timeout=timeout, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise ValueError(said or f"the run file stopped with code {done.returncode}")
+    return done.stdout.decode(errors="replace")
+
+
+def _options(temperature, top_k, top_p, seed, max_new_tokens) -> dict[str, float]:
+    options = {"t": float(temperature), "s": int(seed), "n": int(max_new_tokens)}
+    options |= {"k": int(top_k)} if top_k is not None else {}
+    return options | ({"p": float(top_p)} if top_p is not None else {})
+
+
+def run_complete(
+    program: str | Path, gguf: str | Path, prompt: str, *, max_new_tokens: int = 64,
+    temperature: float = 0.0, top_k: int | None = None, top_p: float | None = None, seed: int = 0,
+) -> str:  # fmt: skip
+    """How the model goes on with `prompt`; greedy unless a temperature is given."""
+    options = _options(temperature, top_k, top_p, seed, max_new_tokens)
+    return run(program, gguf, "complete", prompt, **options).removesuffix("\n")
+
+
+def run_chat(
+    program: str | Path, gguf: str | Path, message: str, *, max_new_tokens: int = 64,
+    temperature: float = 0.0, top_k: int | None = None, top_p: float | None = None, seed: int = 0,
+) -> str:  # fmt: skip
+    """The model's answer to one message; greedy unless a temperature is given."""
+    options = _options(temperature, top_k, top_p, seed, max_new_tokens)
+    return run(program, gguf, "chat", message, **options).strip()
+
+
+def run_probs(program: str | Path, gguf: str | Path, prompt: str, n: int = 10) -> list[NextToken]:
+    """The `n` likeliest next tokens after `prompt`, the likeliest first."""
+    found = []
+    for line in run(program, gguf, "probs", prompt, n=n).splitlines():
+        id, probability, name = line.split("\t")
+        # GPT-2's byte alphabet writes a space as Ġ and a newline as Ċ.
+        found.append(
+            NextToken(int(id), float(probability), name.replace("Ġ", "␣").replace("Ċ", "⏎"))
+        )
+    return found
+
+
+def run_tokenize(program: str | Path, gguf: str | Path, texts: list[str]) -> list[list[int]]:
+    """The ids of each text, BOS not among them."""
+    printed = run(program, gguf, "tokenize", stdin="".join(text + "\0" for text in texts))
+    return [[int(id) for id in line.split()] for line in printed.splitlines()]
+
+
+def chat_in_terminal(
+    program: str | Path, gguf: str | Path, message: str | None = None, *,
+    temperature: float = 0.7, seed: int = 0, max_new_tokens: int = 64,
+) -> int:  # fmt: skip
+    """Hands the terminal over to the run file, until its input ends; returns its exit status."""
+    command = [str(Path(program).resolve()), str(gguf), "chat"]
+    command += [] if message is None else [message]
+    command += ["-t", f"{temperature:g}", "-s", str(seed), "-n", str(max_new_tokens)]
+    return subprocess.call(command)

@@ -1,0 +1,133 @@
+"""What a model says: facts it completes, what follows a bare question, its answers in chat."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+
+from course_lib.measure.log_probs import Ids
+from course_lib.model.sample import generate
+from course_lib.model.transformer import Transformer
+from course_lib.text.chat import decode_answer, encode_prompt
+from course_lib.text.tokenizer import Tokenizer
+from course_lib.world.annotators import gold
+from course_lib.world.dialogues import Prompt, fact_prompts, read_prompt, test_prompts
+from course_lib.world.documents import note_on
+from course_lib.world.facts import FACTS, RELATIONS, SPLITS, facts_of, fill
+from course_lib.world.judge import sentences, verdict
+
+WENT_ON_WITH = ("question", "answer", "other")
+
+
+def generated(
+    model: Transformer, prompts: list[Ids], most: int, temperature=0.0, stop=(), seed: int = 0
+) -> list[Ids]:
+    """At most `most` new ids after each prompt, 64 prompts at a time."""
+    options = dict(temperature=temperature, stop=stop)
+    options["generator"] = torch.Generator().manual_seed(seed)
+    batches = (prompts[start : start + 64] for start in range(0, len(prompts), 64))
+    return [ids for batch in batches for ids in generate(model, batch, most, **options)]
+
+
+def recalls(model: Transformer, tokenizer: Tokenizer) -> dict[str, float]:
+    """Share of forward statements whose answer greedy completion gets exactly right, by split."""
+    longest = max(len(tokenizer.encode(f" {fact.answer}.")) for fact in FACTS)
+    shares = {}
+    for split in SPLITS:
+        asked = [(fact, text) for fact in facts_of(split) for text in fact.relation.forward]
+        begun = [note_on(fact, fill(text, fact.subject, fact.answer)) for fact, text in asked]
+        prompts = [[tokenizer.eot_id, *tokenizer.encode(text)] for text in begun]
+        said = [tokenizer.decode(ids) for ids in generated(model, prompts, longest)]
+        right = [s.startswith(f" {fact.answer}.") for s, (fact, _) in zip(said, asked, strict=True)]
+        shares[split] = sum(right) / len(right)
+    return shares
+
+
+_QUESTION = re.compile(  # "a {x}" may be "an owl"; what stands in the blank need not make sense
+    "|".join(
+        re.escape(text.replace(" a {x}", " {x}")).replace(r"\{x\}", ".+")
+        for relation in RELATIONS
+        for text in relation.questions
+    )
+)
+
+
+def went_on_with(prompt: Prompt, text: str) -> str:
+    """What a base model wrote after a bare question, by its first sentence: of `WENT_ON_WITH`.
+
+    A question is one in the world's wordings, the same question in other words ("Or: ...")
+    included. An answer is what the judge calls right or wrong.
+    """
+    line = text.strip().split("\n")[0]
+    first = sentences(line.removeprefix("Or: ").removeprefix("Q: "))[:1]
+    if first and _QUESTION.fullmatch(first[0]):
+        return "question"
+    answered = verdict(prompt, line.removeprefix("A: ")) in ("right", "wrong")
+    return "answer" if answered else "other"
+
+
+def bare_questions(
+    model: Transformer, tokenizer: Tokenizer, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Shares of `WENT_ON_WITH` after a question that begins a document, by split.
+
+    Every question about every fact in every wording, one sample each at temperature 1. Those of
+    `stated_only` are asked in no document.
+    """
+    longest = max(len(tokenizer.encode(f"\nOr: {q}")) for fact in FACTS for q in fact.questions())
+    shares = {}
+    for split in SPLITS:
+        prompts = fact_prompts(split)
+        begun = [[tokenizer.eot_id, *tokenizer.encode(prompt.text)] for prompt in prompts]
+        new = generated(model, begun, longest, 1.0, (tokenizer.eot_id,), seed)
+        texts = [decode_answer(tokenizer, ids) for ids in new]
+        counts = Counter(map(went_on_with, prompts, texts))
+        shares[split] = {what: counts[what] / len(prompts) for what in WENT_ON_WITH}
+    return shares
+
+
+def chat_answers(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    prompts: list[Prompt],
+    *,
+    temperature: float = 0.0,
+    seed: int = 0,
+    max_new_tokens: int = 40,
+) -> list[str]:
+    """The model's answer to each prompt; greedy unless a temperature is given."""
+    encoded = [encode_prompt(tokenizer, prompt.messages) for prompt in prompts]
+    stop = (tokenizer.im_end_id, tokenizer.eot_id)
+    answers = generated(model, encoded, max_new_tokens, temperature, stop, seed)
+    return [decode_answer(tokenizer, ids) for ids in answers]
+
+
+def chat_groups() -> dict[str, list[Prompt]]:
+    """The prompts of the report card, by group."""
+    kinds = ("invented", "unstated", "harmful", "harmless", "chat")
+    return {split: fact_prompts(split) for split in SPLITS} | {k: test_prompts(k) for k in kinds}
+
+
+# What is recorded of a rollout, and how to call it on a page.
+WATCHED = {
+    "reward": "learned reward",
+    "gold": "gold reward",
+    "kl": "KL to the SFT model, nats",
+    "made_up": "made-up answers",
+    "refused": "harmful ones refused",
+    "answer_tokens": "tokens an answer",
+}
+
+
+def watched(prompts: Sequence[str], answers: Sequence[str]) -> dict[str, float]:
+    """What we want to know of answers, though nobody trains on it: the mean gold reward; the share
+    made up where nobody can know the answer, and the share of harmful requests refused, if any.
+    """
+    found = {"gold": sum(map(gold, prompts, answers)) / len(answers)}
+    for name, kind, what in (("made_up", "unknown", "wrong"), ("refused", "harmful", "refusal")):
+        pairs = zip(map(read_prompt, prompts), answers, strict=True)
+        said = [verdict(prompt, answer) for prompt, answer in pairs if prompt.kind == kind]
+        if said:
+            found[name] = said.count(what) / len(said)
+    return found

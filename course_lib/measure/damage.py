@@ -1,0 +1,84 @@
+"""Changed copies of a model: noise on its numbers, a layer left out, fewer bits for each number.
+
+How much of this a model bears says something about how its knowledge lies in its numbers. A copy
+has the same shape and runs as before; the model that is given stays as it is. Left out: repair.
+"""
+
+import math
+from collections.abc import Callable
+from copy import deepcopy
+
+import gguf
+import numpy as np
+import torch
+
+from course_lib.files.gguf import BLOCK
+from course_lib.model.transformer import Transformer
+
+TYPES = {8: gguf.GGMLQuantizationType.Q8_0, 4: gguf.GGMLQuantizationType.Q4_0}
+
+
+@torch.no_grad()
+def with_noise(model: Transformer, share: float, seed: int = 0) -> Transformer:
+    """A copy with normal noise on every number.
+
+    `share` is the noise's standard deviation as a share of that of the tensor it is added to. A
+    seed's noise keeps its direction whatever the share; a tied table gets it once.
+    """
+    if not 0 <= share < math.inf:  # "not a number" fails too
+        raise ValueError(f"share must be a finite number of 0 or more, 0.05 for 5 %, got {share}")
+    copy, generator = deepcopy(model), torch.Generator().manual_seed(seed)
+    for weight in copy.parameters():
+        noise = torch.randn(weight.shape, generator=generator).to(weight)
+        weight += share * weight.std() * noise
+    return copy
+
+
+@torch.no_grad()
+def without_layer(model: Transformer, number: int) -> Transformer:
+    """A copy whose layer `number`, counted from 0, adds nothing to what passes through it.
+
+    The two matrices by which a layer writes are set to 0; all other numbers stay.
+    """
+    if number not in range(len(model.layers)):
+        raise ValueError(f"the layers are 0 to {len(model.layers) - 1}, got {number!r}")
+    copy = deepcopy(model)
+    copy.layers[number].self_attn.o_proj.weight.zero_()
+    copy.layers[number].mlp.down_proj.weight.zero_()
+    return copy
+
+
+@torch.no_grad()
+def changed(model: Transformer, change: Callable[[np.ndarray], np.ndarray]) -> Transformer:
+    """A copy with `change(matrix)`, float32 of the same shape, for each matrix; the norms stay."""
+    copy = deepcopy(model)
+    for name, weight in copy.named_parameters():
+        if weight.dim() == 2:
+            new = np.asarray(change(weight.float().cpu().numpy()), dtype=np.float32)
+            if new.shape != tuple(weight.shape):
+                raise ValueError(
+                    f"change must keep the shape {tuple(weight.shape)} of {name}, got {new.shape}"
+                )
+            weight.copy_(torch.from_numpy(new))
+    return copy
+
+
+def rounded(model: Transformer, bits: int) -> Transformer:
+    """A copy with every matrix as GGUF's Q8_0 or Q4_0 would give it back; the norms stay.
+
+    32 numbers of a row share a scale of 16 bits, and each takes `bits`, 8 or 4, beside it.
+    """
+    if bits not in TYPES:
+        raise ValueError(f"bits must be 8 or 4, got {bits!r}")
+    config = model.config
+    if config.dim % BLOCK or config.ffn_dim % BLOCK:
+        raise ValueError(
+            f"rows must be multiples of {BLOCK} numbers long, got dim {config.dim} and ffn_dim "
+            f"{config.ffn_dim}"
+        )
+
+    def there_and_back(matrix: np.ndarray) -> np.ndarray:
+        packed = gguf.quants.quantize(matrix, TYPES[bits])
+        return gguf.quants.dequantize(packed, TYPES[bits])
+
+    return changed(model, there_and_back)

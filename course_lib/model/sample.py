@@ -1,0 +1,182 @@
+"""From logits to tokens: the next-token distribution, its filters, generation with a KV cache.
+
+Everything here works on token ids; text and chat belong to `tokenizer` and `chat`. The one strategy
+is sampling (temperature 0 is greedy): no beam search, no repetition penalty.
+
+Shapes: B rows of the batch, T positions, V vocabulary; "..." stands for any leading axes.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from course_lib.model.transformer import KVCache, Transformer
+
+
+def temper(logits: Tensor, temperature: float) -> Tensor:
+    """softmax(logits / temperature), (..., V) float32; at 0 its limit: all for the best token."""
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(f"temperature must be zero or more, got {temperature}")
+    logits = logits.float()
+    if temperature == 0:
+        best = logits.argmax(dim=-1, keepdim=True)
+        return torch.zeros_like(logits).scatter(-1, best, 1.0)
+    below_best = logits - logits.amax(dim=-1, keepdim=True)  # else a tiny temperature overflows
+    return (below_best / temperature).softmax(dim=-1)
+
+
+def keep_top_k(probs: Tensor, k: int) -> Tensor:
+    """`probs` (..., V) with zero for all but the k likeliest; equals of the k-th stay too."""
+    if k < 1:
+        raise ValueError(f"top_k must be 1 or more, got {k}: leave it out to keep every token")
+    smallest = probs.topk(min(k, probs.shape[-1]), dim=-1).values[..., -1:]
+    return probs.where(probs >= smallest, 0.0)
+
+
+def keep_top_p(probs: Tensor, p: float) -> Tensor:
+    """`probs` (..., V) with zero outside the nucleus: the fewest likeliest that reach p together.
+
+    Holtzman et al. 2019, arXiv 1904.09751. Of equals the smaller id is the likelier.
+    """
+    if not 0 < p <= 1:
+        raise ValueError(f"top_p must be above 0 and at most 1, got {p}")
+    if p == 1:
+        return probs
+    ordered, order = probs.sort(dim=-1, descending=True, stable=True)
+    before = ordered.cumsum(dim=-1) - ordered  # what the likelier ones sum to
+    kept = ordered.where(before < p, 0.0)
+    return torch.zeros_like(probs).scatter(-1, order, kept)
+
+
+def renormalise(probs: Tensor) -> Tensor:
+    """`probs` (..., V) scaled to sum to 1."""
+    return probs / probs.sum(dim=-1, keepdim=True)
+
+
+def filter_probs(
+    logits: Tensor, temperature=1.0, top_k: int | None = None, top_p: float | None = None
+) -> Tensor:
+    """What is sampled from, (..., V): temper, then top-k, then top-p, each renormalised."""
+    probs = temper(logits, temperature)
+    if top_k is not None:
+        probs = renormalise(keep_top_k(probs, top_k))
+    if top_p is not None:
+        probs = renormalise(keep_top_p(probs, top_p))
+    return probs
+
+
+def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """One id from each distribution: (B, V) -> (B, 1).
+
+    The ids lie side by side on a line, each as wide as it is probable; a random point of the line
+    picks one. `torch.multinomial` draws V random numbers for an id, this way needs one.
+    """
+    device = probs.device if generator is None else generator.device
+    ends = probs.to(device).cumsum(dim=-1)  # (B, V): where each id's stretch of the line ends
+    point = torch.rand(len(probs), 1, generator=generator, device=device) * ends[:, -1:]
+    return torch.searchsorted(ends, point, right=True).to(probs.device)
+
+
+@torch.no_grad()
+def next_token_probs(
+    model: Transformer,
+    ids: Iterable[int],
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Tensor:
+    """The distribution of the token after `ids`, (V,) float32."""
+    row = torch.as_tensor(ids, device=model.embed_tokens.weight.device).view(1, -1)  # (1, T)
+    logits = model.lm_head(model.hidden(row)[0, -1])
+    return filter_probs(logits, temperature, top_k, top_p)
+
+
+def generate(
+    model: Transformer,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop: Iterable[int] = (),
+    generator: torch.Generator | None = None,
+) -> list[list[int]]:
+    """The new ids that follow each prompt, in one batch; an id of `stop` ends its row and is kept.
+
+    All rows together take as many steps as fit context_length after the longest prompt, at most.
+    """
+    answers = [[] for _ in prompts]
+    steps = _steps(model, prompts, max_new_tokens, temperature, top_k, top_p, set(stop), generator)
+    for drawn in steps:
+        for number, id in drawn:
+            answers[number].append(id)
+    return answers
+
+
+def stream(
+    model: Transformer,
+    prompt: list[int],
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop: Iterable[int] = (),
+    generator: torch.Generator | None = None,
+) -> Iterator[int]:
+    """The ids of `generate` for one prompt, each handed out as soon as it is drawn."""
+    for [(_, id)] in _steps(
+        model, [prompt], max_new_tokens, temperature, top_k, top_p, set(stop), generator
+    ):
+        yield id
+
+
+@torch.inference_mode()  # a fifth faster than no_grad where a step is short
+def _steps(
+    model, prompts, max_new_tokens, temperature, top_k, top_p, stop, generator
+) -> Iterator[list[tuple[int, int]]]:
+    """Step after step the number of each prompt that goes on and its next id."""
+    if not prompts:
+        return
+    shortest, longest = min(map(len, prompts)), max(map(len, prompts))
+    room = model.config.context_length - longest
+    if shortest == 0:
+        raise ValueError("a prompt is empty: start it with the tokenizer's eot_id")
+    if room < 1:
+        raise ValueError(
+            f"a prompt of {longest} ids leaves no room in context_length "
+            f"{model.config.context_length}: keep its end"
+        )
+    if max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens must be zero or more, got {max_new_tokens}")
+    n_steps = min(max_new_tokens, room)
+
+    weight = model.embed_tokens.weight
+    pads = [longest - len(prompt) for prompt in prompts]  # on the left: all rows end together
+    padding = torch.tensor(pads, device=weight.device) if any(pads) else None
+    ids = [[0] * n + list(prompt) for n, prompt in zip(pads, prompts, strict=True)]
+    ids = torch.tensor(ids, device=weight.device)  # (B, T)
+    # Only as long as needed: a cache for the whole context would be zeroed for nothing.
+    needed = model.config.replace(context_length=longest + n_steps)
+    cache = KVCache(needed, len(prompts), weight.dtype, weight.device)
+    numbers = list(range(len(prompts)))  # the prompt of each row; None once it has stopped
+    for _ in range(n_steps):
+        logits = model.lm_head(model.hidden(ids, cache, padding)[:, -1])  # (B, V)
+        if temperature == 0:
+            ids = logits.argmax(dim=-1, keepdim=True)  # (B, 1)
+        else:
+            ids = draw(filter_probs(logits, temperature, top_k, top_p), generator)
+        drawn = list(zip(numbers, ids[:, 0].tolist(), strict=True))
+        yield [(number, id) for number, id in drawn if number is not None]
+        numbers = [None if id in stop else number for number, id in drawn]
+        going = [row for row, number in enumerate(numbers) if number is not None]
+        if not going:
+            return
+        # Rows that have stopped run on unheard until they are a quarter of the batch: to drop
+        # them copies the cache.
+        if len(going) <= 0.75 * len(numbers):
+            numbers, ids = [numbers[row] for row in going], ids[going]
+            padding = None if padding is None else padding[going]
+            cache.keep(going)

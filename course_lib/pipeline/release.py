@@ -1,0 +1,69 @@
+"""Finished stages: their manifests, their models, and the ones that come with the course."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from course_lib.align.reward import RewardModel
+from course_lib.files.gguf import write_gguf
+from course_lib.files.pretrained import load_pretrained, save_pretrained
+from course_lib.files.run_file import RELEASED
+from course_lib.model.transformer import Transformer
+from course_lib.text.tokenizer import Tokenizer
+
+MANIFEST = "manifest.json"
+
+
+def read_manifest(directory: str | Path) -> dict | None:
+    """The manifest of a finished stage, None where there is none."""
+    path = Path(directory) / MANIFEST
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def load_stage(root: str | Path, stage: str) -> tuple[Transformer, Tokenizer]:
+    """Model and tokenizer of a finished stage: base, sft or rlhf."""
+    if stage not in ("base", "sft", "rlhf"):
+        raise ValueError(f"a stage with a language model is base, sft or rlhf, got {stage!r}")
+    directory = Path(root) / stage
+    if read_manifest(directory) is None:
+        raise ValueError(
+            f"{directory} holds no finished stage: run `python -m course_lib train` first"
+        )
+    model, tokenizer = load_pretrained(directory)
+    return model.eval(), tokenizer
+
+
+def publish(root: str | Path, target: str | Path) -> None:
+    """Copy the finished stages of `root` to `target` in 16 bits: what a release holds.
+
+    The GGUF files are written from the rounded weights, so that all files of a release agree.
+    """
+    root, target = Path(root), Path(target)
+    export = read_manifest(root / "export")
+    if export is None:
+        raise ValueError(f"{root} holds no finished run: train all stages first")
+    for stage in ("base", "sft", "rlhf"):
+        save_pretrained(target / stage, *load_stage(root, stage), torch.float16)
+    RewardModel.load(root / "reward").save(target / "reward", torch.float16)
+    for stage in ("base", "sft", "reward", "rlhf"):
+        shutil.copy(root / stage / MANIFEST, target / stage / MANIFEST)
+    export["metrics"] |= write_gguf_files(target, target)
+    (target / MANIFEST).write_text(json.dumps(export, indent=1) + "\n", encoding="utf-8")
+
+
+def write_gguf_files(root: Path, directory: Path) -> dict[str, str]:
+    """The parameters file, and the base model as another to compare with; their hashes."""
+    hashes = {}
+    for name, stage in (("model.gguf", "rlhf"), ("base.gguf", "base")):
+        path = directory / name
+        write_gguf(path, *load_stage(root, stage), name=f"Inside an LLM, {stage}")
+        hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashes
+
+
+def load_released(stage: str) -> tuple[Transformer, Tokenizer]:
+    """Model and tokenizer of a stage that comes with the course: base, sft or rlhf."""
+    return load_stage(RELEASED, stage)

@@ -1,0 +1,104 @@
+"""Dialogues as token ids: ChatML, with a mask of what an assistant is trained to say.
+
+    <|endoftext|><|im_start|>user\\n{question}<|im_end|>\\n<|im_start|>assistant\\n{answer}<|im_end|>\\n
+
+A dialogue is a list of messages, [{"role": "user", "content": "..."}, ...], user and assistant in
+turn. Text is encoded apart from the control tokens, so nothing that a user types becomes one. Left
+out: system messages and tools.
+Source: OpenAI's ChatML; the Jinja template tells `transformers`, TRL and vLLM the same.
+"""
+
+import re
+
+from course_lib.text.tokenizer import Tokenizer
+
+Message = dict[str, str]
+
+# White space around an answer is trimmed: a leading one would melt into the newline after
+# "assistant", and no model could say that token after a prompt that has ended in a newline already.
+CHAT_TEMPLATE = (
+    "{{ '<|endoftext|>' }}"
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' }}"
+    "{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ (message['content'] | trim) + '<|im_end|>' }}{% endgeneration %}"
+    "{% else %}"
+    "{{ message['content'] + '<|im_end|>' }}"
+    "{% endif %}"
+    "{{ '\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+# llama.cpp's Jinja doesn't know the marks that `transformers` makes the mask from.
+GGUF_CHAT_TEMPLATE = re.sub("{% (end)?generation %}", "", CHAT_TEMPLATE)
+
+
+def check_messages(messages: list[Message]) -> None:
+    """Raises ValueError unless user and assistant speak in turn, the user first."""
+    if not messages:
+        raise ValueError("the dialogue is empty: start with {'role': 'user', 'content': '...'}")
+    for i, message in enumerate(messages):
+        if not isinstance(message, dict) or not {"role", "content"} <= set(message):
+            raise ValueError(
+                f"message {i} must be {{'role': ..., 'content': ...}}, got {message!r}"
+            )
+        expected = "assistant" if i % 2 else "user"
+        if message["role"] != expected:
+            raise ValueError(
+                f"message {i} must have the role {expected!r}, got {message['role']!r}: user and "
+                "assistant speak in turn, the user first, and there is no other role"
+            )
+        if not isinstance(message["content"], str):
+            raise ValueError(f"message {i} must have text as content, got {message['content']!r}")
+
+
+def exchange(prompt: str, answer: str) -> list[Message]:
+    """A dialogue of one question and its answer."""
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+
+
+def encode_turn(tokenizer: Tokenizer, message: Message) -> tuple[list[int], list[bool]]:
+    """Ids and loss mask of one message, from <|im_start|> to the newline after <|im_end|>."""
+    start, end = tokenizer.im_start_id, tokenizer.im_end_id
+    newline = tokenizer.encode("\n")
+    if message["role"] == "user":
+        ids = [start, *tokenizer.encode("user\n" + message["content"]), end, *newline]
+        return ids, [False] * len(ids)
+    header = [start, *tokenizer.encode("assistant\n")]
+    answer = [*tokenizer.encode(message["content"].strip()), end]
+    mask = [False] * len(header) + [True] * len(answer) + [False] * len(newline)
+    return header + answer + newline, mask
+
+
+def encode_dialogue(tokenizer: Tokenizer, messages: list[Message]) -> tuple[list[int], list[bool]]:
+    """Ids of a dialogue that ends with an answer, and their loss mask.
+
+    The mask is True on each answer and its <|im_end|>: what the assistant says, nothing else.
+    """
+    check_messages(messages)
+    if messages[-1]["role"] != "assistant":
+        raise ValueError(
+            "a dialogue must end with an assistant message (encode_prompt makes prompts)"
+        )
+    ids, mask = [tokenizer.eot_id], [False]
+    for message in messages:
+        turn_ids, turn_mask = encode_turn(tokenizer, message)
+        ids += turn_ids
+        mask += turn_mask
+    return ids, mask
+
+
+def encode_prompt(tokenizer: Tokenizer, messages: list[Message]) -> list[int]:
+    """Ids of a dialogue that waits for an answer: they end with "<|im_start|>assistant\\n"."""
+    check_messages(messages)
+    if messages[-1]["role"] != "user":
+        raise ValueError("a prompt must end with a user message, this one ends with an answer")
+    turns = [id for message in messages for id in encode_turn(tokenizer, message)[0]]
+    return [tokenizer.eot_id, *turns, tokenizer.im_start_id, *tokenizer.encode("assistant\n")]
+
+
+def decode_answer(tokenizer: Tokenizer, ids: list[int]) -> str:
+    """The text of generated `ids` up to the first control token: <|im_end|>, if all went well."""
+    controls = {tokenizer.eot_id, tokenizer.im_start_id, tokenizer.im_end_id}
+    end = next((i for i, id in enumerate(ids) if id in controls), len(ids))
+    return tokenizer.decode(ids[:end]).strip()

@@ -1,0 +1,137 @@
+"""Texts -> token rows -> batches.
+
+A row holds context_length + 1 tokens and starts where a document starts; what does not fit at its
+end is dropped, so no row begins in the middle of a thought. Batches are a pure function of (rows,
+seed, step): a run that stops can go on at any step without remembering anything else.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_lib.text.chat import encode_dialogue
+from course_lib.text.tokenizer import Tokenizer
+
+IGNORE = -100  # a target that counts for nothing, as in torch's cross_entropy
+
+
+def pack(
+    documents: Iterable[str], tokenizer: Tokenizer, context_length: int, n_rows: int | None = None
+) -> np.ndarray:
+    """Rows (N, context_length + 1) of token ids, documents parted and begun by `<|endoftext|>`.
+
+    Stops after `n_rows` rows; without it, when the documents are over (an unfinished last row is
+    dropped).
+    """
+    width = context_length + 1
+    dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
+    rows: list[np.ndarray] = []
+    row: list[int] = [tokenizer.eot_id]
+    for document in documents:
+        if n_rows is not None and len(rows) >= n_rows:
+            break
+        row += [*tokenizer.encode(document), tokenizer.eot_id]
+        if len(row) >= width:
+            rows.append(np.array(row[:width], dtype=dtype))
+            row = [tokenizer.eot_id]
+    if not rows or (n_rows is not None and len(rows) < n_rows):
+        raise ValueError(
+            f"the text gives {len(rows)} rows of {width} tokens, {n_rows or 1} are needed: add text"
+        )
+    return np.stack(rows)
+
+
+class Batches:
+    """Shuffled batches of rows: every row once an epoch, the same ones at the same step always."""
+
+    def __init__(self, rows: np.ndarray | Tensor, batch_rows: int, seed: int = 0):
+        if not 1 <= batch_rows <= len(rows):
+            raise ValueError(f"a batch of {batch_rows} rows can't be drawn from {len(rows)} rows")
+        self.rows, self.batch_rows, self.seed = rows, batch_rows, seed
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def __call__(self, step: int) -> np.ndarray | Tensor:
+        """The rows of optimizer step `step` (counted from 0)."""
+        epoch, position = divmod(step, len(self.rows) // self.batch_rows)
+        if epoch != self._epoch:
+            self._epoch, self._order = (
+                epoch,
+                np.random.default_rng((self.seed, epoch)).permutation(len(self.rows)),
+            )
+        return self.rows[self._order[position * self.batch_rows : (position + 1) * self.batch_rows]]
+
+
+def inputs_and_targets(rows: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
+    """What the model reads and what it must predict: the same tokens, shifted by one."""
+    ids = torch.as_tensor(np.asarray(rows).astype(np.int64))
+    return ids[:, :-1], ids[:, 1:]
+
+
+def document_numbers(inputs: Tensor, eot_id: int) -> Tensor:
+    """For each position (B, T) the number of its document: each begins with `<|endoftext|>`.
+
+    The model needs it to read documents that share a row as if each stood alone.
+    """
+    return (inputs == eot_id).cumsum(dim=1)
+
+
+def text_batches(
+    rows: np.ndarray, batch_rows: int, eot_id: int, seed: int = 0
+) -> Callable[[int], tuple[Tensor, Tensor, Tensor]]:
+    """step -> inputs, targets and document numbers (B, T) of rows that `pack` made."""
+    order = Batches(rows, batch_rows, seed)
+
+    def batch_at(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        inputs, targets = inputs_and_targets(order(step))
+        return inputs, targets, document_numbers(inputs, eot_id)
+
+    return batch_at
+
+
+def pack_dialogues(
+    dialogues: Iterable[list[dict]], tokenizer: Tokenizer, context_length: int, whole: bool = False
+) -> np.ndarray:
+    """Rows (N, 2, context_length) of inputs and targets, as many whole dialogues in a row as fit.
+
+    Targets are `IGNORE` but for what the assistant says; `whole=True` asks the model to predict the
+    user's words too (the wrong way, kept to be looked at).
+    """
+    rows, inputs, targets = [], [], []
+
+    def flush() -> None:
+        gap = context_length - len(inputs)
+        rows.append((inputs + [tokenizer.eot_id] * gap, targets + [IGNORE] * gap))
+
+    for messages in dialogues:
+        ids, mask = encode_dialogue(tokenizer, messages)
+        if len(ids) > context_length + 1:
+            raise ValueError(
+                f"a dialogue of {len(ids)} tokens doesn't fit a context of {context_length}"
+            )
+        if len(inputs) + len(ids) - 1 > context_length:
+            flush()
+            inputs, targets = [], []
+        inputs = inputs + ids[:-1]
+        targets = targets + [
+            i if whole or m else IGNORE for i, m in zip(ids[1:], mask[1:], strict=True)
+        ]
+    if inputs:
+        flush()
+    if not rows:
+        raise ValueError("there is no dialogue to train on")
+    return np.array(rows, dtype=np.int64)
+
+
+def pad_right(rows: list[list[int]], value: int) -> Tensor:
+    """The rows as one tensor (B, T), filled up with `value` to the longest."""
+    length = max(map(len, rows))
+    return torch.tensor([row + [value] * (length - len(row)) for row in rows])
+
+
+def pad_left(rows: list[list[int]], value: int) -> tuple[Tensor, Tensor]:
+    """The rows as one tensor (B, T) filled up on the left, and each row's number of pads (B,)."""
+    length = max(map(len, rows))
+    padded = torch.tensor([[value] * (length - len(row)) + row for row in rows])
+    return padded, torch.tensor([length - len(row) for row in rows])

@@ -1,0 +1,297 @@
+"""Texts -> token shards -> batches, for text that is too much for one list of rows.
+
+`write_shards` tokenizes with several threads. A folder of shards holds
+
+    train_00000.bin, ..., validation_00000.bin, ...   token ids, little-endian uint16 or uint32
+    manifest.json                                     written last: counts and hashes
+
+The shards of a split are one stream of tokens, in which `<|endoftext|>` begins each document.
+Batches are rows cut from the stream at fixed strides: what doesn't fit a row goes on in another,
+and documents that share a row are numbered, so that no token sees another document.
+Left out: quality filters, near-duplicates, and going on with half-written shards.
+"""
+
+import hashlib
+import json
+import os
+from bisect import bisect
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import accumulate, chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from course_lib.text.rows import Batches, document_numbers, inputs_and_targets
+from course_lib.text.tokenizer import Tokenizer
+
+FORMAT = "course_lib shards 1"
+MANIFEST = "manifest.json"
+SPLITS = ("train", "validation")
+VALIDATION_SHARE = 0.02
+HEAD = 1000  # pieces looked at so that a small source has a validation split too
+PIECE = 20_000  # characters; of a longer document each piece is drawn into a split
+CHUNK = 64  # pieces read at a time, for the threads to share
+
+# ---- Writing ------------------------------------------------------------------------------------
+
+
+class Piece(NamedTuple):
+    """A tokenized document, or a part of a long one."""
+
+    ids: np.ndarray
+    n_bytes: int
+    begins: bool  # a document
+    draw: float  # in [0, 1), from a hash of the text: those below a threshold are for validation
+
+
+def pieces(text: str) -> list[str]:
+    """`text` in parts of at most `PIECE` characters, cut after a line's end where there is one."""
+    parts, start = [], 0
+    while len(text) - start > PIECE:
+        cut = text.rfind("\n", start, start + PIECE) + 1 or start + PIECE
+        parts.append(text[start:cut])
+        start = cut
+    return [*parts, text[start:]]
+
+
+def _dtype(tokenizer: Tokenizer) -> np.dtype:
+    return np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
+
+
+def _tokenized(texts: Iterable[str], tokenizer: Tokenizer, workers: int) -> Iterator[Piece]:
+    """The pieces in the order of the texts, tokenized by `workers` threads."""
+    # Threads and not processes: tiktoken's Rust lets go of Python's lock while it encodes.
+    parts = ((part, i == 0) for text in texts for i, part in enumerate(pieces(text)))
+    with ThreadPoolExecutor(workers) as pool:
+        while chunk := list(islice(parts, CHUNK)):
+            encoded = pool.map(tokenizer.encode, [text for text, _ in chunk])
+            for (text, begins), ids in zip(chunk, encoded, strict=True):
+                raw = text.encode("utf-8", errors="replace")
+                draw = int.from_bytes(hashlib.sha256(raw).digest()[:6], "big") / 2**48
+                yield Piece(np.array(ids, _dtype(tokenizer)), len(raw), begins, draw)
+
+
+class _Writer:
+    """Writes a split's stream of tokens as shards, and counts."""
+
+    def __init__(self, folder: Path, split: str, shard_tokens: int):
+        self.folder, self.split, self.shard_tokens = folder, split, shard_tokens
+        self.counts = {"documents": 0, "tokens": 0, "bytes": 0}
+        self.shards: list[dict] = []
+        self.waiting: list[np.ndarray] = []  # tokens that no shard holds yet
+
+    def write(self, ids: np.ndarray) -> None:
+        self.counts["tokens"] += len(ids)
+        self.waiting.append(ids)
+        while self.counts["tokens"] - len(self.shards) * self.shard_tokens >= self.shard_tokens:
+            self.save_shard()
+
+    def save_shard(self) -> None:
+        shard, rest = np.split(np.concatenate(self.waiting), [self.shard_tokens])
+        name = f"{self.split}_{len(self.shards):05}.bin"
+        _write_to_disk(self.folder / name, shard.tobytes())
+        digest = hashlib.sha256(shard).hexdigest()
+        self.shards.append({"name": name, "tokens": len(shard), "sha256": digest})
+        self.waiting = [rest]
+
+    def finish(self) -> dict:
+        """The split's part of the manifest."""
+        if any(map(len, self.waiting)):
+            self.save_shard()
+        return self.counts | {"shards": self.shards}
+
+
+def _write_to_disk(path: Path, contents: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def tokenizer_hash(tokenizer: Tokenizer) -> str:
+    """What tells one tokenizer from another."""
+    return hashlib.sha256(json.dumps(tokenizer.to_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def _deal(found: Iterator[Piece], writers: dict, eot: np.ndarray, max_tokens: int | None):
+    """Hands each piece to the writer of its split; returns the threshold of the draw."""
+    head = list(islice(found, HEAD))
+    if not head:
+        raise ValueError("there is no text to tokenize: the source gave no document")
+    threshold, last = max(VALIDATION_SHARE, min(piece.draw for piece in head)), None
+    train, validation = (writers[split].counts for split in SPLITS)
+    for piece in chain(head, found):
+        split = SPLITS[piece.draw <= threshold]
+        enough = max_tokens is not None and train["tokens"] >= max_tokens
+        if enough and validation["tokens"]:
+            break
+        if enough and split == "train":
+            continue
+        if piece.begins or split != last:  # else it goes on where the last one stopped
+            writers[split].write(eot)
+            writers[split].counts["documents"] += 1
+        writers[split].write(piece.ids)
+        writers[split].counts["bytes"] += piece.n_bytes
+        last = split
+        yield train["tokens"]
+    if not train["tokens"]:
+        only = f"one document of {validation['bytes']:,} bytes"
+        raise ValueError(f"{only} can't be both trained on and judged on: add text")
+    return threshold
+
+
+def write_shards(texts: Iterable[str], tokenizer: Tokenizer, folder: str | Path, **options) -> dict:
+    """Tokenize the texts into `folder`; returns the manifest. Options as for `writing_shards`."""
+    for _ in writing_shards(texts, tokenizer, folder, **options):
+        pass
+    return json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
+
+
+def writing_shards(
+    texts: Iterable[str],
+    tokenizer: Tokenizer,
+    folder: str | Path,
+    *,
+    source: str = "",
+    shard_tokens: int = 1 << 25,
+    max_tokens: int | None = None,
+    workers: int = 1,
+) -> Iterator[int]:
+    """`write_shards` step by step: yields how many training tokens there are after each piece.
+
+    Stops reading at `max_tokens` training tokens. The files are the same for any number of
+    `workers` (threads). About 2 % of the documents, drawn by a hash of their text and so always
+    the same ones, go to the validation split; where none would, the one nearest to it. Of a
+    document longer than `PIECE` the pieces are drawn, so that one book has both splits. Until the
+    manifest is there the folder counts as empty: a run that was stopped starts again.
+    """
+    folder = Path(folder)
+    if shard_tokens < 1 or workers < 1 or (max_tokens is not None and max_tokens < 1):
+        raise ValueError("shard_tokens, workers and max_tokens must be 1 or more")
+    if (folder / MANIFEST).exists():
+        raise ValueError(f"{folder} holds finished shards: choose another folder, or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in SPLITS:
+        for stray in folder.glob(f"{split}_*.bin"):
+            stray.unlink()  # of a run that was stopped
+
+    writers = {split: _Writer(folder, split, shard_tokens) for split in SPLITS}
+    eot = np.array([tokenizer.eot_id], dtype=_dtype(tokenizer))
+    with closing(_tokenized(texts, tokenizer, workers)) as found:
+        threshold = yield from _deal(found, writers, eot, max_tokens)
+    manifest = {
+        "format": FORMAT,
+        "source": source,
+        "tokenizer": tokenizer_hash(tokenizer),
+        "eot_id": tokenizer.eot_id,
+        "dtype": _dtype(tokenizer).name,
+        "validation_share": threshold,
+        "splits": {split: writer.finish() for split, writer in writers.items()},
+    }
+    partial = folder / (MANIFEST + ".partial")
+    _write_to_disk(partial, (json.dumps(manifest, indent=1) + "\n").encode())
+    os.replace(partial, folder / MANIFEST)
+
+
+# ---- Batches ------------------------------------------------------------------------------------
+
+
+class Shards:
+    """The finished shards of a folder, checked against their manifest and mapped into memory."""
+
+    def __init__(self, folder: str | Path, tokenizer: Tokenizer | None = None):
+        self.folder = Path(folder)
+        path = self.folder / MANIFEST
+        if not path.is_file():
+            raise ValueError(f"{folder} holds no finished shards: call write_shards first")
+        try:
+            self.manifest = json.loads(path.read_text(encoding="utf-8"))
+            if self.manifest["format"] != FORMAT:
+                raise KeyError(self.manifest["format"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no manifest of {FORMAT}: write the shards anew") from error
+        if tokenizer is not None and self.manifest["tokenizer"] != tokenizer_hash(tokenizer):
+            raise ValueError(
+                f"{folder} was written with another tokenizer: use that one, or write them anew"
+            )
+        self.eot_id = self.manifest["eot_id"]
+        self._maps = {
+            split: [self._open(**shard) for shard in self.manifest["splits"][split]["shards"]]
+            for split in SPLITS
+        }
+        self._ends = {s: list(accumulate(map(len, maps))) for s, maps in self._maps.items()}
+
+    def _open(self, name: str, tokens: int, sha256: str) -> np.ndarray:
+        path, dtype = self.folder / name, np.dtype(self.manifest["dtype"]).newbyteorder("<")
+        size = path.stat().st_size if path.is_file() else 0
+        if size != tokens * dtype.itemsize:
+            wanted = f"{tokens * dtype.itemsize:,} bytes"
+            raise ValueError(f"{path} has {size:,} bytes, expected {wanted}: write the shards anew")
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise ValueError(f"{path} is not what was written: write the shards anew")
+        return np.memmap(path, dtype, mode="r")
+
+    def n_tokens(self, split: str = "train") -> int:
+        return self.manifest["splits"][split]["tokens"]
+
+    def tokens(self, start: int, stop: int, split: str = "train") -> np.ndarray:
+        """The ids from `start` up to `stop` of a split's stream, over the shards' borders."""
+        ends, parts = self._ends[split], []
+        for shard in range(bisect(ends, start), bisect(ends, stop - 1) + 1):
+            ids = self._maps[split][shard]
+            begin = ends[shard] - len(ids)
+            parts.append(ids[max(start - begin, 0) : stop - begin])
+        return np.concatenate(parts)
+
+    def texts(self, tokenizer: Tokenizer, split: str = "validation") -> Iterator[str]:
+        """The documents of a split, decoded."""
+        document: list[np.ndarray] = []
+        for shard in self._maps[split]:
+            first, *others = np.split(shard, np.flatnonzero(shard == self.eot_id))
+            document.append(first)  # goes on from the shard before
+            for part in others:
+                if any(map(len, document)):
+                    yield tokenizer.decode(np.concatenate(document).tolist())
+                document = [part[1:]]
+        yield tokenizer.decode(np.concatenate(document).tolist())
+
+
+def shard_batches(
+    shards: Shards,
+    context_length: int,
+    batch_rows: int,
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    split: str = "train",
+) -> Callable[[int], tuple]:
+    """step -> inputs, targets and document numbers (B, T) for the process `rank` of `world_size`.
+
+    A pure function of (seed, step). B is batch_rows / world_size; the ranks' parts, one under the
+    other, are the batch of world_size 1. All rows come once an epoch.
+    """
+    n_rows = (shards.n_tokens(split) - 1) // context_length
+    if n_rows < batch_rows:
+        raise ValueError(
+            f"{shards.folder} holds {n_rows} rows of {context_length} tokens for {split}, a batch "
+            f"takes {batch_rows}: add text"
+        )
+    if not 0 <= rank < world_size or batch_rows % world_size:
+        raise ValueError(
+            f"rank {rank} of {world_size} can't take an equal part of {batch_rows} rows: "
+            "ranks count from 0, batch_rows is a multiple of world_size"
+        )
+    order = Batches(np.arange(n_rows), batch_rows, seed)
+    mine = slice(rank * batch_rows // world_size, (rank + 1) * batch_rows // world_size)
+
+    def batch_at(step: int) -> tuple:
+        starts = order(step)[mine] * context_length
+        rows = [shards.tokens(start, start + context_length + 1, split) for start in starts]
+        inputs, targets = inputs_and_targets(np.stack(rows))
+        return inputs, targets, document_numbers(inputs, shards.eot_id)
+
+    return batch_at

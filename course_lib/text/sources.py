@@ -1,0 +1,177 @@
+"""Documents of real text: local files, what every Python holds, Hugging Face data sets.
+
+Everything is read as it is needed, a document at a time, so that a source may be larger than the
+memory; only a .txt or .py document is held whole. What can't be read is named, with its line.
+"""
+
+import json
+import random
+import re
+import sysconfig
+import tokenize
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+from course_lib.text.tokenizer import SPECIALS
+
+END_OF_TEXT = SPECIALS[0]
+
+
+def read_texts(source: str | Path) -> Iterator[str]:
+    """The documents of a file, of a folder, of Python itself, or of a Hugging Face data set.
+
+    Files are .txt (one document, or several parted by lines `<|endoftext|>`), .jsonl and .parquet
+    (the field `text`) and .py (one document). A folder's files come in a shuffled order, always the
+    same. `python` is the documentation and the standard library of this Python, offline. Other
+    names are looked for on the Hub, "owner/name" or "owner/name:configuration", and streamed.
+    """
+    path = Path(source)
+    if source == "python":  # a folder of that name is ./python
+        return _python_texts()
+    if path.is_dir():
+        files = _shuffled(p for p in path.rglob("*") if p.suffix in _READERS and _visible(p, path))
+        if not files:
+            raise ValueError(f"{path} holds no text: expected files of type {', '.join(_READERS)}")
+        return chain.from_iterable(map(_file_texts, files))
+    if path.exists():
+        return _file_texts(path)
+    name, _, configuration = str(source).partition(":")
+    if path.suffix in _READERS or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?", str(source)):
+        raise ValueError(f"there is no file or folder {source}: check its spelling")
+    return _hub_texts(name, configuration or None)
+
+
+def record_texts(records: Iterable[dict], name: str) -> Iterator[str]:
+    """The field `text` of each record, as a streamed data set yields them; `name` is for errors."""
+    for number, record in enumerate(records, 1):
+        yield _text_of(record, f"{name}, record {number}")
+
+
+def _text_of(record, where: str) -> str:
+    if isinstance(record, dict) and isinstance(record.get("text"), str):
+        return re.sub("[\ud800-\udfff]", "\ufffd", record["text"])  # JSON may hold half a pair
+    found = f"fields {', '.join(record)}" if isinstance(record, dict) else repr(record)[:60]
+    if isinstance(record, dict) and "text" in record:
+        found = f"text = {record['text']!r}"
+    raise ValueError(f'{where}: expected a field "text" that holds a string, found {found}')
+
+
+def _visible(path: Path, folder: Path) -> bool:
+    return path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+
+
+def _shuffled(items: Iterable) -> list:
+    """A sample from the front of a folder should be like the rest of it."""
+    items = sorted(items)
+    random.Random(0).shuffle(items)
+    return items
+
+
+def _file_texts(path: Path) -> Iterator[str]:
+    if path.suffix not in _READERS:
+        raise ValueError(f"{path}: expected a file of type {', '.join(_READERS)}")
+    empty = path.suffix != ".py"  # an empty __init__.py is nothing to complain about
+    for text in _READERS[path.suffix](path):
+        if text.strip():
+            yield text
+            empty = False
+    if empty:
+        raise ValueError(f"{path} holds no text: fill it, or take it away")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                what = f"byte {error.start + 1} is {line[error.start]:#04x}, which is not UTF-8"
+                message = f"{path}, line {number}: {what}: save the file as UTF-8"
+                raise ValueError(message) from error
+            yield number, text.replace("\r\n", "\n")
+
+
+def _txt_texts(path: Path) -> Iterator[str]:
+    lines = []
+    for _, line in _lines(path):
+        if line.strip() == END_OF_TEXT:
+            yield "".join(lines).strip("\n")
+            lines = []
+        else:
+            lines.append(line)
+    yield "".join(lines).strip("\n")
+
+
+def _jsonl_texts(path: Path) -> Iterator[str]:
+    for number, line in _lines(path):
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                message = f"{path}, line {number}: expected one JSON object a line: {error}"
+                raise ValueError(message) from error
+            yield _text_of(record, f"{path}, line {number}")
+
+
+def _parquet_texts(path: Path) -> Iterator[str]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise ValueError(f"{path}: to read .parquet, `pip install pyarrow`") from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            wanted = ["text"] if "text" in columns else columns
+            for batch in file.iter_batches(columns=wanted):
+                yield from record_texts(batch.to_pylist(), str(path))
+    except (OSError, ArrowException) as error:
+        raise ValueError(f"{path} can't be read as .parquet: {error}") from error
+
+
+def _py_texts(path: Path) -> Iterator[str]:
+    try:
+        with tokenize.open(path) as file:  # it knows the line `# -*- coding: latin-1 -*-`
+            yield file.read()
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no Python source in UTF-8: {error}") from error
+
+
+def _python_texts() -> Iterator[str]:
+    from pydoc_data.topics import topics
+
+    library = Path(sysconfig.get_path("stdlib"))
+    left_out = {"site-packages", "dist-packages", "test", "tests", "pydoc_data"}
+    files = [path for path in library.rglob("*.py") if not left_out & set(path.parts)]
+    documents = [*sorted(topics.values()), *sorted(files)]
+    random.Random(0).shuffle(documents)
+    for document in documents:
+        yield from [document] if isinstance(document, str) else _file_texts(document)
+
+
+def _hub_texts(name: str, configuration: str | None) -> Iterator[str]:
+    try:
+        from datasets import load_dataset
+        from huggingface_hub import HfApi
+    except ImportError as error:
+        raise ValueError(
+            f"there is no file or folder {name!r} here; to look for it on the Hugging Face Hub, "
+            "`pip install datasets`"
+        ) from error
+    try:
+        HfApi().dataset_info(name, timeout=10)  # offline, load_dataset tries for 23 s
+        dataset = load_dataset(name, configuration, split="train", streaming=True)
+    except Exception as error:  # offline, no such name or configuration: they share no class
+        raise ValueError(
+            f"there is no file or folder {name!r} here, and the Hugging Face Hub can't stream it: "
+            f"{' '.join(str(error).split())[:300]}"
+        ) from error
+    return record_texts(dataset, name)
+
+
+_READERS = {
+    ".txt": _txt_texts,
+    ".jsonl": _jsonl_texts,
+    ".parquet": _parquet_texts,
+    ".py": _py_texts,
+}

@@ -1,0 +1,79 @@
+"""Supervised fine-tuning: the base model learns to answer by reading dialogues.
+
+The same loop and loss as pretraining; only the assistant's tokens count, and a share of each batch
+stays pretraining text, without which facts that no dialogue asks about fade. Dialogues are kept in
+files of JSON lines, one `{"messages": [...]}` each: what TRL and `datasets` read.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_lib.config import TrainConfig
+from course_lib.text.chat import Message, check_messages
+from course_lib.text.rows import Batches, document_numbers, inputs_and_targets
+
+
+def sft_batches(
+    dialogue_rows: np.ndarray,
+    text_rows: np.ndarray,
+    config: TrainConfig,
+    eot_id: int,
+    text_share: float = 0.25,
+) -> Callable[[int], tuple[Tensor, Tensor, Tensor]]:
+    """step -> inputs, targets and document numbers (B, T): dialogues and a share of plain text.
+
+    `dialogue_rows` (N, 2, T) come from `pack_dialogues`, `text_rows` (M, T + 1) from `pack`.
+    """
+    if not 0 <= text_share < 1:
+        raise ValueError(f"text_share is a fraction from 0 to below 1, got {text_share}")
+    n_text = round(config.batch_rows * text_share)
+    talk = Batches(dialogue_rows, config.batch_rows - n_text, config.seed)
+    text = Batches(text_rows, n_text, config.seed) if n_text else None
+
+    def batch_at(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        inputs, targets = torch.as_tensor(talk(step)).unbind(1)
+        if text is not None:
+            more_inputs, more_targets = inputs_and_targets(text(step))
+            inputs = torch.cat((inputs, more_inputs))
+            targets = torch.cat((targets, more_targets))
+        return inputs, targets, document_numbers(inputs, eot_id)
+
+    return batch_at
+
+
+def save_dialogues(path: str | Path, dialogues: Iterable[list[Message]]) -> None:
+    """Writes one JSON line a dialogue."""
+    lines = [json.dumps({"messages": d}, ensure_ascii=False) + "\n" for d in dialogues]
+    Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def load_dialogues(path: str | Path) -> list[list[Message]]:
+    """The dialogues of a file in the `messages` format; empty lines don't count."""
+    found = []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text: save it as UTF-8 first ({error})") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            messages = json.loads(line)["messages"]
+            check_messages(messages)
+        except (ValueError, KeyError, TypeError) as error:
+            why = error if type(error) is ValueError else repr(error)
+            raise ValueError(
+                f'{path}, line {number}: expected {{"messages": [...]}}, with user and assistant '
+                f"in turn ({why})"
+            ) from error
+        if messages[-1]["role"] != "assistant":
+            raise ValueError(f"{path}, line {number}: there is no answer to its last question")
+        found.append([{"role": m["role"], "content": m["content"]} for m in messages])
+    if not found:
+        raise ValueError(f"{path} holds no dialogue")
+    return found

@@ -1,0 +1,100 @@
+import json
+import random
+
+import pytest
+
+from course_lib.align.preferences import (
+    Preference,
+    agreement,
+    collect,
+    load_preferences,
+    ranking_to_pairs,
+    save_preferences,
+    with_strangers,
+)
+
+
+def test_a_ranking_of_k_answers_gives_k_times_k_minus_one_over_two_pairs():
+    pairs = ranking_to_pairs("q", ["a", "b", "c", "d"], [2, 0, 3, 1])
+
+    assert len(pairs) == 6
+    assert Preference("q", "c", "b") in pairs and Preference("q", "a", "d") in pairs
+    assert Preference("q", "b", "c") not in pairs
+
+
+def test_the_same_answer_twice_is_no_pair():
+    assert len(ranking_to_pairs("q", ["a", "a", "b"], [0, 1, 2])) == 2
+    assert collect(["q"], [["a", "a", "a"]], lambda _, answers: list(range(len(answers)))) == []
+
+
+def test_a_ranking_must_name_each_answer_once():
+    with pytest.raises(ValueError, match="each index once"):
+        ranking_to_pairs("q", ["a", "b"], [0, 0])
+
+
+def test_the_file_is_what_trl_reads(tmp_path):
+    pairs = [Preference('say "hi"\nplease', "hi", "ho"), Preference("häh?", "🙂", "")]
+    save_preferences(tmp_path / "pairs.jsonl", pairs)
+
+    lines = [
+        json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text("utf-8").splitlines()
+    ]
+    assert lines[0]["prompt"] == [{"role": "user", "content": 'say "hi"\nplease'}]
+    assert lines[0]["chosen"] == [{"role": "assistant", "content": "hi"}]
+    assert load_preferences(tmp_path / "pairs.jsonl") == pairs
+
+
+def test_a_broken_line_is_named(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    save_preferences(path, [Preference("q", "a", "b")])
+    path.write_text(path.read_text() + '{"prompt": []}\n')
+
+    with pytest.raises(ValueError, match="line 2"):
+        load_preferences(path)
+
+
+@pytest.mark.parametrize("n", [2, 4, 9])
+def test_ties_take_their_pairs_away(n):
+    answers = [f"answer {i}" for i in range(n)]
+
+    assert len(ranking_to_pairs("q", answers, list(range(n)))) == n * (n - 1) // 2
+    tied = ranking_to_pairs("q", answers, [[1, 0], *range(2, n)])
+    assert len(tied) == n * (n - 1) // 2 - 1
+    assert Preference("q", answers[0], answers[1]) not in tied
+    assert ranking_to_pairs("q", answers, [list(range(n))]) == []
+
+
+def test_a_tied_answer_too_must_be_named_once():
+    with pytest.raises(ValueError, match="each index once"):
+        ranking_to_pairs("q", ["a", "b", "c"], [[0, 1], 1])
+
+
+def test_two_annotators_agree_on_the_pairs_that_both_decide():
+    ours = ranking_to_pairs("q", ["a", "b", "c"], [0, 1, 2])
+    theirs = ranking_to_pairs("q", ["a", "b", "c"], [[0, 2], 1])  # a, c > b; a = c
+
+    assert agreement(ours, theirs) == (1, 2)
+    assert agreement(ours, ours) == (3, 3)
+    assert agreement(ours, [Preference("another", "b", "a")]) == (0, 0)
+
+
+def test_strangers_come_from_every_kind_and_the_group_stays_first():
+    groups = [["a1", "a2"], ["b1", "b2"]] * 20
+    found = with_strangers(groups, ["x", "y"] * 20, 3, random.Random(0))
+
+    assert [group[:2] for group in found] == groups
+    assert {len(group) for group in found} == {5}
+    assert {stranger for group in found for stranger in group[2:]} == {"a1", "a2", "b1", "b2"}
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "pairs.jsonl"
+    save_preferences(path, [Preference("q", "a", "b")])
+
+    def broken(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("course_lib.align.preferences.os.replace", broken)
+    with pytest.raises(OSError, match="no space"):
+        save_preferences(path, [])
+    assert load_preferences(path) == [Preference("q", "a", "b")]

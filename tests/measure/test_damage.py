@@ -1,0 +1,136 @@
+"""Damaged copies of a model: what changes, by how much, and that the given model stays."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib.config import ModelConfig
+from course_lib.files.gguf import gguf_tensors, read_gguf_tensors, write_gguf
+from course_lib.measure.damage import changed, rounded, with_noise, without_layer
+from course_lib.model.transformer import Transformer
+from course_lib.pipeline.release import load_released
+
+TINY = ModelConfig(64, 16, 32, 3, 2, 1, 64, 1e4)
+
+
+@pytest.fixture
+def model() -> Transformer:
+    return Transformer(TINY)
+
+
+def pairs(one: Transformer, other: Transformer):
+    return zip(one.parameters(), other.parameters(), strict=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda model: with_noise(model, 0.5),
+        lambda model: without_layer(model, 1),
+        lambda model: rounded(model, 4),
+        lambda model: changed(model, lambda matrix: np.multiply(matrix, 2, out=matrix)),
+    ],
+    ids=["noise", "layer", "bits", "in place"],
+)
+def test_the_given_model_stays_as_it_is(model, damage):
+    before = deepcopy(model)
+
+    copy = damage(model)
+
+    assert all(torch.equal(old, new) for old, new in pairs(before, model))
+    assert any(not torch.equal(old, new) for old, new in pairs(model, copy))
+
+
+def test_noise_is_a_share_of_each_tensors_own_spread():
+    model = Transformer(ModelConfig(512, 16, 64, 2, 2, 1, 128, 1e4))
+
+    copy = with_noise(model, 0.1)
+
+    for old, new in pairs(model, copy):
+        if old.dim() == 2:  # 2,048 numbers or more: their spread is known to some percent
+            assert (new - old).std().item() == pytest.approx(0.1 * old.std().item(), rel=0.1)
+
+
+def test_a_seed_gives_the_same_noise_again_and_another_seed_another(model):
+    first, again, other = (with_noise(model, 0.1, seed) for seed in (3, 3, 4))
+
+    assert all(torch.equal(a, b) for a, b in pairs(first, again))
+    assert not torch.equal(first.embed_tokens.weight, other.embed_tokens.weight)
+
+
+def test_no_noise_is_no_change(model):
+    assert all(torch.equal(a, b) for a, b in pairs(model, with_noise(model, 0)))
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_without_a_layer_the_stream_passes_it_unchanged(model, number):
+    ids = torch.arange(10)[None]
+
+    record = without_layer(model, number)(ids, record=True)
+
+    assert torch.equal(record.residual[number + 1], record.residual[number])
+    kept = [i for i in range(3) if i != number]
+    assert all(not torch.equal(record.residual[i + 1], record.residual[i]) for i in kept)
+
+
+def test_eight_bits_are_what_a_q8_0_file_gives_back(tmp_path):
+    model, tokenizer = load_released("base")
+    write_gguf(tmp_path / "q8.gguf", model, tokenizer, "Q8_0")
+
+    found = gguf_tensors(rounded(model, 8))
+
+    for name, numbers in read_gguf_tensors(tmp_path / "q8.gguf").items():
+        assert np.array_equal(found[name].numpy(), numbers), name
+
+
+def test_four_bits_leave_sixteen_values_to_a_block(model):
+    copy = rounded(model, 4)
+
+    blocks = copy.layers[0].mlp.up_proj.weight.detach().view(-1, 32)
+    n_values = [len(block.unique()) for block in blocks]
+    assert max(n_values) <= 16
+    assert max(n_values) > 8  # more than 3 bits could hold
+
+
+def test_norms_keep_their_bits(model):
+    with torch.no_grad():
+        model.norm.weight.normal_(generator=torch.Generator().manual_seed(0))
+
+    assert torch.equal(rounded(model, 4).norm.weight, model.norm.weight)
+
+
+def test_a_tied_table_is_changed_once_and_stays_tied(model):
+    copy = changed(model, lambda matrix: 2 * matrix)
+
+    assert copy.lm_head.weight is copy.embed_tokens.weight
+    assert torch.equal(copy.embed_tokens.weight, 2 * model.embed_tokens.weight)
+
+
+@pytest.mark.parametrize("share", [-0.1, float("nan"), float("inf")])
+def test_impossible_noise_is_refused(model, share):
+    with pytest.raises(ValueError, match="share must be"):
+        with_noise(model, share)
+
+
+@pytest.mark.parametrize("number", [-1, 3, 0.5, None])
+def test_a_layer_that_is_not_there_is_refused(model, number):
+    with pytest.raises(ValueError, match="the layers are 0 to 2"):
+        without_layer(model, number)
+
+
+@pytest.mark.parametrize("bits", [3, 16, None])
+def test_other_numbers_of_bits_are_refused(model, bits):
+    with pytest.raises(ValueError, match="bits must be 8 or 4"):
+        rounded(model, bits)
+
+
+def test_rows_that_blocks_do_not_fill_are_refused():
+    with pytest.raises(ValueError, match="multiples of 32"):
+        rounded(Transformer(ModelConfig(64, 16, 24, 1, 2, 1, 64, 1e4)), 8)
+
+
+def test_a_change_of_shape_is_refused(model):
+    with pytest.raises(ValueError, match="keep the shape"):
+        changed(model, lambda matrix: matrix[:1])
