@@ -28,7 +28,7 @@ NUMBER = "{:.4f}".format
 COLUMNS = "seed,run,step,reward,gold,kl,answer_tokens,accuracy,chosen_gain,rejected_gain"
 SHARED = ("tokenizer", "base", "sft", "reward")
 # What the over-optimised run changes: a word more is worth 0.4 to the annotators, a nat nothing.
-UNLEASHED = dict(length_bias=0.4)
+LENGTH_BIAS = 0.4
 
 
 def run_folder(root: Path, name: str, shared: tuple[str, ...]) -> Path:
@@ -94,7 +94,9 @@ def one_seed(seed: int, options: argparse.Namespace) -> None:
         (align, recipe("nano", seed, options.precision, "full", align)) for align in options.align
     ]
     if options.unleashed:
-        loose = replace(plan, rl=replace(plan.rl, kl=0.0), **UNLEASHED)
+        crowd = replace(plan.reward, length_bias=LENGTH_BIAS)
+        method = replace(plan.rlhf.method, kl=0.0)
+        loose = replace(plan, reward=crowd, rlhf=replace(plan.rlhf, method=method))
         runs.append(("unleashed", loose))
     for name, other in runs:
         kept = SHARED[:-1] if name == "unleashed" else SHARED

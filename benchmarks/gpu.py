@@ -4,8 +4,8 @@
     python -m benchmarks.gpu --presets nano --seconds 10 --device cpu --no-compile
 
 Writes results/gpu.json and results/gpu_curves.csv and prints the table for `benchmarks/RESULTS.md`.
-What is timed is `course_lib.train.loop` as a learner runs it, data loading and record keeping included;
-only the first steps, in which torch compiles, are left out.
+What is timed is the loop as a learner runs it, data loading and record keeping included; only the
+first steps, in which torch compiles, are left out.
 """
 
 import argparse

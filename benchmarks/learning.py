@@ -51,7 +51,7 @@ def run(table: Table, seed: int) -> None:
         return
     _, tokenizer = load_released("base")
     plan = recipe("nano", seed, "bfloat16", "quick", "grpo")
-    config, model = plan.base, Transformer(plan.model, seed)
+    config, model = plan.base.train, Transformer(plan.model, seed)
     n_rows = config.steps * config.batch_rows
     rows = pack(documents(seed=seed), tokenizer, model.config.context_length, n_rows)
     batch_at = text_batches(rows, config.batch_rows, tokenizer.eot_id, seed)

@@ -47,11 +47,17 @@ def plan_of(seed: int, bias: float, kl_price: float) -> Recipe:
     plan = recipe("nano", seed)
     return replace(
         plan,
-        reward=replace(plan.reward, steps=80, batch_rows=16),
-        rl_train=replace(plan.rl_train, steps=48, learning_rate=3e-4),
-        rl=replace(plan.rl, prompts=8, answers=6, kl=kl_price),
-        preference_prompts=300,
-        length_bias=bias,
+        reward=replace(
+            plan.reward,
+            train=replace(plan.reward.train, steps=80, batch_rows=16),
+            prompts=300,
+            length_bias=bias,
+        ),
+        rlhf=replace(
+            plan.rlhf,
+            train=replace(plan.rlhf.train, steps=48, learning_rate=3e-4),
+            method=replace(plan.rlhf.method, prompts=8, answers=6, kl=kl_price),
+        ),
     )
 
 
@@ -67,7 +73,7 @@ def released(out: Path) -> Path:
 def optimise(root: Path, plan: Recipe):
     """RL in `root`, which holds all before it; yields a record a rollout."""
     for progress in run_stage("rlhf", root, plan):
-        if (progress.step - 1) % plan.rl.updates == 0:  # the first update on a rollout
+        if (progress.step - 1) % plan.rlhf.method.updates == 0:  # the first update on a rollout
             yield progress.record
 
 
@@ -98,7 +104,7 @@ def at_the_end(root: Path, seed: int) -> tuple[dict, list[dict]]:
 
 def crowd(out: Path, plan: Recipe) -> Path:
     """The folder of the plan's crowd, with its rankings and the reward model they made."""
-    folder = run_folder(released(out), f"seed-{plan.seed}/bias-{plan.length_bias}", BEFORE)
+    folder = run_folder(released(out), f"seed-{plan.seed}/bias-{plan.reward.length_bias}", BEFORE)
     for _ in run_stage("reward", folder, plan):
         pass
     return folder
@@ -106,12 +112,12 @@ def crowd(out: Path, plan: Recipe) -> Path:
 
 def one_run(out: Path, data: Path, plan: Recipe) -> None:
     """One run among those in `out`, and its rows to the files in `data`; nothing if they stand."""
-    run = {"seed": plan.seed, "bias": plan.length_bias, "kl_price": plan.rl.kl}
+    run = {"seed": plan.seed, "bias": plan.reward.length_bias, "kl_price": plan.rlhf.method.kl}
     curve = Table(data / "overoptimisation.csv", CURVE, FOUR_PLACES, show=False)
     ends = Table(data / "overoptimised.csv", ENDS, FOUR_PLACES)
     if run.values() in ends:
         return
-    root = run_folder(crowd(out, plan), f"kl-{plan.rl.kl}", (*BEFORE, "reward"))
+    root = run_folder(crowd(out, plan), f"kl-{plan.rlhf.method.kl}", (*BEFORE, "reward"))
     shutil.rmtree(root / "rlhf", ignore_errors=True)  # half a run, whose first rows are lost
     records = list(optimise(root, plan))
     end, answers = at_the_end(root, plan.seed)

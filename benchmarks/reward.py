@@ -14,9 +14,10 @@ from benchmarks.table import DATA, Table
 from course_lib.align.preferences import Preference, load_preferences
 from course_lib.align.reward import RewardModel, reward_batches, reward_loss
 from course_lib.machine.cores import set_threads
+from course_lib.pipeline.rankings import pair_metrics
 from course_lib.pipeline.recipe import Recipe
 from course_lib.pipeline.release import load_stage
-from course_lib.pipeline.stages import PREFERENCES, judged
+from course_lib.pipeline.stages import PREFERENCES
 from course_lib.train.loop import train
 
 SIZES = (30, 100, 300, 1000)
@@ -42,11 +43,12 @@ def learn(
     for n in (*(size for size in SIZES if size < len(pairs)), len(pairs)):
         if (plan.seed, n) in table:
             continue
-        config = replace(plan.reward, steps=steps_for(n, plan.reward.batch_rows))
+        config = plan.reward.train
+        config = replace(config, steps=steps_for(n, config.batch_rows))
         reward_model = RewardModel.from_sft(model, tokenizer, plan.seed)
         for _ in train(reward_model, reward_batches(pairs[:n], config), reward_loss, config):
             pass
-        found = judged(reward_model.eval(), held_back, plan.ranking_noise)
+        found = pair_metrics(reward_model.eval(), held_back, plan.reward.noise)
         table.add_named({"seed": plan.seed, "pairs": n} | found)
 
 

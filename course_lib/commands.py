@@ -79,7 +79,7 @@ def _train_stages(options: Namespace, ranks: Ranks) -> tuple[Path, bool]:
         machine = f"{ranks.size} processes ({ranks.strategy}) of {machine}"
     show(
         f"{options.preset}: {plan.model.n_parameters:,} parameters, {machine}, "
-        f"{plan.base.precision}, seed {plan.seed}. Ctrl-C stops; the same command goes on."
+        f"{plan.base.train.precision}, seed {plan.seed}. Ctrl-C stops; the same command goes on."
     )
     started, trained = time.perf_counter(), False
     for stage in wanted:

@@ -1,10 +1,10 @@
 """The sizes of a model and the settings of a training run, as frozen dataclasses.
 
-Nothing here computes with tensors: `model.py` builds a Transformer from a `ModelConfig`, `train.py`
+Nothing here computes with tensors: `model` builds a Transformer from a `ModelConfig`, `train`
 follows a `TrainConfig`. Derived values are properties, so that no two fields can disagree.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,10 @@ class ModelConfig:
     tied_embeddings: bool = True  # the output layer reuses the embedding table
 
     def __post_init__(self) -> None:
-        for name in (
-            "vocab_size",
-            "context_length",
-            "dim",
-            "n_layers",
-            "n_heads",
-            "n_kv_heads",
-            "ffn_dim",
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number of 1 or more, got {value!r}")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type is int and (type(value) is not int or value < 1):
+                raise ValueError(f"{each.name} must be a whole number of 1 or more, got {value!r}")
         if self.dim % self.n_heads:
             raise ValueError(
                 f"dim {self.dim} can't be split over {self.n_heads} heads: choose a multiple"
@@ -68,17 +60,10 @@ class ModelConfig:
     @property
     def flops_per_token(self) -> int:
         """Training FLOPs a token: 6 N and attention's 12 L d T (PaLM, arXiv 2204.02311, app. B)."""
-        embedding = (
-            0 if self.tied_embeddings else self.vocab_size * self.dim
-        )  # a lookup costs no product
+        # A lookup costs no product, so an embedding table counts only where it is the output layer.
+        embedding = 0 if self.tied_embeddings else self.vocab_size * self.dim
         products = self.n_parameters - embedding
         return 6 * products + 12 * self.n_layers * self.dim * self.context_length
-
-    def replace(self, **changes) -> "ModelConfig":
-        return replace(self, **changes)
-
-    def to_dict(self) -> dict:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -93,9 +78,8 @@ class TrainConfig:
     weight_decay: float = 0.1  # on matrices only
     clip: float = 1.0  # largest norm of the gradient
     seed: int = 0
-    precision: str = (
-        "float32"  # or "bfloat16": the products under autocast, the weights stay float32
-    )
+    # or "bfloat16": the products under autocast, while the weights stay float32
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_rows < 1:
@@ -111,43 +95,54 @@ class TrainConfig:
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision is 'float32' or 'bfloat16', got {self.precision!r}")
 
-    def replace(self, **changes) -> "TrainConfig":
-        return replace(self, **changes)
-
-    def to_dict(self) -> dict:
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class RLConfig:
-    """The dials of the RL step; `algorithm` says what the advantage of an answer is measured from.
+    """The dials that PPO and GRPO share: both learn from answers that the model itself wrote."""
 
-    `grpo`: the mean of the other answers to the same prompt (Shao et al. 2024, arXiv 2402.03300).
-    `ppo`: what a critic expected at each token (Schulman et al. 2017, arXiv 1707.06347).
-    """
-
-    algorithm: str = "grpo"
     prompts: int = 12  # prompts of a rollout
-    answers: int = 8  # answers to each prompt; GRPO compares them with each other
+    answers: int = 1  # answers to each prompt
     max_new_tokens: int = 32
     kl: float = 0.4  # the leash: what a nat of KL to the SFT model costs, in rewards
     clip: float = 0.2  # PPO's clip range
     updates: int = 2  # optimizer steps on each rollout
     unfinished: float = -2.0  # reward of an answer that never ends
-    divide_by_std: bool = False  # GRPO only: see `group_advantages`
-    gae_lambda: float = 0.95  # PPO only: 1 trusts the rewards that came, 0 the critic
-    value_weight: float = 0.5  # PPO only: the critic's share of the loss
 
     def __post_init__(self) -> None:
-        if self.algorithm not in ("grpo", "ppo"):
-            raise ValueError(f"algorithm is 'grpo' or 'ppo', got {self.algorithm!r}")
-        fewest = 2 if self.algorithm == "grpo" else 1
-        if self.prompts < 1 or self.answers < fewest or self.max_new_tokens < 1 or self.updates < 1:
+        if self.prompts < 1 or self.answers < 1 or self.max_new_tokens < 1 or self.updates < 1:
             raise ValueError(
-                f"a rollout needs 1 prompt, {fewest} answers, 1 new token and 1 update at least"
+                "a rollout needs 1 prompt, 1 answer, 1 new token and 1 update at least"
             )
         if self.kl < 0 or not 0 < self.clip < 1:
             raise ValueError("kl must be 0 or more, clip between 0 and 1")
+
+
+@dataclass(frozen=True)
+class GRPOConfig(RLConfig):
+    """An answer is compared with the other answers to the same prompt: its advantage is what its
+    reward is above their mean (Shao et al. 2024, arXiv 2402.03300)."""
+
+    algorithm: str = field(default="grpo", init=False)
+    answers: int = 8
+    divide_by_std: bool = False  # the paper does, we don't: see `group_advantages`
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.answers < 2:
+            raise ValueError(f"GRPO compares 2 answers or more to each prompt, got {self.answers}")
+
+
+@dataclass(frozen=True)
+class PPOConfig(RLConfig):
+    """A critic foresees the reward at each token: the advantage of a token is how much better it
+    went on than that (Schulman et al. 2017, arXiv 1707.06347)."""
+
+    algorithm: str = field(default="ppo", init=False)
+    gae_lambda: float = 0.95  # 1 trusts the rewards that came, 0 the critic
+    value_weight: float = 0.5  # the critic's share of the loss
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.gae_lambda <= 1 or self.value_weight <= 0:
             raise ValueError("gae_lambda must be from 0 to 1, value_weight above 0")
 
@@ -160,7 +155,8 @@ class DPOConfig:
     pairs: answers of the model as it is then, which the reward model orders.
     """
 
-    beta: float = 0.1  # the leash: rewards a nat, as `RLConfig.kl`
+    algorithm: str = field(default="dpo", init=False)
+    beta: float = 0.1  # the leash: rewards per nat, as `RLConfig.kl`
     nll: float = 0.0  # share of plain SFT on the chosen answers (Llama 3, arXiv 2407.21783, 4.1.4)
     rounds: int = 1
 

@@ -9,12 +9,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig
+from course_lib.config import DPOConfig, GRPOConfig, ModelConfig, PPOConfig, TrainConfig
 from course_lib.machine.device import pick_device
 from course_lib.measure.card import report, summary
 from course_lib.model.sample import generate
 from course_lib.model.transformer import KVCache, Transformer
-from course_lib.pipeline.recipe import Recipe
+from course_lib.pipeline.recipe import (
+    BaseStage,
+    Recipe,
+    RewardStage,
+    RLHFStage,
+    SFTStage,
+    TokenizerStage,
+)
 from course_lib.pipeline.release import load_stage
 from course_lib.pipeline.stages import run_stage
 from course_lib.train.loop import next_token_loss, train
@@ -87,7 +94,7 @@ def test_training_goes_as_on_the_cpu(device):
     expected = losses(Transformer(CONFIG))
 
     assert losses(Transformer(CONFIG).to(device)) == pytest.approx(expected, rel=1e-3)
-    in_bf16 = losses(Transformer(CONFIG).to(device), STEPS.replace(precision="bfloat16"))
+    in_bf16 = losses(Transformer(CONFIG).to(device), replace(STEPS, precision="bfloat16"))
     assert in_bf16 == pytest.approx(expected, rel=2e-2)
 
 
@@ -121,9 +128,13 @@ def pipeline(device, tmp_path_factory):
     """A recipe whose every stage runs in seconds, and its folder up to the reward model."""
     few = TrainConfig(steps=4, batch_rows=8, learning_rate=1e-3)
     plan = Recipe(
-        model=CONFIG, base=few, sft=few, reward=few, rl_train=few,
-        tokenizer_documents=300, n_dialogues=60, preference_prompts=12,
-    )  # fmt: skip
+        model=CONFIG,
+        tokenizer=TokenizerStage(documents=300),
+        base=BaseStage(few),
+        sft=SFTStage(few, dialogues=60),
+        reward=RewardStage(few, prompts=12),
+        rlhf=RLHFStage(few, GRPOConfig()),
+    )
     root = tmp_path_factory.mktemp("stages")
     for stage in ("tokenizer", "base", "sft", "reward"):
         list(run_stage(stage, root, plan, device))
@@ -131,22 +142,23 @@ def pipeline(device, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "rl",
+    "method",
     [
-        RLConfig("grpo", prompts=3, answers=2, max_new_tokens=6),
-        RLConfig("ppo", prompts=6, answers=1, max_new_tokens=6),
+        GRPOConfig(prompts=3, answers=2, max_new_tokens=6),
+        PPOConfig(prompts=6, max_new_tokens=6),
         DPOConfig(beta=0.6, nll=0.2),
     ],
     ids=["grpo", "ppo", "dpo"],
 )
-def test_every_way_to_align_runs_and_leaves_a_model_for_the_cpu(device, pipeline, rl, tmp_path):
+def test_every_way_to_align_runs_and_leaves_a_model_for_the_cpu(device, pipeline, method, tmp_path):
     root, plan = pipeline
     for stage in ("tokenizer", "base", "sft", "reward"):
         (tmp_path / stage).symlink_to(root / stage)
 
-    records = list(run_stage("rlhf", tmp_path, replace(plan, rl=rl), device))
+    plan = replace(plan, rlhf=replace(plan.rlhf, method=method))
+    records = list(run_stage("rlhf", tmp_path, plan, device))
 
-    assert records[-1].step == plan.rl_train.steps
+    assert records[-1].step == plan.rlhf.train.steps
     before, after = (load_stage(tmp_path, stage)[0] for stage in ("sft", "rlhf"))
     weights = zip(before.parameters(), after.parameters(), strict=True)
     assert not all(torch.equal(old, new) for old, new in weights)

@@ -5,13 +5,12 @@ file is JSON lines with `prompt`, `chosen`, `rejected` as messages: what TRL and
 """
 
 import json
-import os
-import random
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
 from pathlib import Path
+
+from course_lib.machine.disk import write_text
 
 Ranking = Sequence[int | Sequence[int]]  # indices of answers, best first; tied ones in a list
 
@@ -66,21 +65,6 @@ def agreement(ours: Iterable[Preference], theirs: Iterable[Preference]) -> tuple
     return sum(both), len(both)
 
 
-def with_strangers(
-    groups: Iterable[list[str]], kinds: Sequence[str], n: int, rng: random.Random
-) -> list[list[str]]:
-    """Each group of answers and `n` strangers: answers from groups of a kind drawn at random.
-
-    `kinds` are those of the groups' prompts. Without strangers a reward model sees "I don't know"
-    almost only where it is right and takes it for good everywhere; RL obeys.
-    """
-    groups, by_kind = list(groups), defaultdict(list)
-    for kind, group in zip(kinds, groups, strict=True):
-        by_kind[kind] += group
-    names = sorted(by_kind)
-    return [group + [rng.choice(by_kind[rng.choice(names)]) for _ in range(n)] for group in groups]
-
-
 def collect(
     prompts: Iterable[str],
     answer_groups: Iterable[list[str]],
@@ -102,11 +86,7 @@ def save_preferences(path: str | Path, preferences: Iterable[Preference]) -> Non
         for name in ("chosen", "rejected"):
             messages[name] = [{"role": "assistant", "content": getattr(pair, name)}]
         lines.append(json.dumps(messages, ensure_ascii=False) + "\n")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_text("".join(lines), encoding="utf-8", newline="\n")
-    os.replace(unfinished, path)
+    write_text(path, "".join(lines))
 
 
 def load_preferences(path: str | Path) -> list[Preference]:

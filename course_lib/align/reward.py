@@ -10,13 +10,13 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from course_lib.align.preferences import Preference
 from course_lib.config import TrainConfig
 from course_lib.files.pretrained import load_pretrained, save_pretrained
-from course_lib.files.tensors import write_safetensors
+from course_lib.files.tensors import read_safetensors, write_safetensors
+from course_lib.machine.disk import whole_file
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_dialogue, exchange
 from course_lib.text.rows import Batches, pad_right
@@ -78,14 +78,15 @@ class RewardModel(nn.Module):
         save_pretrained(directory, self.backbone, self.tokenizer, dtype)
         tensors = {"score.weight": self.head.weight, "mean": self.mean, "std": self.std}
         tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-        write_safetensors(Path(directory) / HEAD, tensors)
+        with whole_file(Path(directory) / HEAD) as partial:
+            write_safetensors(partial, tensors)
 
     @classmethod
     def load(cls, directory: str | Path) -> "RewardModel":
         """The reward model of a directory that `save` wrote."""
         if not (Path(directory) / HEAD).exists():
             raise ValueError(f"{directory} holds no {HEAD}: it is no reward model of this course")
-        found = load_file(Path(directory) / HEAD)
+        found, _ = read_safetensors(Path(directory) / HEAD)
         model = cls(*load_pretrained(directory))
         with torch.no_grad():
             model.head.weight.copy_(found["score.weight"])

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.align.reward import RewardModel
-from course_lib.config import RLConfig
+from course_lib.config import PPOConfig, RLConfig
 from course_lib.model.sample import generate
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import decode_answer, encode_prompt
@@ -181,7 +181,7 @@ def rollout_batches(
         raise ValueError(
             f"{len(prompts)} prompts are fewer than the {config.prompts} of one rollout"
         )
-    if isinstance(model, ActorCritic) != (config.algorithm == "ppo"):
+    if isinstance(model, ActorCritic) != isinstance(config, PPOConfig):
         raise ValueError("PPO trains an ActorCritic, GRPO a Transformer: give the right one")
     last: tuple[int, Rollout] | None = None
 

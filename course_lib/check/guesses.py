@@ -9,6 +9,8 @@ import math
 import os
 from pathlib import Path
 
+from course_lib.machine.disk import write_json
+
 Number = int | float
 
 
@@ -111,8 +113,4 @@ def _load() -> dict[str, dict]:
 
 
 def _save(kept: dict[str, dict]) -> None:
-    path = guesses_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".part")
-    half.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    half.replace(path)  # whole or not at all
+    write_json(guesses_file(), kept, indent=1)

@@ -6,7 +6,6 @@ F16 or Q8_0 (blocks of 32 numbers: a scale in F16 and 32 int8); norms stay F32. 
 are left out.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import gguf
 import numpy as np
 import torch
 
+from course_lib.machine.disk import whole_file
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import GGUF_CHAT_TEMPLATE
 from course_lib.text.tokenizer import SPECIALS, Tokenizer, spell
@@ -23,7 +23,7 @@ FILE_TYPES = {
     "F16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
     "Q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
 }
-BLOCK = 32  # numbers that share a scale in Q8_0
+BLOCK = 32  # numbers that share a scale in Q8_0 and in Q4_0
 
 # Our names (Hugging Face's) and GGUF's, in the order of a forward pass.
 LAYER_NAMES = {
@@ -87,30 +87,25 @@ def write_gguf(
             f"Q8_0 needs rows in multiples of {BLOCK}, got dim {config.dim} and ffn_dim "
             f"{config.ffn_dim}: choose F16"
         )
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    writer = gguf.GGUFWriter(partial, "llama")
     kind, file_kind = FILE_TYPES[file_type]
-    writer.add_name(name)
-    writer.add_file_type(file_kind)
-    _add_config(writer, config)
-    _add_tokenizer(writer, tokenizer, config.vocab_size)
-    for tensor_name, weight in gguf_tensors(model).items():
-        numbers = weight.numpy()
-        if weight.dim() == 1 or file_type == "F32":
-            writer.add_tensor(tensor_name, numbers)
-        elif file_type == "F16":
-            writer.add_tensor(tensor_name, numbers.astype(np.float16))
-        else:
-            writer.add_tensor(tensor_name, gguf.quants.quantize(numbers, kind), raw_dtype=kind)
-    try:
+    with whole_file(path) as partial:
+        writer = gguf.GGUFWriter(partial, "llama")
+        writer.add_name(name)
+        writer.add_file_type(file_kind)
+        _add_config(writer, config)
+        _add_tokenizer(writer, tokenizer, config.vocab_size)
+        for tensor_name, weight in gguf_tensors(model).items():
+            numbers = weight.numpy()
+            if weight.dim() == 1 or file_type == "F32":
+                writer.add_tensor(tensor_name, numbers)
+            elif file_type == "F16":
+                writer.add_tensor(tensor_name, numbers.astype(np.float16))
+            else:
+                writer.add_tensor(tensor_name, gguf.quants.quantize(numbers, kind), raw_dtype=kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _add_config(writer: gguf.GGUFWriter, config) -> None:
@@ -206,3 +201,12 @@ def read_gguf_tensors(path: str | Path) -> dict[str, np.ndarray]:
         )
         for t in _reader(path).tensors
     }
+
+
+def rounded_as(matrix: np.ndarray, file_type: str) -> np.ndarray:
+    """What a file of this type (F32, F16, Q8_0, Q4_0) would give back for a matrix, in float32.
+
+    Rows of Q8_0 and Q4_0 are multiples of `BLOCK` numbers long.
+    """
+    kind = gguf.GGMLQuantizationType[file_type]
+    return gguf.quants.dequantize(gguf.quants.quantize(matrix, kind), kind)

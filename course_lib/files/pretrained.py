@@ -13,6 +13,7 @@ tokenizer they were saved with; a mixture of two saves is refused when loaded.
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from course_lib.files.tensors import (
     read_safetensors,
     write_safetensors,
 )
-from course_lib.machine.disk import file_hash, read_json, staged, write_json
+from course_lib.machine.disk import file_hash, read_json, whole_folder, write_json
 from course_lib.machine.ranks import ALONE, Ranks
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import CHAT_TEMPLATE
@@ -61,11 +62,11 @@ def save_pretrained(
         ends = [id for id in (tokenizer.eot_id, tokenizer.im_end_id) if id is not None]
         ids = {"bos_token_id": tokenizer.eot_id, "eos_token_id": ends or None}
         ids["pad_token_id"] = tokenizer.eot_id
-    metadata = {"format": "pt", "config": json.dumps(model.config.to_dict())}
+    metadata = {"format": "pt", "config": json.dumps(asdict(model.config))}
     tensors = ranks.gathered(own_tensors(model))
 
     def write() -> None:
-        with staged(Path(directory), last=WEIGHTS) as staging:
+        with whole_folder(Path(directory), last=WEIGHTS) as staging:
             write_json(staging / "config.json", {**hf_config(model.config, dtype), **ids})
             write_json(staging / "generation_config.json", {"do_sample": True, **ids})
             if tokenizer is not None:
@@ -91,7 +92,7 @@ def load_pretrained(
     tokenizer = _load_tokenizer(directory)
 
     saved_with = json.loads(metadata.get("config", "{}"))
-    changed = [name for name, value in saved_with.items() if config.to_dict().get(name) != value]
+    changed = [name for name, value in saved_with.items() if asdict(config).get(name) != value]
     if changed:
         raise ValueError(
             f"{directory / WEIGHTS} was saved with another configuration than config.json says "

@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, safetensors and JSON among them.
+"""Files that change whole or not at all.
 
 A new file is written beside its place, flushed to the disk and then renamed into it. Whoever is
-killed in the middle leaves the old file as it was.
+killed in the middle, or finds the disk full, leaves the old file as it was.
 """
 
 import hashlib
@@ -14,7 +14,24 @@ from pathlib import Path
 
 
 @contextmanager
-def staged(directory: Path, last: str) -> Iterator[Path]:
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A path to write to, beside `path`, which becomes `path` when the block ends without an error.
+
+    The folder is made where there is none.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        _flush(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(directory: Path, last: str) -> Iterator[Path]:
     """A folder to write new files in, which move into `directory` when all of them are complete.
 
     The file called `last` moves last: whoever finds a new one finds all the others new, too.
@@ -26,20 +43,32 @@ def staged(directory: Path, last: str) -> Iterator[Path]:
         yield staging
         names = sorted(os.listdir(staging), key=lambda name: name == last)
         for name in names:
-            with open(staging / name, "r+b") as file:
-                os.fsync(file.fileno())  # else a power cut could leave a renamed, empty file
+            _flush(staging / name)
         for name in names:
             os.replace(staging / name, directory / name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def write_json(path: Path, value: dict) -> None:
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8", newline="\n")
+def _flush(path: Path) -> None:
+    """To the disk itself: else a power cut could leave a file that is renamed, but empty."""
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes `text` as UTF-8, whole or not at all, with the same bytes on every system."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | Path, value: object, indent: int = 2) -> None:
+    """Writes `value` as JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> dict:
+    """The JSON object that a file holds."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}")
     try:
@@ -52,4 +81,5 @@ def read_json(path: Path) -> dict:
 
 
 def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

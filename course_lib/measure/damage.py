@@ -8,14 +8,13 @@ import math
 from collections.abc import Callable
 from copy import deepcopy
 
-import gguf
 import numpy as np
 import torch
 
-from course_lib.files.gguf import BLOCK
+from course_lib.files.gguf import BLOCK, rounded_as
 from course_lib.model.transformer import Transformer
 
-TYPES = {8: gguf.GGMLQuantizationType.Q8_0, 4: gguf.GGMLQuantizationType.Q4_0}
+TYPES = {8: "Q8_0", 4: "Q4_0"}
 
 
 @torch.no_grad()
@@ -77,8 +76,4 @@ def rounded(model: Transformer, bits: int) -> Transformer:
             f"{config.ffn_dim}"
         )
 
-    def there_and_back(matrix: np.ndarray) -> np.ndarray:
-        packed = gguf.quants.quantize(matrix, TYPES[bits])
-        return gguf.quants.dequantize(packed, TYPES[bits])
-
-    return changed(model, there_and_back)
+    return changed(model, lambda matrix: rounded_as(matrix, TYPES[bits]))

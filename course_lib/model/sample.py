@@ -7,6 +7,7 @@ Shapes: B rows of the batch, T positions, V vocabulary; "..." stands for any lea
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -159,7 +160,7 @@ def _steps(
     ids = [[0] * n + list(prompt) for n, prompt in zip(pads, prompts, strict=True)]
     ids = torch.tensor(ids, device=weight.device)  # (B, T)
     # Only as long as needed: a cache for the whole context would be zeroed for nothing.
-    needed = model.config.replace(context_length=longest + n_steps)
+    needed = replace(model.config, context_length=longest + n_steps)
     cache = KVCache(needed, len(prompts), weight.dtype, weight.device)
     numbers = list(range(len(prompts)))  # the prompt of each row; None once it has stopped
     for _ in range(n_steps):

@@ -1,11 +1,73 @@
-"""What a run of the pipeline makes: one record that decides all of it."""
+"""What a run of the pipeline makes: one record for each stage, and nothing decided elsewhere.
+
+A stage's folder keeps the part of the recipe that decided it and all before it, so that a run with
+other settings is noticed and never mixed in.
+"""
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 
-from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig, model_preset
+from course_lib.config import (
+    DPOConfig,
+    GRPOConfig,
+    ModelConfig,
+    PPOConfig,
+    TrainConfig,
+    model_preset,
+)
 
 STAGES = ("tokenizer", "base", "sft", "reward", "rlhf", "export")
+
+
+@dataclass(frozen=True)
+class TokenizerStage:
+    """What the merges are learned from."""
+
+    documents: int = 12_000  # of the world
+    most_tokens: int = 2048  # the world has few words: a larger table keeps unused rows
+    sample: int = 1000  # characters of real text, where there is some, per token
+
+
+@dataclass(frozen=True)
+class BaseStage:
+    """Pretraining, and what its loss is measured on."""
+
+    train: TrainConfig
+    held_out_documents: int = 500  # of the world
+    held_out_characters: int = 200_000  # of real text, about
+
+
+@dataclass(frozen=True)
+class SFTStage:
+    """Fine-tuning on dialogues, with a share of the text that the base model learned from."""
+
+    train: TrainConfig
+    dialogues: int = 4_000
+    text_share: float = 0.25  # of each batch
+    text_rows: int = 1000  # from which that share is taken
+
+
+@dataclass(frozen=True)
+class RewardStage:
+    """The rankings that are asked for, and the reward model that learns from them."""
+
+    train: TrainConfig
+    prompts: int = 1_200
+    answers: int = 3  # sampled from the SFT model for each prompt
+    strangers: int = 2  # answers to other prompts, ranked with them
+    noise: float = 0.3  # of the annotators, see `world.annotators`
+    length_bias: float = 0.0  # what a longer answer is worth to them, a word
+    held_back: int = 10  # one pair in so many is not learned from, but asked about afterwards
+    scaled_on: int = 600  # answers that get mean 0 and standard deviation 1
+
+
+@dataclass(frozen=True)
+class RLHFStage:
+    """The way from the SFT model and the reward model, or its pairs, to the model that talks."""
+
+    train: TrainConfig
+    method: GRPOConfig | PPOConfig | DPOConfig
+    prompts: int = 4000  # to which PPO and GRPO let the model answer
 
 
 @dataclass(frozen=True)
@@ -13,60 +75,30 @@ class Recipe:
     """Everything that decides what a run of the pipeline makes."""
 
     model: ModelConfig
-    base: TrainConfig
-    sft: TrainConfig
-    reward: TrainConfig
-    rl_train: TrainConfig
-    rl: RLConfig | DPOConfig = field(default_factory=RLConfig)
-    tokenizer_documents: int = 12_000
-    n_dialogues: int = 4_000
-    text_share: float = 0.25  # pretraining text in SFT's batches
-    preference_prompts: int = 1_200
-    preference_answers: int = 3  # sampled from the SFT model for each prompt
-    strangers: int = 2  # answers to other prompts, ranked with them
-    ranking_noise: float = 0.3  # of the annotators; see `annotators.rank`
-    length_bias: float = 0.0  # what a longer answer is worth to them, a word
+    base: BaseStage
+    sft: SFTStage
+    reward: RewardStage
+    rlhf: RLHFStage
+    tokenizer: TokenizerStage = TokenizerStage()
     seed: int = 0
-    data: str | None = None  # real text in place of the course's world, see `texts.read_texts`
+    data: str | None = None  # real text in place of the course's world, see `read_texts`
 
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages it goes through: those after the base model need the course's world."""
         return STAGES if self.data is None else STAGES[:2]
 
-    def to_dict(self) -> dict:
-        """Without `data` where there is none."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
     def behind(self, stage: str) -> dict:
         """The part of the recipe that decides what `stage` makes: its own and earlier stages'."""
-        earlier = STAGES[: STAGES.index(stage) + 1]
-        names = [name for each in earlier for name in _DECIDES[each]]
-        return {name: value for name, value in self.to_dict().items() if name in names}
+        names = ("model", "seed", "data", *STAGES[: STAGES.index(stage) + 1])
+        everything = asdict(self)
+        return {name: everything[name] for name in names if everything.get(name) is not None}
 
-
-# Which fields of a recipe each stage is the first to look at.
-_DECIDES = {
-    "tokenizer": ("model", "tokenizer_documents", "seed", "data"),
-    "base": ("base",),
-    "sft": ("sft", "n_dialogues", "text_share"),
-    "reward": (
-        "reward",
-        "preference_prompts",
-        "preference_answers",
-        "strangers",
-        "ranking_noise",
-        "length_bias",
-    ),
-    "rlhf": ("rl", "rl_train"),
-    "export": (),
-}
 
 BUDGETS = ("quick", "full")
-
 ALIGNMENTS = {
-    "grpo": RLConfig("grpo", prompts=24, answers=4),
-    "ppo": RLConfig("ppo", prompts=96, answers=1),
+    "grpo": GRPOConfig(prompts=24, answers=4),
+    "ppo": PPOConfig(prompts=96),
     "dpo": DPOConfig(beta=0.6, nll=0.2),
     "iterative-dpo": DPOConfig(beta=0.6, nll=0.2, rounds=2),
 }
@@ -104,14 +136,13 @@ def recipe(
         if isinstance(ALIGNMENTS[align], DPOConfig)
         else dict(steps=200 if full else 120, learning_rate=1.5e-4 * scale, warmup=0.05, decay=0.3)
     )
+    fine_tuning = dict(steps=300, batch_rows=16, learning_rate=1e-3 * scale, decay=0.5)
     return Recipe(
         model=config,
-        base=TrainConfig(**pretraining, **common),
-        sft=TrainConfig(steps=300, batch_rows=16, learning_rate=1e-3 * scale, decay=0.5, **common),
-        reward=TrainConfig(**reward, **common),
-        rl_train=TrainConfig(weight_decay=0.0, **alignment, **common),
-        rl=ALIGNMENTS[align],
-        preference_prompts=2400 if full else 1200,
+        base=BaseStage(TrainConfig(**pretraining, **common)),
+        sft=SFTStage(TrainConfig(**fine_tuning, **common)),
+        reward=RewardStage(TrainConfig(**reward, **common), prompts=2400 if full else 1200),
+        rlhf=RLHFStage(TrainConfig(weight_decay=0.0, **alignment, **common), ALIGNMENTS[align]),
         seed=seed,
     )
 
@@ -123,15 +154,11 @@ def real_text_recipe(
 
     Without `vocab_size` the tokenizer gets as many tokens as the model's table has rows.
     """
-    model = plan.model.replace(vocab_size=vocab_size or plan.model.vocab_size)
-    steps = plan.base.steps
+    model = replace(plan.model, vocab_size=vocab_size or plan.model.vocab_size)
+    training = plan.base.train
     if tokens is not None:
         if tokens < 1:
             raise ValueError(f"the number of tokens to train on must be 1 or more, got {tokens}")
-        steps = math.ceil(tokens / (plan.base.batch_rows * model.context_length))
-    return replace(plan, model=model, base=plan.base.replace(steps=steps), data=data)
-
-
-def trainable_vocab(config: ModelConfig) -> int:
-    """The world has few words: a large table is not filled, its other rows stay unused."""
-    return min(config.vocab_size, 2048)
+        steps = math.ceil(tokens / (training.batch_rows * model.context_length))
+        training = replace(training, steps=steps)
+    return replace(plan, model=model, base=replace(plan.base, train=training), data=data)

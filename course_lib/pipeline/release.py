@@ -1,6 +1,5 @@
 """Finished stages: their manifests, their models, and the ones that come with the course."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ from course_lib.align.reward import RewardModel
 from course_lib.files.gguf import write_gguf
 from course_lib.files.pretrained import load_pretrained, save_pretrained
 from course_lib.files.run_file import RELEASED
+from course_lib.machine.disk import file_hash, write_json
 from course_lib.model.transformer import Transformer
 from course_lib.text.tokenizer import Tokenizer
 
@@ -51,7 +51,7 @@ def publish(root: str | Path, target: str | Path) -> None:
     for stage in ("base", "sft", "reward", "rlhf"):
         shutil.copy(root / stage / MANIFEST, target / stage / MANIFEST)
     export["metrics"] |= write_gguf_files(target, target)
-    (target / MANIFEST).write_text(json.dumps(export, indent=1) + "\n", encoding="utf-8")
+    write_json(target / MANIFEST, export, indent=1)
 
 
 def write_gguf_files(root: Path, directory: Path) -> dict[str, str]:
@@ -60,7 +60,7 @@ def write_gguf_files(root: Path, directory: Path) -> dict[str, str]:
     for name, stage in (("model.gguf", "rlhf"), ("base.gguf", "base")):
         path = directory / name
         write_gguf(path, *load_stage(root, stage), name=f"Inside an LLM, {stage}")
-        hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        hashes[name] = file_hash(path)
     return hashes
 
 

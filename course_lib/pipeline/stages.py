@@ -8,14 +8,12 @@ model: dialogues and rankings are written by the course's own world alone.
 
 import json
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -24,25 +22,25 @@ from course_lib.align.dpo import dpo_batches, dpo_loss
 from course_lib.align.preferences import (
     Preference,
     Ranking,
-    collect,
     load_preferences,
     ranking_by,
     save_preferences,
-    with_strangers,
 )
-from course_lib.align.reward import RewardModel, pair_accuracy, reward_batches, reward_loss
+from course_lib.align.reward import RewardModel, reward_batches, reward_loss
 from course_lib.align.rlhf import ActorCritic, policy_loss, rollout_batches
-from course_lib.config import DPOConfig, TrainConfig
+from course_lib.config import DPOConfig, PPOConfig, TrainConfig
 from course_lib.files.pretrained import load_pretrained, save_pretrained
 from course_lib.files.run_file import compile_run_file, find_compiler
+from course_lib.machine.disk import write_json
 from course_lib.machine.ranks import ALONE, Ranks
-from course_lib.measure.answers import chat_answers, watched
+from course_lib.measure.answers import watched
 from course_lib.measure.held_out import HELD_OUT_SEED, held_out, text_loss
 from course_lib.model.transformer import Transformer
+from course_lib.pipeline.rankings import ask, pair_metrics, parted, ranked
 from course_lib.pipeline.recipe import (
     STAGES,
+    BaseStage,
     Recipe,
-    trainable_vocab,
 )
 from course_lib.pipeline.release import (
     MANIFEST,
@@ -55,14 +53,12 @@ from course_lib.text.sources import read_texts
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import TrainRecord, next_token_loss, train
 from course_lib.train.sft import sft_batches
-from course_lib.world.annotators import gold, rank
-from course_lib.world.dialogues import Prompt, dialogues, rl_prompts
+from course_lib.world.annotators import rank
+from course_lib.world.dialogues import dialogues, rl_prompts
 from course_lib.world.documents import documents
 
 PREFERENCES = "preferences.jsonl"
 SHARDS = "shards"  # folder of the tokenized real text, beside the stages
-SAMPLE = 1000  # characters of real text from which its tokenizer is learned, a token
-JUDGED = 200_000  # characters of the validation split on which its loss is measured, about
 
 
 @dataclass(frozen=True)
@@ -84,9 +80,7 @@ def _finish(directory: Path, plan: Recipe, metrics: dict, seconds: float) -> Non
         "seconds": round(seconds, 1),
         "torch": str(torch.__version__),
     }
-    unfinished = directory / (MANIFEST + ".partial")
-    unfinished.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    os.replace(unfinished, directory / MANIFEST)
+    write_json(directory / MANIFEST, manifest, indent=1)
 
 
 def run_stage(
@@ -202,10 +196,10 @@ def _tokenizer(work: Work) -> Iterator[Progress]:
     yield Progress("tokenizer", 0, 1, "learning merges")
     if plan.data is not None:
         vocab_size = plan.model.vocab_size
-        texts = _front(read_texts(plan.data), SAMPLE * vocab_size)
+        texts = _front(read_texts(plan.data), plan.tokenizer.sample * vocab_size)
     else:
-        texts = documents(plan.tokenizer_documents, seed=plan.seed)
-        vocab_size = trainable_vocab(plan.model)
+        texts = documents(plan.tokenizer.documents, seed=plan.seed)
+        vocab_size = min(plan.model.vocab_size, plan.tokenizer.most_tokens)
     tokenizer = Tokenizer.train(texts, vocab_size)
     tokenizer.save(root / "tokenizer" / "tokenizer.json")
     yield Progress("tokenizer", 1, 1)
@@ -222,9 +216,9 @@ def _front(texts: Iterable[str], n_chars: int) -> Iterator[str]:
 
 
 def _base(work: Work) -> Iterator[Progress]:
-    plan, config = work.plan, work.plan.base
+    plan, config = work.plan, work.plan.base.train
     tokenizer = Tokenizer.load(work.root / "tokenizer" / "tokenizer.json")
-    judge = _judge_world
+    measure = partial(_world_loss, stage=plan.base)
     if plan.data is None:
         yield Progress("base", 0, config.steps, "writing the corpus")
         rows = _text_rows(tokenizer, plan, config.steps * config.batch_rows)
@@ -235,14 +229,15 @@ def _base(work: Work) -> Iterator[Progress]:
         shards = Shards(work.root / SHARDS, tokenizer)
         length, place = plan.model.context_length, (work.ranks.rank, work.ranks.size)
         batches = shard_batches(shards, length, config.batch_rows, plan.seed, *place)
-        judge = partial(_judge_text, shards=shards, seen=config.steps * config.batch_rows * length)
+        seen = config.steps * config.batch_rows * length
+        measure = partial(_text_loss, stage=plan.base, shards=shards, seen=seen)
     model = Transformer(plan.model, seed=plan.seed)
     yield from work.train_together("base", model, tokenizer, batches, config)
-    return work.ranks.on_first(lambda: judge(*load_pretrained(work.root / "base")))
+    return work.ranks.on_first(lambda: measure(*load_pretrained(work.root / "base")))
 
 
 def _shards(work: Work, tokenizer: Tokenizer) -> Iterator[Progress]:
-    plan, config, folder = work.plan, work.plan.base, work.root / SHARDS
+    plan, config, folder = work.plan, work.plan.base.train, work.root / SHARDS
     if read_manifest(folder) is None:
         wanted = config.steps * config.batch_rows * plan.model.context_length + 1
         workers = torch.get_num_threads()
@@ -251,13 +246,16 @@ def _shards(work: Work, tokenizer: Tokenizer) -> Iterator[Progress]:
             yield Progress("base", 0, config.steps, f"tokenizing: {n:,} tokens")
 
 
-def _judge_world(model: Transformer, tokenizer: Tokenizer) -> dict[str, float]:
-    loss = held_out(model.eval(), tokenizer, islice(documents(seed=HELD_OUT_SEED), 500))
+def _world_loss(model: Transformer, tokenizer: Tokenizer, stage: BaseStage) -> dict[str, float]:
+    texts = documents(stage.held_out_documents, seed=HELD_OUT_SEED)
+    loss = held_out(model.eval(), tokenizer, texts)
     return {"gap_to_floor": loss.gap, "bits_per_byte": loss.bits_per_byte}
 
 
-def _judge_text(model: Transformer, tokenizer: Tokenizer, shards: Shards, seen: int) -> dict:
-    held_back = _front(shards.texts(tokenizer), JUDGED)
+def _text_loss(
+    model: Transformer, tokenizer: Tokenizer, stage: BaseStage, shards: Shards, seen: int
+) -> dict[str, float]:
+    held_back = _front(shards.texts(tokenizer), stage.held_out_characters)
     bits_per_byte = text_loss(model.eval(), tokenizer, held_back)
     return {"bits_per_byte": bits_per_byte, "epochs": seen / shards.n_tokens()}
 
@@ -267,87 +265,46 @@ def _text_rows(tokenizer: Tokenizer, plan: Recipe, n_rows: int):
 
 
 def _sft(work: Work) -> Iterator[Progress]:
-    plan = work.plan
+    plan, stage = work.plan, work.plan.sft
     model, tokenizer = load_pretrained(work.root / "base")
-    talk = pack_dialogues(
-        dialogues(plan.n_dialogues, plan.seed), tokenizer, plan.model.context_length
+    spoken = pack_dialogues(
+        dialogues(stage.dialogues, plan.seed), tokenizer, plan.model.context_length
     )
-    text = _text_rows(tokenizer, plan, 1000)
-    batches = sft_batches(talk, text, plan.sft, tokenizer.eot_id, plan.text_share)
-    yield from work.train_together("sft", model, tokenizer, work.ranks.part(batches), plan.sft)
+    text = _text_rows(tokenizer, plan, stage.text_rows)
+    batches = sft_batches(spoken, text, stage.train, tokenizer.eot_id, stage.text_share)
+    yield from work.train_together("sft", model, tokenizer, work.ranks.part(batches), stage.train)
     return {}
 
 
 def _reward(work: Work) -> Iterator[Progress]:
-    root, plan = work.root, work.plan
+    root, plan, stage = work.root, work.plan, work.plan.reward
     sft, tokenizer = load_pretrained(root / "sft")
     sft.to(work.device).eval()
-    path = root / "reward" / PREFERENCES
-    yield Progress("reward", 0, plan.reward.steps, "asking for rankings")
-    prompts = rl_prompts(plan.preference_prompts, seed=plan.seed)
-    K = plan.preference_answers
-    copies = [prompt for prompt in prompts for _ in range(K)]
-    sampled = chat_answers(sft, tokenizer, copies, temperature=1.0, seed=plan.seed)
+    yield Progress("reward", 0, stage.train.steps, "asking for rankings")
+    prompts = rl_prompts(stage.prompts, seed=plan.seed)
+    asked, sampled = ask(sft, tokenizer, prompts, stage.answers, plan.seed)
     rng = random.Random(f"annotators {plan.seed}")
 
-    def rank_as_people_do(prompt: str, answers: list[str]) -> Ranking:
-        dials = dict(noise=plan.ranking_noise, length_bias=plan.length_bias)
-        return rank(prompt, answers, rng, **dials)
+    def as_people_do(prompt: str, answers: list[str]) -> Ranking:
+        return rank(prompt, answers, rng, noise=stage.noise, length_bias=stage.length_bias)
 
-    pairs = _ranked(prompts, sampled, plan, rng, rank_as_people_do)
-    held_back = len(pairs) // 10
-    save_preferences(path, pairs)
+    pairs = ranked(prompts, sampled, stage, rng, as_people_do)
+    save_preferences(root / "reward" / PREFERENCES, pairs)
     model = RewardModel.from_sft(sft, tokenizer, plan.seed).to(work.device)
-    batches = reward_batches(pairs[held_back:], plan.reward)
-    yield from work.train("reward", model, batches, reward_loss, plan.reward)
+    held_back, learned = parted(pairs, stage)
+    batches = reward_batches(learned, stage.train)
+    yield from work.train("reward", model, batches, reward_loss, stage.train)
     model.eval()
-    model.normalise([prompt.text for prompt in copies[:600]], sampled[:600])
+    model.normalise(asked[: stage.scaled_on], sampled[: stage.scaled_on])
     model.cpu().save(root / "reward")
-    return {"pairs": len(pairs)} | judged(model, pairs[:held_back], plan.ranking_noise)
-
-
-def judged(model: RewardModel, pairs: list[Preference], noise: float) -> dict[str, float]:
-    """How well the reward model orders pairs that it never saw, beside what could be reached.
-
-    `pair_accuracy`: as the annotators did. Its ceilings: `gold_accuracy`, which the gold reward
-    itself reaches (equally good answers count a half), and `noise_ceiling`, which it was expected
-    to reach given the annotators' noise. `gold_order`: as the gold reward does where it prefers one
-    (it always does so somewhere, but in a test's tiny sample).
-    """
-    gaps = [gold(pair.prompt, pair.chosen) - gold(pair.prompt, pair.rejected) for pair in pairs]
-    decided = [
-        pair if gap > 0 else Preference(pair.prompt, pair.rejected, pair.chosen)
-        for pair, gap in zip(pairs, gaps, strict=True)
-        if gap
-    ]
-    found = {
-        "pair_accuracy": pair_accuracy(model, pairs),
-        "gold_accuracy": sum(0.5 + 0.5 * ((gap > 0) - (gap < 0)) for gap in gaps) / len(gaps),
-        "noise_ceiling": sum(1 / (1 + math.exp(-abs(gap) / noise)) for gap in gaps) / len(gaps),
-    }
-    return found | ({"gold_order": pair_accuracy(model, decided)} if decided else {})
-
-
-def _ranked(
-    prompts: list[Prompt],
-    sampled: list[str],
-    plan: Recipe,
-    rng: random.Random,
-    annotator: Callable[[str, list[str]], Ranking],
-) -> list[Preference]:
-    """The pairs of one ranking a prompt: of the model's answers to it, and of a few strangers."""
-    K = plan.preference_answers
-    groups = [sampled[start : start + K] for start in range(0, len(sampled), K)]
-    kinds = [prompt.kind for prompt in prompts]
-    groups = with_strangers(groups, kinds, plan.strangers, rng)
-    return collect([prompt.text for prompt in prompts], groups, annotator)
+    return {"pairs": len(pairs)} | pair_metrics(model, held_back, stage.noise)
 
 
 def _rlhf(work: Work) -> Iterator[Progress]:
     model, tokenizer = load_pretrained(work.root / "sft")
     reference = deepcopy(model).to(work.device).eval()
     model.to(work.device)
-    run = _dpo if isinstance(work.plan.rl, DPOConfig) else _policy_gradient
+    run = _dpo if isinstance(work.plan.rlhf.method, DPOConfig) else _policy_gradient
     yield from run(work, model, reference, tokenizer)
     save_pretrained(work.root / "rlhf", model.cpu(), tokenizer)
     return {}
@@ -355,64 +312,62 @@ def _rlhf(work: Work) -> Iterator[Progress]:
 
 def _policy_gradient(work: Work, model, reference, tokenizer) -> Iterator[Progress]:
     """PPO or GRPO: the model's own answers, graded by the reward model."""
-    plan = work.plan
+    plan, stage, dials = work.plan, work.plan.rlhf, work.plan.rlhf.method
     reward_model = RewardModel.load(work.root / "reward").to(work.device)
-    prompts = [prompt.text for prompt in rl_prompts(4000, seed=plan.seed + 1)]
-    policy = ActorCritic(model, reward_model) if plan.rl.algorithm == "ppo" else model
-    batches = rollout_batches(
-        policy, reference, reward_model, tokenizer, prompts, plan.rl, plan.seed
-    )
+    prompts = [prompt.text for prompt in rl_prompts(stage.prompts, seed=plan.seed + 1)]
+    policy = ActorCritic(model, reward_model) if isinstance(dials, PPOConfig) else model
+    batches = rollout_batches(policy, reference, reward_model, tokenizer, prompts, dials, plan.seed)
 
     def loss_of(policy, batch):
-        loss, n_tokens, extra = policy_loss(policy, batch, plan.rl)
+        loss, n_tokens, extra = policy_loss(policy, batch, dials)
+        # The gold reward is looked at and goes into the record; no algorithm sees it.
         return loss, n_tokens, extra | watched(batch.prompts, batch.answers)
 
-    updates = plan.rl.updates
-    yield from work.train("rlhf", policy, batches, loss_of, plan.rl_train, together=updates)
+    yield from work.train("rlhf", policy, batches, loss_of, stage.train, together=dials.updates)
 
 
 def _dpo(work: Work, model, reference, tokenizer) -> Iterator[Progress]:
     """DPO: first the pairs that the reward model learned from, then, if there are more rounds, its
     own judgement of what the model says by then."""
-    plan = work.plan
-    steps_of_round = math.ceil(plan.rl_train.steps / plan.rl.rounds)
+    plan, stage, dials = work.plan, work.plan.rlhf, work.plan.rlhf.method
+    steps_of_round = math.ceil(stage.train.steps / dials.rounds)
 
     @cache
     def batches(round_number: int) -> Callable[[int], tuple]:
         if round_number == 0:
-            asked = load_preferences(work.root / "reward" / PREFERENCES)
-            pairs = asked[len(asked) // 10 :]
+            _, pairs = parted(load_preferences(work.root / "reward" / PREFERENCES), plan.reward)
         else:
-            pairs = _judged_anew(work, model, tokenizer, round_number)
-        return dpo_batches(reference, tokenizer, pairs, plan.rl_train)
+            pairs = _new_pairs(work, model, tokenizer, round_number)
+        return dpo_batches(reference, tokenizer, pairs, stage.train)
 
     def batch_at(step: int) -> tuple:
         round_number, step = divmod(step, steps_of_round)
         return batches(round_number)(step)
 
     def loss_of(model, batch):
-        return dpo_loss(model, batch, plan.rl)
+        return dpo_loss(model, batch, dials)
 
-    yield from work.train("rlhf", model, batch_at, loss_of, plan.rl_train)
+    yield from work.train("rlhf", model, batch_at, loss_of, stage.train)
 
 
-def _judged_anew(work: Work, model, tokenizer, round_number: int) -> list[Preference]:
-    """Pairs of the model's answers of today, as the reward model orders them; kept in a file, as a
-    run that is gone on with later can't ask the model of today again."""
-    plan, path = work.plan, work.root / "rlhf" / f"round-{round_number + 1}.jsonl"
+def _new_pairs(work: Work, model, tokenizer, round_number: int) -> list[Preference]:
+    """Pairs of the model's answers of today, as the reward model orders them.
+
+    They are kept in a file, as a run that continues later can't ask the model of today again.
+    """
+    plan, stage = work.plan, work.plan.reward
+    path = work.root / "rlhf" / f"round-{round_number + 1}.jsonl"
     if path.exists():
         return load_preferences(path)
     reward_model = RewardModel.load(work.root / "reward").to(work.device)
-    seed, K = plan.seed + 100 * round_number, plan.preference_answers
-    prompts = rl_prompts(plan.preference_prompts // plan.rl.rounds, seed=seed)
-    copies = [prompt for prompt in prompts for _ in range(K)]
-    sampled = chat_answers(model, tokenizer, copies, temperature=1.0, seed=seed)
+    seed = plan.seed + 100 * round_number  # other prompts and answers in each round
+    prompts = rl_prompts(stage.prompts // plan.rlhf.method.rounds, seed=seed)
+    _, sampled = ask(model, tokenizer, prompts, stage.answers, seed)
 
-    def rank_by_reward(prompt: str, answers: list[str]) -> Ranking:
+    def by_reward(prompt: str, answers: list[str]) -> Ranking:
         return ranking_by(reward_model.score([prompt] * len(answers), answers))
 
-    rng = random.Random(f"reward model {seed}")
-    pairs = _ranked(prompts, sampled, plan, rng, rank_by_reward)
+    pairs = ranked(prompts, sampled, stage, random.Random(f"reward model {seed}"), by_reward)
     save_preferences(path, pairs)
     return pairs
 

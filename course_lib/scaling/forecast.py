@@ -47,9 +47,6 @@ class Assumptions:
         if self.usable > 1:
             raise ValueError(f"usable is a share of the stock, 1 at most, got {self.usable}")
 
-    def replace(self, **changes) -> "Assumptions":
-        return replace(self, **changes)
-
     @property
     def effective_stock(self) -> float:
         """Fresh tokens that the usable text is worth when it is read `epochs` times."""
@@ -140,6 +137,6 @@ def shifts(assumptions: Assumptions) -> dict[str, float]:
         if getattr(assumptions, field.name) != getattr(PUBLISHED, field.name)
     }
     return {
-        name: forecast(PUBLISHED.replace(**{name: value})).median - base
+        name: forecast(replace(PUBLISHED, **{name: value})).median - base
         for name, value in changed.items()
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tokenizers
 
+from course_lib.machine.disk import write_text
 from course_lib.text.tokenizer import ALPHABET
 
 
@@ -66,4 +67,4 @@ class ForeignTokenizer:
 
     def save(self, path: str | Path) -> None:
         """Writes `tokenizer.json` as it came."""
-        Path(path).write_text(self._json, encoding="utf-8", newline="\n")
+        write_text(path, self._json)

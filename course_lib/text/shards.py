@@ -13,7 +13,6 @@ Left out: quality filters, near-duplicates, and going on with half-written shard
 
 import hashlib
 import json
-import os
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from course_lib.machine.disk import whole_file, write_json
 from course_lib.text.rows import Batches, document_numbers, inputs_and_targets
 from course_lib.text.tokenizer import Tokenizer
 
@@ -92,7 +92,8 @@ class _Writer:
     def save_shard(self) -> None:
         shard, rest = np.split(np.concatenate(self.waiting), [self.shard_tokens])
         name = f"{self.split}_{len(self.shards):05}.bin"
-        _write_to_disk(self.folder / name, shard.tobytes())
+        with whole_file(self.folder / name) as partial:
+            partial.write_bytes(shard.tobytes())
         digest = hashlib.sha256(shard).hexdigest()
         self.shards.append({"name": name, "tokens": len(shard), "sha256": digest})
         self.waiting = [rest]
@@ -102,13 +103,6 @@ class _Writer:
         if any(map(len, self.waiting)):
             self.save_shard()
         return self.counts | {"shards": self.shards}
-
-
-def _write_to_disk(path: Path, contents: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:
@@ -191,9 +185,7 @@ def writing_shards(
         "validation_share": threshold,
         "splits": {split: writer.finish() for split, writer in writers.items()},
     }
-    partial = folder / (MANIFEST + ".partial")
-    _write_to_disk(partial, (json.dumps(manifest, indent=1) + "\n").encode())
-    os.replace(partial, folder / MANIFEST)
+    write_json(folder / MANIFEST, manifest, indent=1)
 
 
 # ---- Batches ------------------------------------------------------------------------------------

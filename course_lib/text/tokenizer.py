@@ -21,6 +21,8 @@ from pathlib import Path
 import regex
 import tiktoken
 
+from course_lib.machine.disk import write_text
+
 # GPT-2's pattern: text is cut into words first, and no merge crosses a cut. An unassigned code
 # point is none of \p{L} (letter), \p{N} (digit) and \s (space), as if it were a punctuation mark.
 PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -219,7 +221,7 @@ class Tokenizer:
     def save(self, path: str | Path) -> None:
         """Writes `tokenizer.json`."""
         text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
+        write_text(path, text)
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":

@@ -9,7 +9,7 @@ where it stopped, to the last bit.
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,17 +93,17 @@ def train(
     done, tokens = 0, 0
     if state_dir is not None and ranks.on_first((Path(state_dir) / TRAINING_STATE).exists):
         progress = load_training_state(state_dir, model, optimizer, ranks)
-        if progress["config"] != config.to_dict():
+        if progress["config"] != asdict(config):
             raise ValueError(
                 f"{state_dir} holds a run with other settings: {progress['config']}, "
-                f"not {config.to_dict()}. "
+                f"not {asdict(config)}. "
                 "Delete the folder to start again, or use its settings"
             )
         done, tokens = progress["step"], progress["tokens"]
 
     def save(step: int) -> None:
         if state_dir is not None:
-            progress = {"step": step, "tokens": tokens, "config": config.to_dict()}
+            progress = {"step": step, "tokens": tokens, "config": asdict(config)}
             save_training_state(state_dir, model, optimizer, progress, ranks)
 
     forward = torch.compile(distributed) if compile else distributed

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from course_lib.config import TrainConfig
+from course_lib.machine.disk import write_text
 from course_lib.text.chat import Message, check_messages
 from course_lib.text.rows import Batches, document_numbers, inputs_and_targets
 
@@ -49,7 +50,7 @@ def sft_batches(
 def save_dialogues(path: str | Path, dialogues: Iterable[list[Message]]) -> None:
     """Writes one JSON line a dialogue."""
     lines = [json.dumps({"messages": d}, ensure_ascii=False) + "\n" for d in dialogues]
-    Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
+    write_text(path, "".join(lines))
 
 
 def load_dialogues(path: str | Path) -> list[list[Message]]:

@@ -16,7 +16,7 @@ from course_lib.files.tensors import (
     read_safetensors,
     write_safetensors,
 )
-from course_lib.machine.disk import staged
+from course_lib.machine.disk import whole_folder
 from course_lib.machine.ranks import ALONE, Ranks, split_as
 
 TRAINING_STATE = "training_state.safetensors"
@@ -54,7 +54,7 @@ def save_training_state(
     tensors = ranks.gathered(tensors)
 
     def write() -> None:
-        with staged(Path(directory), last=TRAINING_STATE) as staging:
+        with whole_folder(Path(directory), last=TRAINING_STATE) as staging:
             write_safetensors(staging / TRAINING_STATE, tensors, metadata)
 
     ranks.on_first(write)

@@ -7,7 +7,7 @@ The defaults are the published inputs; one's own are kept, and stand beside them
 import html
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ipywidgets
 import numpy as np
@@ -204,7 +204,7 @@ class RunOut(Pictured, ipywidgets.VBox):
     @property
     def assumptions(self) -> Assumptions:
         """What the sliders say."""
-        return PUBLISHED.replace(**{name: slider.value for name, slider in self.dials.items()})
+        return replace(PUBLISHED, **{name: slider.value for name, slider in self.dials.items()})
 
     def set(self, assumptions: Assumptions) -> None:
         """Turn all sliders at once."""
@@ -251,7 +251,7 @@ class RunOut(Pictured, ipywidgets.VBox):
 def run_out(assumptions: Assumptions = PUBLISHED) -> RunOut:
     """The widget: when training sets meet the stock of text, under assumptions that you turn.
 
-    >>> run_out(PUBLISHED.replace(usable=0.4))
+    >>> run_out(replace(PUBLISHED, usable=0.4))
     """
     if not isinstance(assumptions, Assumptions):
         raise ValueError(f"run_out needs Assumptions, got {type(assumptions).__name__}")

@@ -16,7 +16,7 @@ from course_lib.align.rlhf import (
     rollout,
     rollout_batches,
 )
-from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig
+from course_lib.config import DPOConfig, GRPOConfig, ModelConfig, PPOConfig, TrainConfig
 from course_lib.measure.answers import watched
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_prompt
@@ -32,7 +32,8 @@ CONFIG = ModelConfig(
     vocab_size=280, context_length=48, dim=32, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=64
 )
 QUESTIONS = ["Is it?", "What?", "Is it yes?", "no?"]
-RL = RLConfig(prompts=4, answers=6, max_new_tokens=6, kl=0.05, updates=2)
+METHODS = {"grpo": GRPOConfig, "ppo": PPOConfig}
+RL = GRPOConfig(prompts=4, answers=6, max_new_tokens=6, kl=0.05, updates=2)
 
 
 def dialogue(question: str, answer: str) -> list[dict]:
@@ -152,7 +153,7 @@ def test_answer_log_probs_in_a_padded_batch_equal_those_of_each_row_alone(sft, r
 
 
 def test_answers_that_never_end_are_punished(sft, reward_model):
-    config = RLConfig(prompts=4, answers=8, max_new_tokens=1, unfinished=-7.0)
+    config = GRPOConfig(prompts=4, answers=8, max_new_tokens=1, unfinished=-7.0)
     generator = torch.Generator().manual_seed(0)
 
     batch = rollout(sft, sft, reward_model, TOKENIZER, QUESTIONS, config, generator)
@@ -178,8 +179,8 @@ def test_the_kl_term_is_the_one_of_the_paper(sft, reward_model):
     other = Transformer(CONFIG, seed=9)
     batch = rollout(sft, other, reward_model, TOKENIZER, QUESTIONS, RL, generator)
 
-    without, _, _ = policy_loss(sft, batch, RLConfig(kl=0.0))
-    with_kl, _, _ = policy_loss(sft, batch, RLConfig(kl=1.0))
+    without, _, _ = policy_loss(sft, batch, GRPOConfig(kl=0.0))
+    with_kl, _, _ = policy_loss(sft, batch, GRPOConfig(kl=1.0))
 
     log_prob = answer_log_probs(sft, batch.ids, batch.padding, batch.targets)
     mask = batch.targets != IGNORE
@@ -198,7 +199,7 @@ def probs_of(model: Transformer) -> dict[str, float]:
 def test_the_answer_that_is_rewarded_is_found(sft, reward_model, algorithm):
     model = deepcopy(sft)
     policy = ActorCritic(model, reward_model) if algorithm == "ppo" else model
-    leashed = RLConfig(algorithm, prompts=4, answers=6, max_new_tokens=6, kl=0.5)
+    leashed = METHODS[algorithm](prompts=4, answers=6, max_new_tokens=6, kl=0.5)
     batches = rollout_batches(policy, sft, reward_model, TOKENIZER, QUESTIONS, leashed)
     config = TrainConfig(steps=40, learning_rate=1e-3, weight_decay=0.0)
 
@@ -215,7 +216,7 @@ def test_the_answer_that_is_rewarded_is_found(sft, reward_model, algorithm):
 def test_a_run_stopped_inside_a_rollout_goes_on_to_the_same_weights(
     sft, reward_model, tmp_path, algorithm
 ):
-    rl = RLConfig(algorithm, prompts=4, answers=3, max_new_tokens=4, updates=3)
+    rl = METHODS[algorithm](prompts=4, answers=3, max_new_tokens=4, updates=3)
     config = TrainConfig(steps=9, learning_rate=1e-3)
 
     def run(folder, stop_at: int | None = None):
@@ -260,7 +261,7 @@ def test_a_critic_stands_on_the_device_of_its_reward_model(reward_model):
 
 
 def test_ppo_pays_for_the_distance_at_each_token_and_gets_the_reward_at_the_last(sft, reward_model):
-    other, config = Transformer(CONFIG, seed=9), RLConfig("ppo", prompts=4, answers=6, kl=0.3)
+    other, config = Transformer(CONFIG, seed=9), PPOConfig(prompts=4, answers=6, kl=0.3)
     policy = ActorCritic(sft, reward_model)
     generator = torch.Generator().manual_seed(1)
 
@@ -277,7 +278,7 @@ def test_ppo_pays_for_the_distance_at_each_token_and_gets_the_reward_at_the_last
 
 
 def test_ppo_trains_its_critic_on_the_returns(sft, reward_model):
-    policy, config = ActorCritic(sft, reward_model), RLConfig("ppo", prompts=4, answers=6, kl=0.3)
+    policy, config = ActorCritic(sft, reward_model), PPOConfig(prompts=4, answers=6, kl=0.3)
     generator = torch.Generator().manual_seed(1)
     batch = rollout(policy, sft, reward_model, TOKENIZER, QUESTIONS, config, generator)
 
@@ -294,13 +295,11 @@ def test_each_algorithm_wants_its_own_kind_of_model(sft, reward_model):
     for model, algorithm in ((sft, "ppo"), (ActorCritic(sft, reward_model), "grpo")):
         with pytest.raises(ValueError, match="ActorCritic"):
             rollout_batches(
-                model, sft, reward_model, TOKENIZER, QUESTIONS, RLConfig(algorithm, prompts=4)
+                model, sft, reward_model, TOKENIZER, QUESTIONS, METHODS[algorithm](prompts=4)
             )
-    with pytest.raises(ValueError, match="'grpo' or 'ppo'"):
-        RLConfig("reinforce")
     with pytest.raises(ValueError, match="2 answers"):
-        RLConfig("grpo", answers=1)
-    assert RLConfig("ppo", answers=1).answers == 1
+        GRPOConfig(answers=1)
+    assert PPOConfig().answers == 1
 
 
 def test_dpo_learns_what_people_chose(sft):

@@ -10,8 +10,8 @@ from course_lib.align.preferences import (
     load_preferences,
     ranking_to_pairs,
     save_preferences,
-    with_strangers,
 )
+from course_lib.pipeline.rankings import with_strangers
 
 
 def test_a_ranking_of_k_answers_gives_k_times_k_minus_one_over_two_pairs():
@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):
     def broken(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("course_lib.align.preferences.os.replace", broken)
+    monkeypatch.setattr("course_lib.machine.disk.os.replace", broken)
     with pytest.raises(OSError, match="no space"):
         save_preferences(path, [])
     assert load_preferences(path) == [Preference("q", "a", "b")]

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import alignment, gpu, overoptimisation, reward
 from benchmarks.table import Table
 from course_lib.align.preferences import load_preferences
+from course_lib.config import TrainConfig
 from course_lib.pipeline.stages import PREFERENCES, Progress
 from course_lib.train.loop import TrainRecord
 from course_lib.world.dialogues import test_prompts
@@ -21,11 +22,18 @@ def plan(monkeypatch):
     plan = overoptimisation.plan_of(seed=2, bias=0.4, kl_price=0.1)
     return replace(
         plan,
-        reward=replace(plan.reward, steps=2, batch_rows=4),
-        rl_train=replace(plan.rl_train, steps=4),
-        rl=replace(plan.rl, prompts=2, answers=2),
-        preference_prompts=8,
+        reward=replace(plan.reward, train=TrainConfig(steps=2, batch_rows=4), prompts=8),
+        rlhf=replace(
+            plan.rlhf,
+            train=replace(plan.rlhf.train, steps=4),
+            method=replace(plan.rlhf.method, prompts=2, answers=2),
+        ),
     )
+
+
+def without_bias(plan):
+    """The recipe with a crowd that doesn't care how long an answer is."""
+    return replace(plan, reward=replace(plan.reward, length_bias=0.0))
 
 
 def rows_of(path):
@@ -51,8 +59,8 @@ def test_a_run_is_recorded_by_rollout_and_once(tmp_path, plan):
 
 def test_two_leashes_share_a_crowd_and_two_crowds_only_the_samples(tmp_path, plan):
     first = overoptimisation.crowd(tmp_path, plan)
-    again = replace(plan, rl=replace(plan.rl, kl=0.0))
-    fair = overoptimisation.crowd(tmp_path, replace(plan, length_bias=0.0))
+    again = replace(plan, rlhf=replace(plan.rlhf, method=replace(plan.rlhf.method, kl=0.0)))
+    fair = overoptimisation.crowd(tmp_path, without_bias(plan))
 
     assert overoptimisation.crowd(tmp_path, again) == first != fair
     long, true = (load_preferences(f / "reward" / PREFERENCES) for f in (first, fair))
@@ -67,7 +75,7 @@ def test_two_leashes_share_a_crowd_and_two_crowds_only_the_samples(tmp_path, pla
 def test_reward_models_are_judged_by_the_number_of_their_pairs(tmp_path, plan, monkeypatch):
     monkeypatch.setattr(reward, "SIZES", (4, 8, 1000))
     monkeypatch.setattr(reward, "LEAST", 8)
-    plan = replace(plan, length_bias=0.0)
+    plan = without_bias(plan)
     folder = overoptimisation.crowd(tmp_path, plan)
     pairs = load_preferences(folder / "reward" / PREFERENCES)[:20]
 

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import gguf as library
 import numpy as np
@@ -17,7 +18,7 @@ CONFIG = ModelConfig(
     rope_theta=5e5,
 )  # fmt: skip
 TIED = Transformer(CONFIG, seed=1)
-UNTIED = Transformer(CONFIG.replace(tied_embeddings=False), seed=2)
+UNTIED = Transformer(replace(CONFIG, tied_embeddings=False), seed=2)
 
 
 @pytest.fixture
@@ -146,10 +147,10 @@ def test_a_save_that_is_killed_leaves_the_old_file(path, monkeypatch):
 def test_what_can_not_be_written_or_read_is_refused_with_a_reason(path):
     with pytest.raises(ValueError, match="F32, F16, Q8_0"):
         gguf.write_gguf(path, TIED, TOKENIZER, "Q4_K")
-    small = Transformer(CONFIG.replace(vocab_size=64))
+    small = Transformer(replace(CONFIG, vocab_size=64))
     with pytest.raises(ValueError, match="272 ids"):
         gguf.write_gguf(path, small, TOKENIZER)
-    narrow = Transformer(CONFIG.replace(dim=48, ffn_dim=80))
+    narrow = Transformer(replace(CONFIG, dim=48, ffn_dim=80))
     with pytest.raises(ValueError, match="multiples of 32"):
         gguf.write_gguf(path, narrow, TOKENIZER, "Q8_0")
     path.write_bytes(b"not a model at all")

@@ -1,6 +1,7 @@
 """Directories that transformers reads and writes; saves that are killed, corrupt or foreign."""
 
 import os
+from dataclasses import replace
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: it asks the network otherwise
 
@@ -34,8 +35,8 @@ TINY = ModelConfig(
 )
 VARIANTS = {
     "grouped, tied": TINY,
-    "grouped, untied": TINY.replace(tied_embeddings=False),
-    "multi-head, tied, base 500000": TINY.replace(n_kv_heads=4, rope_theta=500_000.0),
+    "grouped, untied": replace(TINY, tied_embeddings=False),
+    "multi-head, tied, base 500000": replace(TINY, n_kv_heads=4, rope_theta=500_000.0),
     "one key head, untied, base 500000": TINY.replace(
         n_kv_heads=1, tied_embeddings=False, rope_theta=500_000.0, norm_eps=1e-3
     ),
@@ -268,7 +269,7 @@ def test_a_save_killed_while_writing_leaves_the_old_model(saved, monkeypatch):
 
     monkeypatch.setattr("course_lib.files.tensors.save_file", write_half)
     with pytest.raises(Killed):
-        save_pretrained(saved, sharpened(TINY.replace(dim=64)), TOKENIZER)
+        save_pretrained(saved, sharpened(replace(TINY, dim=64)), TOKENIZER)
 
     assert files_of(saved) == before
 
@@ -383,7 +384,7 @@ def test_what_is_not_there_is_named(saved, tmp_path):
 
 def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="280 ids, the model's table 270 rows"):
-        save_pretrained(tmp_path, Transformer(TINY.replace(vocab_size=270)), TOKENIZER)
+        save_pretrained(tmp_path, Transformer(replace(TINY, vocab_size=270)), TOKENIZER)
     assert not (tmp_path / "config.json").exists()
 
 
@@ -413,7 +414,7 @@ def train(model, optimizer, steps):
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, fused, tied):
-    config = TINY.replace(tied_embeddings=tied)
+    config = replace(TINY, tied_embeddings=tied)
     model = Transformer(config)
     optimizer = optimizer_of(model, fused=fused)
     train(model, optimizer, range(5))
@@ -481,8 +482,8 @@ def other_order(model):
 @pytest.mark.parametrize(
     ("config", "optimizer", "message"),
     [
-        (TINY.replace(ffn_dim=64), optimizer_of, r"must be \(64, 32\), got \(48, 32\)"),
-        (TINY.replace(n_layers=1), None, "groups"),
+        (replace(TINY, ffn_dim=64), optimizer_of, r"must be \(64, 32\), got \(48, 32\)"),
+        (replace(TINY, n_layers=1), None, "groups"),
         (TINY, other_optimizer, "state of AdamW, not of SGD"),
         (TINY, other_groups, r"groups \[20\] parameters"),
         (TINY, other_order, "another order"),

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 import tokenizers
@@ -48,10 +49,10 @@ def loud(config: ModelConfig, seed: int) -> Transformer:
 MODELS = {
     "tied": loud(CONFIG, 1),
     "untied, every head its own keys": loud(
-        CONFIG.replace(tied_embeddings=False, n_kv_heads=4, rope_theta=5e5), 2
+        replace(CONFIG, tied_embeddings=False, n_kv_heads=4, rope_theta=5e5), 2
     ),
     "odd sizes, one key head for all": loud(
-        CONFIG.replace(dim=40, ffn_dim=50, n_kv_heads=1, rope_theta=1e5, norm_eps=1e-3), 3
+        replace(CONFIG, dim=40, ffn_dim=50, n_kv_heads=1, rope_theta=1e5, norm_eps=1e-3), 3
     ),
 }
 TIED = MODELS["tied"]
@@ -179,7 +180,7 @@ def test_probabilities_are_those_of_python_with_the_weights_of_the_file(name, pr
 
 
 def test_the_tiniest_numbers_of_f16_are_read(program, tmp_path):
-    config = CONFIG.replace(norm_eps=1e-12, tied_embeddings=False, n_layers=1)
+    config = replace(CONFIG, norm_eps=1e-12, tied_embeddings=False, n_layers=1)
     model = loud(config, 5)
     with torch.no_grad():
         model.embed_tokens.weight *= 2e-4  # below 6e-5 F16 has no leading 1
@@ -283,7 +284,7 @@ def test_common_writing_systems_get_the_ids_that_python_gives(program, tmp_path)
         "🙂🙃 a🙂b  🙂 \u2003x\u3000y\u2028z ⅐ ⒈ ¾ ³",
     ]
     words = Tokenizer.train(texts * 20, 580)  # long tokens, so that wrong cuts would show
-    gguf.write_gguf(tmp_path / "model.gguf", Transformer(CONFIG.replace(vocab_size=580)), words)
+    gguf.write_gguf(tmp_path / "model.gguf", Transformer(replace(CONFIG, vocab_size=580)), words)
 
     ids = run_tokenize(program, tmp_path / "model.gguf", texts)
 
@@ -481,7 +482,7 @@ def test_a_weight_that_is_no_number_is_reported(guarded, tmp_path):
 
 def test_no_damaged_file_crashes_it(guarded, tmp_path):
     path = tmp_path / "model.gguf"
-    small = CONFIG.replace(vocab_size=280, dim=32, n_layers=1, ffn_dim=32)
+    small = replace(CONFIG, vocab_size=280, dim=32, n_layers=1, ffn_dim=32)
     gguf.write_gguf(path, loud(small, 4), Tokenizer(TOKENIZER.merges[:8]), "Q8_0")
     whole, dice = path.read_bytes(), random.Random(3)
     header = gguf.read_gguf_summary(path).tensors[0].offset

@@ -178,7 +178,7 @@ def two(tmp_path_factory):
         run(Transformer(TINY), stop=STOP, folder=folder / strategy / "left_by_one")
         (folder / strategy / "corrupt").mkdir()
         (folder / strategy / "corrupt" / TRAINING_STATE).write_bytes(b"\x00" * 99)
-        other = Transformer(TINY.replace(ffn_dim=36))
+        other = Transformer(replace(TINY, ffn_dim=36))
         save_training_state(folder / strategy / "foreign", other, adamw(other, CONFIG), {})
         (folder / strategy / "file").write_text("where a folder should be")
     process = torchrun(__file__, "compare", folder, folder=folder)

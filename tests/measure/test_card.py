@@ -1,6 +1,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -100,7 +101,7 @@ def test_the_log_prob_of_a_completion_counts_the_completion_alone():
 
 
 def test_a_document_may_fill_the_context():
-    full = Transformer(CONFIG.replace(context_length=1 + len(TOKENIZER.encode(TEXTS[0]))))
+    full = Transformer(replace(CONFIG, context_length=1 + len(TOKENIZER.encode(TEXTS[0]))))
 
     (log_prob,) = document_log_probs(full, TOKENIZER, TEXTS[:1])
     end = word_probs(full, TOKENIZER, TEXTS[0], [END])
@@ -171,7 +172,7 @@ def test_the_probability_of_a_word_is_that_of_its_tokens_and_of_a_boundary_after
 def test_a_word_ends_where_the_kind_of_its_characters_does():
     bytes_only, V = Tokenizer(), 300  # 256 bytes, 3 specials, 41 ids that stand for nothing
     model = Uniform("")
-    model.config = CONFIG.replace(vocab_size=V)
+    model.config = replace(CONFIG, vocab_size=V)
 
     found = word_probs(model, bytes_only, "In", ["a", "7", ".", "\n", END])
 

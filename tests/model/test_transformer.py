@@ -1,6 +1,7 @@
 """The Transformer against Hugging Face's, against softmax attention by hand, and its invariants."""
 
 import os
+from dataclasses import replace
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: it asks the network otherwise
 
@@ -16,8 +17,8 @@ TINY = ModelConfig(
 )
 VARIANTS = {
     "grouped, tied": TINY,
-    "one key head, untied": TINY.replace(n_kv_heads=1, tied_embeddings=False),
-    "multi-head, base 500000": TINY.replace(n_kv_heads=4, rope_theta=500_000.0),
+    "one key head, untied": replace(TINY, n_kv_heads=1, tied_embeddings=False),
+    "multi-head, base 500000": replace(TINY, n_kv_heads=4, rope_theta=500_000.0),
 }
 
 
@@ -237,7 +238,7 @@ def test_initial_weights_follow_the_seed_and_leave_torchs_generator_alone():
 
 
 def test_initial_spread_is_smaller_where_the_stream_is_written():
-    config = TINY.replace(dim=128, ffn_dim=256, n_layers=8)
+    config = replace(TINY, dim=128, ffn_dim=256, n_layers=8)
     model = Transformer(config)
 
     assert model.layers[0].mlp.up_proj.weight.std().item() == pytest.approx(0.02, rel=0.03)
@@ -248,7 +249,7 @@ def test_initial_spread_is_smaller_where_the_stream_is_written():
 
 def test_tied_output_is_the_embedding_table():
     model = Transformer(TINY)
-    untied = Transformer(TINY.replace(tied_embeddings=False))
+    untied = Transformer(replace(TINY, tied_embeddings=False))
 
     assert model.lm_head.weight is model.embed_tokens.weight
     assert untied.lm_head.weight is not untied.embed_tokens.weight

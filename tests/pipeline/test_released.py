@@ -36,8 +36,8 @@ def test_a_released_file_is_the_one_of_the_manifest(name):
 @pytest.mark.parametrize("stage", ["base", "sft", "reward", "rlhf"])
 def test_the_release_was_made_by_todays_recipe(stage):
     made_by = MANIFEST["recipe"]
-    align = made_by["rl"].get("algorithm", "dpo")
-    today = recipe("nano", made_by["seed"], made_by["base"]["precision"], "full", align)
+    align = made_by["rlhf"]["method"]["algorithm"]
+    today = recipe("nano", made_by["seed"], made_by["base"]["train"]["precision"], "full", align)
 
     found = read_manifest(RELEASED / stage)["recipe"]
     assert found == json.loads(json.dumps(today.behind(stage))), "make release"

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,27 +15,44 @@ import torch
 
 from course_lib.align.preferences import Preference, load_preferences
 from course_lib.align.reward import RewardModel
-from course_lib.config import MODELS, DPOConfig, ModelConfig, RLConfig, TrainConfig
+from course_lib.config import MODELS, DPOConfig, GRPOConfig, ModelConfig, RLConfig, TrainConfig
 from course_lib.files.run_file import run_chat, run_probs
 from course_lib.model.sample import next_token_probs
-from course_lib.pipeline.recipe import ALIGNMENTS, STAGES, Recipe, real_text_recipe, recipe
+from course_lib.pipeline.rankings import pair_metrics
+from course_lib.pipeline.recipe import (
+    ALIGNMENTS,
+    STAGES,
+    BaseStage,
+    Recipe,
+    RewardStage,
+    RLHFStage,
+    SFTStage,
+    TokenizerStage,
+    real_text_recipe,
+    recipe,
+)
 from course_lib.pipeline.release import load_stage, publish, read_manifest
-from course_lib.pipeline.stages import PREFERENCES, judged, run_all, run_stage
+from course_lib.pipeline.stages import PREFERENCES, run_all, run_stage
 from course_lib.world.annotators import gold
 
 PLAN = Recipe(
     model=ModelConfig(
         vocab_size=512, context_length=160, dim=32, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=64
     ),
-    base=TrainConfig(steps=40, batch_rows=8),
-    sft=TrainConfig(steps=20, batch_rows=8),
-    reward=TrainConfig(steps=3, batch_rows=8, learning_rate=1e-3),
-    rl_train=TrainConfig(steps=3, learning_rate=1e-4),
-    rl=RLConfig(prompts=3, answers=3, max_new_tokens=8),
-    tokenizer_documents=600,
-    n_dialogues=200,
-    preference_prompts=40,
+    tokenizer=TokenizerStage(documents=600),
+    base=BaseStage(TrainConfig(steps=40, batch_rows=8)),
+    sft=SFTStage(TrainConfig(steps=20, batch_rows=8), dialogues=200),
+    reward=RewardStage(TrainConfig(steps=3, batch_rows=8, learning_rate=1e-3), prompts=40),
+    rlhf=RLHFStage(
+        TrainConfig(steps=3, learning_rate=1e-4),
+        GRPOConfig(prompts=3, answers=3, max_new_tokens=8),
+    ),
 )
+
+
+def with_method(method, train: TrainConfig) -> Recipe:
+    """`PLAN` with another way from SFT to RLHF."""
+    return dataclasses.replace(PLAN, rlhf=RLHFStage(train, method))
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +88,14 @@ def test_another_recipe_is_refused_not_mixed_in(root):
 
 
 def test_a_stage_is_kept_when_only_later_ones_change(root):
-    other = dataclasses.replace(PLAN, rl=RLConfig(prompts=3, answers=3, kl=0.1))
+    other = with_method(GRPOConfig(prompts=3, answers=3, kl=0.1), PLAN.rlhf.train)
 
     assert list(run_stage("reward", root, other)) == []
     with pytest.raises(ValueError, match="another recipe"):
         list(run_stage("rlhf", root, other))
-    everything = PLAN.behind("export")
-    assert everything == PLAN.to_dict()  # no field decides nothing
+    everything = asdict(PLAN)
+    assert everything.pop("data") is None
+    assert PLAN.behind("export") == everything  # no field decides nothing
 
 
 def test_a_stage_needs_the_ones_before_it(tmp_path):
@@ -123,8 +142,8 @@ def test_the_stages_differ_and_the_last_one_talks_through_the_run_file(root):
 def test_every_preset_has_a_recipe(preset):
     plan = recipe(preset, seed=3)
 
-    assert plan.model == MODELS[preset] and plan.base.seed == plan.seed == 3
-    tokens = plan.base.steps * plan.base.batch_rows * plan.model.context_length
+    assert plan.model == MODELS[preset] and plan.base.train.seed == plan.seed == 3
+    tokens = plan.base.train.steps * plan.base.train.batch_rows * plan.model.context_length
     assert tokens > 2e6
 
 
@@ -136,7 +155,7 @@ def test_every_way_from_sft_to_rlhf_runs_from_the_same_pairs(root, tmp_path, ali
     if isinstance(rl, RLConfig):
         rl = dataclasses.replace(rl, prompts=4, answers=2, max_new_tokens=6)
     training = TrainConfig(steps=4, batch_rows=4, learning_rate=1e-3)
-    plan = dataclasses.replace(PLAN, rl=rl, rl_train=training)
+    plan = with_method(rl, training)
 
     records = [p.record for p in run_stage("rlhf", tmp_path, plan)]
 
@@ -147,7 +166,7 @@ def test_every_way_from_sft_to_rlhf_runs_from_the_same_pairs(root, tmp_path, ali
 
 def test_a_further_round_of_dpo_judges_new_answers_and_can_be_left(root, tmp_path):
     rl = DPOConfig(rounds=2)
-    plan = dataclasses.replace(PLAN, rl=rl, rl_train=TrainConfig(steps=6, batch_rows=4))
+    plan = with_method(rl, TrainConfig(steps=6, batch_rows=4))
     weights = []
     for name, stop in (("whole", None), ("left", 4)):
         for stage in ("tokenizer", "base", "sft", "reward"):
@@ -204,7 +223,7 @@ def test_a_reward_model_is_judged_beside_its_ceilings():
         Preference(question, "The capital of France is Rome.", right),  # a slip: -1.0 and 1.0
     ]
 
-    found = judged(oracle, pairs, noise=0.5)
+    found = pair_metrics(oracle, pairs, noise=0.5)
 
     assert found["pair_accuracy"] == pytest.approx(1 / 3)
     assert found["gold_accuracy"] == pytest.approx(1.5 / 3)
@@ -231,8 +250,10 @@ if __name__ == "__main__":
 
 def real_text(folder) -> Recipe:
     """A tiny model; 560 steps, of which `train` saves the 500th."""
-    model = PLAN.model.replace(vocab_size=300, context_length=16)
-    plan = dataclasses.replace(PLAN, model=model, base=TrainConfig(steps=560, batch_rows=2))
+    model = replace(PLAN.model, vocab_size=300, context_length=16)
+    plan = dataclasses.replace(
+        PLAN, model=model, base=BaseStage(TrainConfig(steps=560, batch_rows=2))
+    )
     return real_text_recipe(plan, str(folder))
 
 
@@ -267,8 +288,8 @@ def test_another_text_is_another_recipe_and_the_world_has_none(book, tmp_path):
 
     with pytest.raises(ValueError, match="another recipe"):
         list(run_all(tmp_path, dataclasses.replace(plan, data="python")))
-    assert plan.behind("export") == plan.to_dict() and plan.behind("tokenizer")["data"] == str(book)
-    assert "data" not in PLAN.to_dict()
+    assert plan.behind("export") == asdict(plan) and plan.behind("tokenizer")["data"] == str(book)
+    assert "data" not in PLAN.behind("export")
     with pytest.raises(ValueError, match="must be 1 or more, got 0"):
         real_text_recipe(PLAN, "python", tokens=0)
 

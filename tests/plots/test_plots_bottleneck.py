@@ -1,5 +1,7 @@
 """The pictures of notebook 06: their words are their numbers, and nothing rests on colour alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,7 +95,7 @@ def test_intervals_stand_beside_the_line():
     )
 
 
-@pytest.mark.parametrize("assumptions", [PUBLISHED, PUBLISHED.replace(growth=1.01)])
+@pytest.mark.parametrize("assumptions", [PUBLISHED, replace(PUBLISHED, growth=1.01)])
 def test_the_meeting_is_told_with_its_band(assumptions):
     found = forecast(assumptions)
 

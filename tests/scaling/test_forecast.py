@@ -1,6 +1,7 @@
 """The run-out forecast: the published inputs give the published date, and each dial turns it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_the_published_inputs_give_the_published_stock():
 
 
 def test_five_times_overtraining_comes_a_year_earlier():
-    earlier = forecast(PUBLISHED.replace(overtraining=5)).median - forecast().median
+    earlier = forecast(replace(PUBLISHED, overtraining=5)).median - forecast().median
 
     assert earlier == pytest.approx(-1, abs=0.25)  # the paper: about one year
 
@@ -61,10 +62,10 @@ def test_without_uncertainty_of_the_stock_the_lines_meet_where_the_sum_says():
     ],
 )
 def test_each_assumption_moves_the_date_its_way(change, later):
-    moved = forecast(PUBLISHED.replace(**change)).median - forecast().median
+    moved = forecast(replace(PUBLISHED, **change)).median - forecast().median
 
     assert (moved > 0.1) if later else (moved < -0.1)
-    assert shifts(PUBLISHED.replace(**change)) == {next(iter(change)): pytest.approx(moved)}
+    assert shifts(replace(PUBLISHED, **change)) == {next(iter(change)): pytest.approx(moved)}
 
 
 def test_what_is_not_changed_shifts_nothing():
@@ -72,7 +73,7 @@ def test_what_is_not_changed_shifts_nothing():
 
 
 def test_lines_that_never_meet_have_no_date():
-    never = forecast(PUBLISHED.replace(growth=1.0, stock_growth=0.5))
+    never = forecast(replace(PUBLISHED, growth=1.0, stock_growth=0.5))
 
     assert never.median == math.inf
     assert in_words(never).startswith("not before 2100")
@@ -80,7 +81,7 @@ def test_lines_that_never_meet_have_no_date():
 
 
 def test_what_has_run_out_already_runs_out_now():
-    assert set(forecast(PUBLISHED.replace(stock=1e9)).dates) == {START}
+    assert set(forecast(replace(PUBLISHED, stock=1e9)).dates) == {START}
 
 
 def test_a_forecast_is_a_function_of_its_seed():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from torch import nn
 
@@ -44,7 +46,7 @@ def test_published_counts_are_exact_and_sorted():
 def test_the_formula_counts_what_the_module_holds():
     config = ModelConfig(vocab_size=96, dim=32, n_layers=3, n_heads=4, n_kv_heads=2, ffn_dim=64)
     for tied in (True, False):
-        shape = config.replace(tied_embeddings=tied)
+        shape = replace(config, tied_embeddings=tied)
 
         held = sum(p.numel() for p in Transformer(shape).parameters())
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -47,7 +49,7 @@ def test_weight_decay_is_for_matrices_only():
 def test_the_loop_overfits_a_few_rows():
     model = Transformer(TINY)
 
-    records = run(model, CONFIG.replace(steps=250))
+    records = run(model, replace(CONFIG, steps=250))
 
     assert records[0].loss == pytest.approx(3.47, abs=0.1)  # ln 32: it knows nothing yet
     assert records[-1].loss < 0.3
@@ -65,7 +67,7 @@ def test_two_runs_of_the_same_seed_are_the_same_to_the_last_bit():
 
 def test_the_loop_takes_the_steps_that_a_plain_torch_loop_takes():
     model, twin = Transformer(TINY, seed=1), Transformer(TINY, seed=1)
-    run(model, CONFIG.replace(steps=3, clip=0.5))
+    run(model, replace(CONFIG, steps=3, clip=0.5))
 
     optimizer, batch_at = adamw(twin, CONFIG), tiny_batches()
     for step in range(3):
@@ -74,7 +76,7 @@ def test_the_loop_takes_the_steps_that_a_plain_torch_loop_takes():
         nn.functional.cross_entropy(twin(inputs).view(-1, 32), targets.flatten()).backward()
         nn.utils.clip_grad_norm_(twin.parameters(), 0.5)
         for group in optimizer.param_groups:
-            group["lr"] = wsd(step, CONFIG.replace(steps=3))
+            group["lr"] = wsd(step, replace(CONFIG, steps=3))
         optimizer.step()
     torch.testing.assert_close(weights(model), weights(twin), atol=1e-5, rtol=1e-4)
 
@@ -100,7 +102,7 @@ def test_a_state_of_other_settings_is_refused(tmp_path):
     run(Transformer(TINY), state_dir=tmp_path)
 
     with pytest.raises(ValueError, match="other settings"):
-        run(Transformer(TINY), CONFIG.replace(learning_rate=1e-3), state_dir=tmp_path)
+        run(Transformer(TINY), replace(CONFIG, learning_rate=1e-3), state_dir=tmp_path)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
@@ -122,7 +124,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_checkpoint
 def test_bfloat16_trains_nearly_as_float32_and_keeps_float32_weights():
     exact, rough = Transformer(TINY, seed=3), Transformer(TINY, seed=3)
     a = [record.loss for record in run(exact)]
-    b = [record.loss for record in run(rough, CONFIG.replace(precision="bfloat16"))]
+    b = [record.loss for record in run(rough, replace(CONFIG, precision="bfloat16"))]
 
     assert weights(rough).dtype == torch.float32
     assert b == pytest.approx(a, rel=0.02)  # bf16 has 3 digits; the rounding adds up over the steps
@@ -132,4 +134,4 @@ def test_bfloat16_trains_nearly_as_float32_and_keeps_float32_weights():
 def test_settings_that_make_no_sense_are_refused():
     for bad in ({"steps": 0}, {"learning_rate": 0.0}, {"warmup": 0.8}, {"precision": "float16"}):
         with pytest.raises(ValueError, match=r"\w+"):
-            CONFIG.replace(**bad)
+            replace(CONFIG, **bad)

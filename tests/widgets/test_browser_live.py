@@ -27,7 +27,7 @@ def write(model):
     return tokenizer.decode(generate(model, [[tokenizer.eot_id]], 8, temperature=0)[0])""",
     # a learning rate of 1e30: the loss is soon no number
     """broken = Transformer(shape, seed=0)
-wild = config.replace(learning_rate=1e30)
+wild = replace(config, learning_rate=1e30)
 board = train_live(train(broken, batch_at, next_token_loss, wild), wild.steps)
 board""",
     """try:

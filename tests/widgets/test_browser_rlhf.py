@@ -20,7 +20,7 @@ ask""",
     """import asyncio
 while not ask.done:
     await asyncio.sleep(0.1)
-from course_lib.config import RLConfig, TrainConfig
+from course_lib.config import PPOConfig, TrainConfig
 from course_lib.align.reward import RewardModel, reward_batches, reward_loss
 from course_lib.pipeline.release import RELEASED, load_released
 from course_lib.train.loop import train
@@ -35,7 +35,7 @@ from course_lib.widgets import train_live
 from course_lib.world.dialogues import rl_prompts
 sft, tokenizer = load_released("sft")
 policy = ActorCritic(deepcopy(sft), reward_model)
-rl = RLConfig("ppo", prompts=12, answers=1)
+rl = PPOConfig(prompts=12)
 texts = [prompt.text for prompt in rl_prompts(100)]
 batches = rollout_batches(policy, sft, reward_model, tokenizer, texts, rl)
 def loss_of(policy, batch):

@@ -1,6 +1,7 @@
 """The forecast with sliders: what its settings say, what it keeps, what is stored of it."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_the_words_follow_the_sliders():
 
 
 def test_each_change_alone_tells_by_how_much_it_moves_the_date():
-    changed = PUBLISHED.replace(usable=0.4, overtraining=5.0)
+    changed = replace(PUBLISHED, usable=0.4, overtraining=5.0)
 
     shown = shift_table(changed)
 
@@ -42,14 +43,14 @@ def test_each_change_alone_tells_by_how_much_it_moves_the_date():
 
 
 def test_a_line_that_never_comes_is_said():
-    never = PUBLISHED.replace(growth=1.1, stock_growth=0.2)
+    never = replace(PUBLISHED, growth=1.1, stock_growth=0.2)
 
     assert "reach the stock not before 2100" in sentence(never, forecast(never))
-    assert "beyond 2100" in shift_table(PUBLISHED.replace(growth=1.01))
+    assert "beyond 2100" in shift_table(replace(PUBLISHED, growth=1.01))
 
 
 def test_the_reset_button_brings_the_published_inputs_back():
-    widget = run_out(PUBLISHED.replace(usable=0.7, epochs=8))
+    widget = run_out(replace(PUBLISHED, usable=0.7, epochs=8))
 
     widget.reset.click()
 
@@ -58,7 +59,7 @@ def test_the_reset_button_brings_the_published_inputs_back():
 
 
 def test_an_assumption_between_the_settings_gets_a_setting():
-    assert run_out(PUBLISHED.replace(usable=0.33)).dials["usable"].label == "33%"
+    assert run_out(replace(PUBLISHED, usable=0.33)).dials["usable"].label == "33%"
 
 
 def test_kept_assumptions_stand_beside_the_published_ones_the_next_time():

@@ -16,7 +16,7 @@ from course_lib.align.dpo import dpo_batches, dpo_loss
 from course_lib.align.preferences import Preference, save_preferences
 from course_lib.align.reward import RewardModel, reward_loss
 from course_lib.align.rlhf import Rollout, answer_log_probs, policy_loss, rollout
-from course_lib.config import DPOConfig, ModelConfig, RLConfig, TrainConfig
+from course_lib.config import DPOConfig, GRPOConfig, ModelConfig, TrainConfig
 from course_lib.files.pretrained import save_pretrained
 from course_lib.model.transformer import Transformer
 from course_lib.text.rows import IGNORE, pack_dialogues
@@ -188,7 +188,9 @@ def test_dpo_has_the_loss_of_trl(trl, tmp_path):
         assert metrics[f"rewards/{which}"] == pytest.approx([expected], abs=1e-5)
 
 
-def our_rollout(monkeypatch, model, reference, config: RLConfig) -> tuple[Rollout, list[list[int]]]:
+def our_rollout(
+    monkeypatch, model, reference, config: GRPOConfig
+) -> tuple[Rollout, list[list[int]]]:
     """A rollout whose answers are `ANSWERS`, and their tokens; the last is cut off."""
     texts = [text for group in ANSWERS.values() for text in group]
     new = [[*TOKENIZER.encode(text), TOKENIZER.im_end_id] for text in texts]
@@ -234,7 +236,7 @@ def their_rollout(monkeypatch, trl, folder, model, reference, batch, new, config
 def test_grpo_has_the_advantages_and_the_loss_of_trl(
     trl, tmp_path, monkeypatch, divide_by_std, loss_type
 ):
-    config = RLConfig(prompts=4, answers=3, kl=0.3, updates=2, divide_by_std=divide_by_std)
+    config = GRPOConfig(prompts=4, answers=3, kl=0.3, updates=2, divide_by_std=divide_by_std)
     model, reference = tiny(1), tiny(2)
     batch, new = our_rollout(monkeypatch, model, reference, config)
     trainer, theirs = their_rollout(

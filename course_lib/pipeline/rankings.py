@@ -1,0 +1,86 @@
+"""Asking for rankings: who ranks which answers, and how well a reward model learned it.
+
+The kinds of prompts are the world's: that is why this is no part of `align`, which sees texts.
+"""
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from course_lib.align.preferences import Preference, Ranking, collect
+from course_lib.align.reward import RewardModel, pair_accuracy
+from course_lib.measure.answers import chat_answers
+from course_lib.model.transformer import Transformer
+from course_lib.pipeline.recipe import RewardStage
+from course_lib.text.tokenizer import Tokenizer
+from course_lib.world.annotators import gold
+from course_lib.world.dialogues import Prompt
+
+
+def ask(
+    model: Transformer, tokenizer: Tokenizer, prompts: list[Prompt], n: int, seed: int
+) -> tuple[list[str], list[str]]:
+    """`n` sampled answers to each prompt, and the text of the prompt that each answers."""
+    copies = [prompt for prompt in prompts for _ in range(n)]
+    answers = chat_answers(model, tokenizer, copies, temperature=1.0, seed=seed)
+    return [prompt.text for prompt in copies], answers
+
+
+def with_strangers(
+    groups: Iterable[list[str]], kinds: Sequence[str], n: int, rng: random.Random
+) -> list[list[str]]:
+    """Each group of answers and `n` strangers: answers from groups of a kind drawn at random.
+
+    `kinds` are those of the groups' prompts. Without strangers a reward model sees "I don't know"
+    almost only where it is right and takes it for good everywhere; RL obeys.
+    """
+    groups, by_kind = list(groups), defaultdict(list)
+    for kind, group in zip(kinds, groups, strict=True):
+        by_kind[kind] += group
+    names = sorted(by_kind)
+    return [group + [rng.choice(by_kind[rng.choice(names)]) for _ in range(n)] for group in groups]
+
+
+def ranked(
+    prompts: list[Prompt],
+    sampled: list[str],
+    stage: RewardStage,
+    rng: random.Random,
+    rank: Callable[[str, list[str]], Ranking],
+) -> list[Preference]:
+    """The pairs of one ranking for each prompt: of the answers to it, and of a few strangers."""
+    n = stage.answers
+    groups = [sampled[start : start + n] for start in range(0, len(sampled), n)]
+    groups = with_strangers(groups, [prompt.kind for prompt in prompts], stage.strangers, rng)
+    return collect([prompt.text for prompt in prompts], groups, rank)
+
+
+def parted(
+    pairs: list[Preference], stage: RewardStage
+) -> tuple[list[Preference], list[Preference]]:
+    """The pairs held back to be asked about afterwards, and those that are learned from."""
+    n = len(pairs) // stage.held_back
+    return pairs[:n], pairs[n:]
+
+
+def pair_metrics(model: RewardModel, pairs: list[Preference], noise: float) -> dict[str, float]:
+    """How well the reward model orders pairs that it never saw, beside what could be reached.
+
+    `pair_accuracy`: as the annotators did. Its ceilings: `gold_accuracy`, which the gold reward
+    itself reaches (equally good answers count a half), and `noise_ceiling`, which it was expected
+    to reach given the annotators' noise. `gold_order`: as the gold reward does where it prefers one
+    (it always does so somewhere, but in a test's tiny sample).
+    """
+    gaps = [gold(pair.prompt, pair.chosen) - gold(pair.prompt, pair.rejected) for pair in pairs]
+    decided = [
+        pair if gap > 0 else Preference(pair.prompt, pair.rejected, pair.chosen)
+        for pair, gap in zip(pairs, gaps, strict=True)
+        if gap
+    ]
+    found = {
+        "pair_accuracy": pair_accuracy(model, pairs),
+        "gold_accuracy": sum(0.5 + 0.5 * ((gap > 0) - (gap < 0)) for gap in gaps) / len(gaps),
+        "noise_ceiling": sum(1 / (1 + math.exp(-abs(gap) / noise)) for gap in gaps) / len(gaps),
+    }
+    return found | ({"gold_order": pair_accuracy(model, decided)} if decided else {})
