@@ -2,19 +2,18 @@
 
 A rule is a measure (a number per text) with limits, in the manner of Gopher (Rae et al. 2021, arXiv
 2112.11446), C4 (Raffel et al. 2020, 1910.10683) and FineWeb (Penedo et al. 2024, 2406.17557), made
-milder for documents of 7 to 90 words. Near copies are found with MinHash (Broder 1997) and bands
-(Lee et al. 2022, 2107.06499). Left out: language, toxic words, learned filters, mending a text.
+milder for documents of 7 to 90 words. Near copies share most of their runs of three words, and an
+index of all runs finds them. With a whole web that index fits no memory, and MinHash (Broder 1997;
+Lee et al. 2022, 2107.06499) estimates what we count. Left out: that, language, toxic words, learned
+filters, mending a text.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from math import inf
-
-import numpy as np
 
 KEPT, COPY, NEAR_COPY = "kept", "copy", "near copy"
 
@@ -30,7 +29,9 @@ CODE_LINE = re.compile(
     r"(>>> |\.\.\. |# |@\w|def |class |import |from \S+ import |return\b|else:|try:|except\b)"
     r"|.*[;{}()\[\],:]$|[\w.\[\], ]+ [-+*/]?= "
 )
-PRIME = 4_294_967_291  # the largest below 2**32, so that a * x + b fits 64 bits
+# The Jaccard similarity from which a text is a near copy. FineWeb aims at 0.75, but one more line
+# changes more of a text of 20 words than of a web page.
+NEAR = 0.7
 
 
 def split_words(text: str) -> list[str]:
@@ -155,119 +156,54 @@ def drop_copies(texts: Iterable[str]) -> Iterator[str]:
             yield text
 
 
-def shingles(text: str, n: int = 3) -> frozenset[str]:
-    """All runs of `n` words, case ignored: shingles("A b c d") is {"a b c", "b c d"}.
+def shingles(text: str) -> frozenset[str]:
+    """All runs of three words, case ignored: shingles("A b c d") is {"a b c", "b c d"}.
 
-    A shorter text is one shingle. ValueError for a text without words.
+    A shorter text is one shingle.
     """
     words = [word.casefold() for word in split_words(text)]
-    if not words or n < 1:
-        raise ValueError(f"shingles need a word and n >= 1, got {text!r} and n = {n}")
-    return frozenset(" ".join(words[i : i + n]) for i in range(max(1, len(words) - n + 1)))
+    return frozenset(" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
 
 
 def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    """Shared elements over all elements, exactly: 1 for equal sets, 0 if they share nothing."""
-    if not (a or b):
-        raise ValueError("two empty sets have no similarity: give at least one shingle")
+    """Shared elements over all elements: 1 for equal sets, 0 if they share nothing."""
     return len(a & b) / len(a | b)
 
 
-@lru_cache(maxsize=8)
-def _hash_family(n_hashes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Factors and offsets (n_hashes, 1) of the hash functions x -> (a * x + b) mod PRIME."""
-    if n_hashes < 1:
-        raise ValueError(f"a signature has at least one hash, got n_hashes = {n_hashes}")
-    rng = np.random.default_rng(seed)
-    a, b = (rng.integers(low, PRIME, size=(n_hashes, 1), dtype=np.uint64) for low in (1, 0))
-    return a, b
+class NearCopies:
+    """Remembers texts, and knows whether a new one is nearly the same as one of them."""
 
+    def __init__(self) -> None:
+        self.texts: list[frozenset[str]] = []  # the shingles of each text
+        self.holders = defaultdict(list)  # shingle -> numbers of the texts that hold it
 
-def signature(shingles: frozenset[str], n_hashes: int = 128, seed: int = 0) -> np.ndarray:
-    """MinHash of a set: (n_hashes,) uint32, the smallest value of each hash function over the set.
-
-    The smallest element of two sets together is as likely as any other to be a shared one, so the
-    two smallest values agree with the probability of the Jaccard similarity.
-    """
-    if not shingles:
-        raise ValueError("an empty set has no smallest element: give at least one shingle")
-    a, b = _hash_family(n_hashes, seed)
-    # Python's own `hash` of a string is no use: it changes with every process.
-    marks = (blake2b(shingle.encode(), digest_size=8).digest() for shingle in shingles)
-    x = np.array([int.from_bytes(mark, "big") % PRIME for mark in marks], dtype=np.uint64)
-    return ((a * x + b) % np.uint64(PRIME)).min(axis=1).astype(np.uint32)  # (n_hashes, S) -> min
-
-
-def similarity(a: np.ndarray, b: np.ndarray) -> float:
-    """Estimated Jaccard J of (n_hashes,) signatures, standard error sqrt(J (1 - J) / n_hashes)."""
-    if a.shape != b.shape or a.ndim != 1:
-        raise ValueError(f"signatures of one length and one seed compare, got {a.shape}, {b.shape}")
-    return float(np.mean(a == b))
-
-
-def found_probability(similarity: float, bands: int, rows: int) -> float:
-    """Chance 1 - (1 - s^rows)^bands that texts of similarity s agree in all rows of some band."""
-    if not 0 <= similarity <= 1 or bands < 1 or rows < 1:
-        raise ValueError(f"need 0 <= s <= 1, bands, rows >= 1: {similarity}, {bands}, {rows}")
-    return 1 - (1 - similarity**rows) ** bands
-
-
-def bands_for(threshold: float, n_hashes: int = 128, recall: float = 0.9) -> int:
-    """The fewest bands (they divide `n_hashes`) that find `recall` of the pairs at `threshold`."""
-    if not (0 < threshold <= 1 and 0 < recall < 1):
-        raise ValueError(f"need 0 < threshold <= 1 and 0 < recall < 1, got {threshold}, {recall}")
-    for bands in (b for b in range(1, n_hashes + 1) if n_hashes % b == 0):
-        if found_probability(threshold, bands, n_hashes // bands) >= recall:
-            return bands
-    raise ValueError(f"{n_hashes} hashes can't find {threshold} with recall {recall}: take more")
-
-
-def _near_finder(threshold: float, n_hashes: int, seed: int) -> Callable[[str], list[int]]:
-    """A function that remembers each text it gets and returns the numbers of earlier near ones."""
-    bands = bands_for(threshold, n_hashes)
-    buckets, sets = defaultdict(list), []
-
-    def find(text: str) -> list[int]:
+    def add(self, text: str) -> bool:
+        """Remember `text`; whether an earlier one has a Jaccard of `NEAR` or more with it."""
         runs = shingles(text)
-        rows = signature(runs, n_hashes, seed).reshape(bands, -1)
-        keys = [(band, row.tobytes()) for band, row in enumerate(rows)]
-        candidates = {number for key in keys for number in buckets[key]}
-        for key in keys:
-            buckets[key].append(len(sets))
-        sets.append(runs)
-        return [i for i in sorted(candidates) if jaccard(sets[i], runs) >= threshold]
-
-    return find
-
-
-def near_duplicates(
-    texts: Iterable[str], threshold: float = 0.8, n_hashes: int = 128, seed: int = 0
-) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of texts whose 3-word shingles have a Jaccard of at least `threshold`.
-
-    Bands propose pairs, the exact Jaccard decides: no pair is wrong, at most one in ten at the very
-    threshold is missed (`found_probability`). k equal texts make k (k - 1) / 2 pairs: drop copies
-    first.
-    """
-    find = _near_finder(threshold, n_hashes, seed)
-    return sorted((i, j) for j, text in enumerate(_each(texts)) for i in find(text))
+        # Comparing with every text that shares a shingle would be right but slow: half a corpus
+        # says "in that match". A near text holds at least 70% of our shingles, though, so of any
+        # 30% of them and one more it holds at least one. We look up the rarest.
+        rarest = sorted(runs, key=lambda run: len(self.holders[run]))
+        telling = rarest[: int((1 - NEAR) * len(runs)) + 1]
+        candidates = {number for run in telling for number in self.holders[run]}
+        found = any(jaccard(self.texts[number], runs) >= NEAR for number in candidates)
+        for run in runs:
+            self.holders[run].append(len(self.texts))
+        self.texts.append(runs)
+        return found
 
 
-def clean(
-    texts: Iterable[str], rules: tuple[Rule, ...] = RULES, threshold: float = 0.7
-) -> Iterator[tuple[str, str]]:
+def clean(texts: Iterable[str], rules: tuple[Rule, ...] = RULES) -> Iterator[tuple[str, str]]:
     """Each text with its verdict: KEPT, the reason of a rule, COPY or NEAR_COPY, one at a time.
 
     The first of several copies is kept. A near copy is near any earlier text that passed the rules.
-    `threshold` is lower than usual (FineWeb aims at 0.75): one line more changes more of a text of
-    20 words than of a web page.
     """
-    find, seen = _near_finder(threshold, n_hashes=128, seed=0), set()
+    near_copies, seen = NearCopies(), set()
     for text in _each(texts):
         verdict = why_dropped(text, rules)
         if verdict is None and (mark := fingerprint(text)) in seen:
             verdict = COPY
         elif verdict is None:
             seen.add(mark)
-            verdict = NEAR_COPY if find(text) else KEPT
+            verdict = NEAR_COPY if near_copies.add(text) else KEPT
         yield text, verdict
