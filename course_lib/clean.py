@@ -34,16 +34,9 @@ CODE_LINE = re.compile(
 NEAR = 0.7
 
 
-def split_words(text: str) -> list[str]:
-    """The text cut at white space. ValueError, as from every measure, for anything but a `str`."""
-    if not isinstance(text, str):
-        raise ValueError(f"a text is a str, got {type(text).__name__}: decode bytes, drop None")
-    return text.split()
-
-
 def split_lines(text: str) -> list[str]:
     """The lines without the white space around them, blank ones left out."""
-    return [line.strip() for line in text.splitlines() if line.strip()] if split_words(text) else []
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _share(hits: list[bool]) -> float:
@@ -53,28 +46,31 @@ def _share(hits: list[bool]) -> float:
 def _each(texts: Iterable[str]) -> Iterator[str]:
     if isinstance(texts, str):
         raise ValueError("got one str, whose letters would count as texts: give a list of texts")
-    return iter(texts)
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"a text is a str, got {type(text).__name__}: decode bytes, drop None")
+        yield text
 
 
 def n_words(text: str) -> int:
     """Words in the text: n_words("a cat") is 2."""
-    return len(split_words(text))
+    return len(text.split())
 
 
 def mean_word_length(text: str) -> float:
     """Mean characters per word, punctuation included; 0 for a text without words."""
-    return sum(map(len, split_words(text))) / max(1, n_words(text))
+    return sum(map(len, text.split())) / max(1, n_words(text))
 
 
 def n_boilerplate(text: str) -> int:
     """How many of the phrases in `BOILERPLATE` the text holds."""
-    one_line = " ".join(split_words(text)).casefold()
+    one_line = " ".join(text.split()).casefold()
     return sum(phrase in one_line for phrase in BOILERPLATE)
 
 
 def share_with_letter(text: str) -> float:
     """Share of words with at least one letter: share_with_letter("Home | News") is 2/3."""
-    return _share([any(map(str.isalpha, word)) for word in split_words(text)])
+    return _share([any(map(str.isalpha, word)) for word in text.split()])
 
 
 def symbols_per_word(text: str) -> float:
@@ -96,7 +92,7 @@ def share_ended_lines(text: str) -> float:
 
 def n_stop_words(text: str) -> int:
     """How many different words of `STOP_WORDS` the text uses."""
-    return len(STOP_WORDS & {word.strip(".,:;!?\"'()").casefold() for word in split_words(text)})
+    return len(STOP_WORDS & {word.strip(".,:;!?\"'()").casefold() for word in text.split()})
 
 
 def is_code(text: str) -> bool:
@@ -144,7 +140,7 @@ def why_dropped(text: str, rules: tuple[Rule, ...] = RULES) -> str | None:
 
 def fingerprint(text: str) -> bytes:
     """16 bytes that are equal for texts which differ only in upper case and white space."""
-    return blake2b(" ".join(split_words(text)).casefold().encode(), digest_size=16).digest()
+    return blake2b(" ".join(text.split()).casefold().encode(), digest_size=16).digest()
 
 
 def drop_copies(texts: Iterable[str]) -> Iterator[str]:
@@ -161,7 +157,7 @@ def shingles(text: str) -> frozenset[str]:
 
     A shorter text is one shingle.
     """
-    words = [word.casefold() for word in split_words(text)]
+    words = [word.casefold() for word in text.split()]
     return frozenset(" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
 
 
