@@ -138,16 +138,16 @@ def why_dropped(text: str, rules: tuple[Rule, ...] = RULES) -> str | None:
     return next((rule.reason for rule in rules if rule.drops(text)), None)
 
 
-def fingerprint(text: str) -> bytes:
+def text_mark(text: str) -> bytes:
     """16 bytes that are equal for texts which differ only in upper case and white space."""
     return blake2b(" ".join(text.split()).casefold().encode(), digest_size=16).digest()
 
 
 def drop_copies(texts: Iterable[str]) -> Iterator[str]:
-    """The texts in their order, each `fingerprint` once: the first is kept."""
+    """The texts in their order, each `text_mark` once: the first is kept."""
     seen = set()
     for text in _each(texts):
-        if (mark := fingerprint(text)) not in seen:
+        if (mark := text_mark(text)) not in seen:
             seen.add(mark)
             yield text
 
@@ -197,7 +197,7 @@ def clean(texts: Iterable[str], rules: tuple[Rule, ...] = RULES) -> Iterator[tup
     near_copies, seen = NearCopies(), set()
     for text in _each(texts):
         verdict = why_dropped(text, rules)
-        if verdict is None and (mark := fingerprint(text)) in seen:
+        if verdict is None and (mark := text_mark(text)) in seen:
             verdict = COPY
         elif verdict is None:
             seen.add(mark)

@@ -29,7 +29,7 @@ from course_lib.tokenizer import Tokenizer
 
 FORMAT = "course_lib shards 1"
 MANIFEST = "manifest.json"
-SPLITS = ("train", "validation")
+TEXT_SPLITS = ("train", "validation")
 VALIDATION_SHARE = 0.02
 HEAD = 1000  # pieces looked at so that a small source has a validation split too
 PIECE = 20_000  # characters; of a longer document each piece is drawn into a split
@@ -122,9 +122,9 @@ def _deal(found: Iterator[Piece], writers: dict, eot: np.ndarray, max_tokens: in
     if not head:
         raise ValueError("there is no text to tokenize: the source gave no document")
     threshold, last = max(VALIDATION_SHARE, min(piece.draw for piece in head)), None
-    train, validation = (writers[split].counts for split in SPLITS)
+    train, validation = (writers[split].counts for split in TEXT_SPLITS)
     for piece in chain(head, found):
-        split = SPLITS[piece.draw <= threshold]
+        split = TEXT_SPLITS[piece.draw <= threshold]
         enough = max_tokens is not None and train["tokens"] >= max_tokens
         if enough and validation["tokens"]:
             break
@@ -174,11 +174,11 @@ def writing_shards(
     if (folder / MANIFEST).exists():
         raise ValueError(f"{folder} holds finished shards: choose another folder, or delete it")
     folder.mkdir(parents=True, exist_ok=True)
-    for split in SPLITS:
+    for split in TEXT_SPLITS:
         for stray in folder.glob(f"{split}_*.bin"):
             stray.unlink()  # of a run that was stopped
 
-    writers = {split: _Writer(folder, split, shard_tokens) for split in SPLITS}
+    writers = {split: _Writer(folder, split, shard_tokens) for split in TEXT_SPLITS}
     eot = np.array([tokenizer.eot_id], dtype=_dtype(tokenizer))
     with closing(_tokenized(texts, tokenizer, workers)) as found:
         threshold = yield from _deal(found, writers, eot, max_tokens)
@@ -220,7 +220,7 @@ class Shards:
         self.eot_id = self.manifest["eot_id"]
         self._maps = {
             split: [self._open(**shard) for shard in self.manifest["splits"][split]["shards"]]
-            for split in SPLITS
+            for split in TEXT_SPLITS
         }
         self._ends = {s: list(accumulate(map(len, maps))) for s, maps in self._maps.items()}
 
