@@ -1,11 +1,13 @@
-"""Raw text -> text worth training on: quality rules, then copies, then near copies.
+"""Raw text -> text worth training on: drop junk by rules, then copies, then near copies.
 
-A rule is a measure (a number per text) with limits, in the manner of Gopher (Rae et al. 2021, arXiv
-2112.11446), C4 (Raffel et al. 2020, 1910.10683) and FineWeb (Penedo et al. 2024, 2406.17557), made
-milder for documents of 7 to 90 words. Near copies share most of their runs of three words, and an
-index of all runs finds them. With a whole web that index fits no memory, and MinHash (Broder 1997;
-Lee et al. 2022, 2107.06499) estimates what we count. Left out: that, language, toxic words, learned
-filters, mending a text.
+A rule is a measure (one number per text) with limits. The rules come from Gopher (Rae et al. 2021,
+arXiv 2112.11446), C4 (Raffel et al. 2020, 1910.10683) and FineWeb (Penedo et al. 2024, 2406.17557),
+with milder limits, because our documents have 7 to 90 words and not a thousand.
+
+Near copies share most of their three-word runs, so we keep an index from runs to texts. The index
+of a whole web would fit no memory. There MinHash (Broder 1997; Lee et al. 2022, 2107.06499)
+estimates what we count. We don't look at the language or at toxic words, train no filter, and
+repair nothing: a text stays as it is, or goes.
 """
 
 import re
@@ -17,14 +19,19 @@ from math import inf
 
 KEPT, COPY, NEAR_COPY = "kept", "copy", "near copy"
 
-BOILERPLATE = (  # the first six are C4's; the others are pages that say nothing
+# The first six are C4's. The others are pages with nothing on them.
+BOILERPLATE = (
     "cookie policy", "privacy policy", "terms of use", "use cookies", "uses cookies", "lorem ipsum",
     "enable cookies", "error 404", "error 500", "page not found",
 )  # fmt: skip
-# Gopher asks for two of the first eight; a text of ten words needs more to choose from.
+# Gopher asks for two of the first eight words. Ours have only ten words or so to show one, so we
+# let more of them count.
 STOP_WORDS = frozenset("the be to of and that have with a is in on what which by do you".split())
-SYMBOLS = re.compile(r"\.{3}|…|>>|[#|!]")  # Gopher's are # and the ellipsis
-ENDS = (".", "!", "?", '"', "'")  # FineWeb's: what a finished line ends with
+# Gopher counts # and the ellipsis. Our junk shouts and has menus, so we add ! and | and >>.
+SYMBOLS = re.compile(r"\.{3}|…|>>|[#|!]")
+ENDS = (".", "!", "?", '"', "'")  # how a finished line ends, as in FineWeb
+# A line of code begins with a prompt, a comment or a keyword, or ends in a bracket, colon, comma or
+# semicolon, or assigns something.
 CODE_LINE = re.compile(
     r"(>>> |\.\.\. |# |@\w|def |class |import |from \S+ import |return\b|else:|try:|except\b)"
     r"|.*[;{}()\[\],:]$|[\w.\[\], ]+ [-+*/]?= "
@@ -63,7 +70,8 @@ def mean_word_length(text: str) -> float:
 
 
 def n_boilerplate(text: str) -> int:
-    """How many of the phrases in `BOILERPLATE` the text holds."""
+    """How many of the phrases in `BOILERPLATE` occur in the text."""
+    # one line, because a phrase may run over the end of a line
     one_line = " ".join(text.split()).casefold()
     return sum(phrase in one_line for phrase in BOILERPLATE)
 
@@ -74,13 +82,13 @@ def share_with_letter(text: str) -> float:
 
 
 def symbols_per_word(text: str) -> float:
-    """Signs that prose seldom uses (# | ! >> and ...), per word."""
+    """Symbols that are rare in prose (# | ! >> and ...), per word."""
     n = max(1, n_words(text))
     return len(SYMBOLS.findall(text)) / n
 
 
 def share_repeated_lines(text: str) -> float:
-    """Share of lines that stood in the text before: of the lines "a", "b", "a", "a" it is 2/4."""
+    """Share of lines that repeat an earlier one: 2/4 for the lines "a", "b", "a", "a"."""
     lines = split_lines(text)
     return 1 - len(set(lines)) / len(lines) if lines else 0.0
 
@@ -91,15 +99,15 @@ def share_ended_lines(text: str) -> float:
 
 
 def n_stop_words(text: str) -> int:
-    """How many different words of `STOP_WORDS` the text uses."""
+    """How many different words from `STOP_WORDS` the text uses."""
     return len(STOP_WORDS & {word.strip(".,:;!?\"'()").casefold() for word in text.split()})
 
 
 def is_code(text: str) -> bool:
-    """Whether at least three in ten lines look like source code or Python's prompt.
+    """Whether at least three lines in ten look like source code or a Python session.
 
-    A guess from the looks, so junk in the clothes of code passes. Collectors of real code go by the
-    file's name instead.
+    This judges by looks alone, so junk that looks like code slips through. Real collections of code
+    have it easier: they go by the file's name.
     """
     return _share([bool(CODE_LINE.match(line)) for line in split_lines(text)]) >= 0.3
 
@@ -112,10 +120,10 @@ class Rule:
     measure: Callable[[str], float]
     low: float = -inf
     high: float = inf
-    for_code: bool = False  # code is no prose: most rules leave it alone
+    for_code: bool = False  # most rules measure prose, and would throw all code away
 
     def drops(self, text: str) -> bool:
-        """Whether this rule, asked alone, throws the text away."""
+        """Whether this rule throws the text away, whatever the other rules say."""
         in_limits = self.low <= self.measure(text) <= self.high
         return not in_limits and (self.for_code or not is_code(text))
 
@@ -134,17 +142,19 @@ RULES = (
 
 
 def why_dropped(text: str, rules: tuple[Rule, ...] = RULES) -> str | None:
-    """The reason of the first rule that drops the text, None if all of them let it pass."""
+    """The reason of the first rule that drops the text. None if it passes them all."""
     return next((rule.reason for rule in rules if rule.drops(text)), None)
 
 
 def text_mark(text: str) -> bytes:
-    """16 bytes that are equal for texts which differ only in upper case and white space."""
+    """16 bytes, the same for texts that differ only in capitals and white space."""
+    # Keeping 16 bytes of every text is cheap even for a large corpus. That two different texts get
+    # the same ones by chance won't happen: there are 2**128 marks.
     return blake2b(" ".join(text.split()).casefold().encode(), digest_size=16).digest()
 
 
 def drop_copies(texts: Iterable[str]) -> Iterator[str]:
-    """The texts in their order, each `text_mark` once: the first is kept."""
+    """The texts in their order. Of those with the same `text_mark` only the first is kept."""
     seen = set()
     for text in _each(texts):
         if (mark := text_mark(text)) not in seen:
@@ -153,28 +163,28 @@ def drop_copies(texts: Iterable[str]) -> Iterator[str]:
 
 
 def shingles(text: str) -> frozenset[str]:
-    """All runs of three words, case ignored: shingles("A b c d") is {"a b c", "b c d"}.
+    """All runs of three words, in small letters: shingles("A b c d") is {"a b c", "b c d"}.
 
-    A shorter text is one shingle.
+    A text of fewer words is one shingle.
     """
     words = [word.casefold() for word in text.split()]
     return frozenset(" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
 
 
 def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    """Shared elements over all elements: 1 for equal sets, 0 if they share nothing."""
+    """Shared elements over all elements: 1 for equal sets, 0 for sets that share nothing."""
     return len(a & b) / len(a | b)
 
 
 class NearCopies:
-    """Remembers texts, and knows whether a new one is nearly the same as one of them."""
+    """Remembers texts, and tells whether a new one is nearly the same as an earlier one."""
 
     def __init__(self) -> None:
         self.texts: list[frozenset[str]] = []  # the shingles of each text
         self.holders = defaultdict(list)  # shingle -> numbers of the texts that hold it
 
     def add(self, text: str) -> bool:
-        """Remember `text`; whether an earlier one has a Jaccard of `NEAR` or more with it."""
+        """Remembers `text`; returns whether it shares `NEAR` or more with an earlier one."""
         runs = shingles(text)
         # Comparing with every text that shares a shingle would be right but slow: half a corpus
         # says "in that match". A near text holds at least 70% of our shingles, though, so of any
@@ -190,9 +200,10 @@ class NearCopies:
 
 
 def clean(texts: Iterable[str], rules: tuple[Rule, ...] = RULES) -> Iterator[tuple[str, str]]:
-    """Each text with its verdict: KEPT, the reason of a rule, COPY or NEAR_COPY, one at a time.
+    """Yields each text with its verdict: KEPT, the reason of a rule, COPY or NEAR_COPY.
 
-    The first of several copies is kept. A near copy is near any earlier text that passed the rules.
+    The first of several copies is kept. A near copy is near to some earlier text that passed the
+    rules, even if that one was a near copy itself.
     """
     near_copies, seen = NearCopies(), set()
     for text in _each(texts):
