@@ -1,48 +1,49 @@
-"""Raw text -> text worth training on: quality rules, then copies, then near copies.
+"""Raw text -> text worth training on: drop junk by rules, then copies, then near copies.
 
-A rule is a measure (a number per text) with limits, in the manner of Gopher (Rae et al. 2021, arXiv
-2112.11446), C4 (Raffel et al. 2020, 1910.10683) and FineWeb (Penedo et al. 2024, 2406.17557), made
-milder for documents of 7 to 90 words. Near copies are found with MinHash (Broder 1997) and bands
-(Lee et al. 2022, 2107.06499). Left out: language, toxic words, learned filters, mending a text.
+A rule is a measure (one number per text) with limits. The rules come from Gopher (Rae et al. 2021,
+arXiv 2112.11446), C4 (Raffel et al. 2020, 1910.10683) and FineWeb (Penedo et al. 2024, 2406.17557),
+with milder limits, because our documents have 7 to 90 words and not a thousand.
+
+Near copies share most of their three-word runs, so we keep an index from runs to texts. The index
+of a whole web would fit no memory. There MinHash (Broder 1997; Lee et al. 2022, 2107.06499)
+estimates what we count. We don't look at the language or at toxic words, train no filter, and
+repair nothing: a text stays as it is, or goes.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from math import inf
 
-import numpy as np
-
 KEPT, COPY, NEAR_COPY = "kept", "copy", "near copy"
 
-BOILERPLATE = (  # the first six are C4's; the others are pages that say nothing
+# The first six are C4's. The others are pages with nothing on them.
+BOILERPLATE = (
     "cookie policy", "privacy policy", "terms of use", "use cookies", "uses cookies", "lorem ipsum",
     "enable cookies", "error 404", "error 500", "page not found",
 )  # fmt: skip
-# Gopher asks for two of the first eight; a text of ten words needs more to choose from.
+# Gopher asks for two of the first eight words. Ours have only ten words or so to show one, so we
+# let more of them count.
 STOP_WORDS = frozenset("the be to of and that have with a is in on what which by do you".split())
-SYMBOLS = re.compile(r"\.{3}|…|>>|[#|!]")  # Gopher's are # and the ellipsis
-ENDS = (".", "!", "?", '"', "'")  # FineWeb's: what a finished line ends with
+# Gopher counts # and the ellipsis. Our junk shouts and has menus, so we add ! and | and >>.
+SYMBOLS = re.compile(r"\.{3}|…|>>|[#|!]")
+ENDS = (".", "!", "?", '"', "'")  # how a finished line ends, as in FineWeb
+# A line of code begins with a prompt, a comment or a keyword, or ends in a bracket, colon, comma or
+# semicolon, or assigns something.
 CODE_LINE = re.compile(
     r"(>>> |\.\.\. |# |@\w|def |class |import |from \S+ import |return\b|else:|try:|except\b)"
     r"|.*[;{}()\[\],:]$|[\w.\[\], ]+ [-+*/]?= "
 )
-PRIME = 4_294_967_291  # the largest below 2**32, so that a * x + b fits 64 bits
-
-
-def split_words(text: str) -> list[str]:
-    """The text cut at white space. ValueError, as from every measure, for anything but a `str`."""
-    if not isinstance(text, str):
-        raise ValueError(f"a text is a str, got {type(text).__name__}: decode bytes, drop None")
-    return text.split()
+# The Jaccard similarity from which a text is a near copy. FineWeb aims at 0.75, but one more line
+# changes more of a text of 20 words than of a web page.
+NEAR = 0.7
 
 
 def split_lines(text: str) -> list[str]:
     """The lines without the white space around them, blank ones left out."""
-    return [line.strip() for line in text.splitlines() if line.strip()] if split_words(text) else []
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _share(hits: list[bool]) -> float:
@@ -52,38 +53,42 @@ def _share(hits: list[bool]) -> float:
 def _each(texts: Iterable[str]) -> Iterator[str]:
     if isinstance(texts, str):
         raise ValueError("got one str, whose letters would count as texts: give a list of texts")
-    return iter(texts)
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"a text is a str, got {type(text).__name__}: decode bytes, drop None")
+        yield text
 
 
 def n_words(text: str) -> int:
     """Words in the text: n_words("a cat") is 2."""
-    return len(split_words(text))
+    return len(text.split())
 
 
 def mean_word_length(text: str) -> float:
     """Mean characters per word, punctuation included; 0 for a text without words."""
-    return sum(map(len, split_words(text))) / max(1, n_words(text))
+    return sum(map(len, text.split())) / max(1, n_words(text))
 
 
 def n_boilerplate(text: str) -> int:
-    """How many of the phrases in `BOILERPLATE` the text holds."""
-    one_line = " ".join(split_words(text)).casefold()
+    """How many of the phrases in `BOILERPLATE` occur in the text."""
+    # one line, because a phrase may run over the end of a line
+    one_line = " ".join(text.split()).casefold()
     return sum(phrase in one_line for phrase in BOILERPLATE)
 
 
 def share_with_letter(text: str) -> float:
     """Share of words with at least one letter: share_with_letter("Home | News") is 2/3."""
-    return _share([any(map(str.isalpha, word)) for word in split_words(text)])
+    return _share([any(map(str.isalpha, word)) for word in text.split()])
 
 
 def symbols_per_word(text: str) -> float:
-    """Signs that prose seldom uses (# | ! >> and ...), per word."""
+    """Symbols that are rare in prose (# | ! >> and ...), per word."""
     n = max(1, n_words(text))
     return len(SYMBOLS.findall(text)) / n
 
 
 def share_repeated_lines(text: str) -> float:
-    """Share of lines that stood in the text before: of the lines "a", "b", "a", "a" it is 2/4."""
+    """Share of lines that repeat an earlier one: 2/4 for the lines "a", "b", "a", "a"."""
     lines = split_lines(text)
     return 1 - len(set(lines)) / len(lines) if lines else 0.0
 
@@ -94,15 +99,15 @@ def share_ended_lines(text: str) -> float:
 
 
 def n_stop_words(text: str) -> int:
-    """How many different words of `STOP_WORDS` the text uses."""
-    return len(STOP_WORDS & {word.strip(".,:;!?\"'()").casefold() for word in split_words(text)})
+    """How many different words from `STOP_WORDS` the text uses."""
+    return len(STOP_WORDS & {word.strip(".,:;!?\"'()").casefold() for word in text.split()})
 
 
 def is_code(text: str) -> bool:
-    """Whether at least three in ten lines look like source code or Python's prompt.
+    """Whether at least three lines in ten look like source code or a Python session.
 
-    A guess from the looks, so junk in the clothes of code passes. Collectors of real code go by the
-    file's name instead.
+    This judges by looks alone, so junk that looks like code slips through. Real collections of code
+    have it easier: they go by the file's name.
     """
     return _share([bool(CODE_LINE.match(line)) for line in split_lines(text)]) >= 0.3
 
@@ -115,10 +120,10 @@ class Rule:
     measure: Callable[[str], float]
     low: float = -inf
     high: float = inf
-    for_code: bool = False  # code is no prose: most rules leave it alone
+    for_code: bool = False  # most rules measure prose, and would throw all code away
 
     def drops(self, text: str) -> bool:
-        """Whether this rule, asked alone, throws the text away."""
+        """Whether this rule throws the text away, whatever the other rules say."""
         in_limits = self.low <= self.measure(text) <= self.high
         return not in_limits and (self.for_code or not is_code(text))
 
@@ -137,137 +142,75 @@ RULES = (
 
 
 def why_dropped(text: str, rules: tuple[Rule, ...] = RULES) -> str | None:
-    """The reason of the first rule that drops the text, None if all of them let it pass."""
+    """The reason of the first rule that drops the text. None if it passes them all."""
     return next((rule.reason for rule in rules if rule.drops(text)), None)
 
 
-def fingerprint(text: str) -> bytes:
-    """16 bytes that are equal for texts which differ only in upper case and white space."""
-    return blake2b(" ".join(split_words(text)).casefold().encode(), digest_size=16).digest()
+def text_mark(text: str) -> bytes:
+    """16 bytes, the same for texts that differ only in capitals and white space."""
+    # Keeping 16 bytes of every text is cheap even for a large corpus. That two different texts get
+    # the same ones by chance won't happen: there are 2**128 marks.
+    return blake2b(" ".join(text.split()).casefold().encode(), digest_size=16).digest()
 
 
 def drop_copies(texts: Iterable[str]) -> Iterator[str]:
-    """The texts in their order, each `fingerprint` once: the first is kept."""
+    """The texts in their order. Of those with the same `text_mark` only the first is kept."""
     seen = set()
     for text in _each(texts):
-        if (mark := fingerprint(text)) not in seen:
+        if (mark := text_mark(text)) not in seen:
             seen.add(mark)
             yield text
 
 
-def shingles(text: str, n: int = 3) -> frozenset[str]:
-    """All runs of `n` words, case ignored: shingles("A b c d") is {"a b c", "b c d"}.
+def shingles(text: str) -> frozenset[str]:
+    """All runs of three words, in small letters: shingles("A b c d") is {"a b c", "b c d"}.
 
-    A shorter text is one shingle. ValueError for a text without words.
+    A text of fewer words is one shingle.
     """
-    words = [word.casefold() for word in split_words(text)]
-    if not words or n < 1:
-        raise ValueError(f"shingles need a word and n >= 1, got {text!r} and n = {n}")
-    return frozenset(" ".join(words[i : i + n]) for i in range(max(1, len(words) - n + 1)))
+    words = [word.casefold() for word in text.split()]
+    return frozenset(" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
 
 
 def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    """Shared elements over all elements, exactly: 1 for equal sets, 0 if they share nothing."""
-    if not (a or b):
-        raise ValueError("two empty sets have no similarity: give at least one shingle")
+    """Shared elements over all elements: 1 for equal sets, 0 for sets that share nothing."""
     return len(a & b) / len(a | b)
 
 
-@lru_cache(maxsize=8)
-def _hash_family(n_hashes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Factors and offsets (n_hashes, 1) of the hash functions x -> (a * x + b) mod PRIME."""
-    if n_hashes < 1:
-        raise ValueError(f"a signature has at least one hash, got n_hashes = {n_hashes}")
-    rng = np.random.default_rng(seed)
-    a, b = (rng.integers(low, PRIME, size=(n_hashes, 1), dtype=np.uint64) for low in (1, 0))
-    return a, b
+class NearCopies:
+    """Remembers texts, and tells whether a new one is nearly the same as an earlier one."""
 
+    def __init__(self) -> None:
+        self.texts: list[frozenset[str]] = []  # the shingles of each text
+        self.holders = defaultdict(list)  # shingle -> numbers of the texts that hold it
 
-def signature(shingles: frozenset[str], n_hashes: int = 128, seed: int = 0) -> np.ndarray:
-    """MinHash of a set: (n_hashes,) uint32, the smallest value of each hash function over the set.
-
-    The smallest element of two sets together is as likely as any other to be a shared one, so the
-    two smallest values agree with the probability of the Jaccard similarity.
-    """
-    if not shingles:
-        raise ValueError("an empty set has no smallest element: give at least one shingle")
-    a, b = _hash_family(n_hashes, seed)
-    # Python's own `hash` of a string is no use: it changes with every process.
-    marks = (blake2b(shingle.encode(), digest_size=8).digest() for shingle in shingles)
-    x = np.array([int.from_bytes(mark, "big") % PRIME for mark in marks], dtype=np.uint64)
-    return ((a * x + b) % np.uint64(PRIME)).min(axis=1).astype(np.uint32)  # (n_hashes, S) -> min
-
-
-def similarity(a: np.ndarray, b: np.ndarray) -> float:
-    """Estimated Jaccard J of (n_hashes,) signatures, standard error sqrt(J (1 - J) / n_hashes)."""
-    if a.shape != b.shape or a.ndim != 1:
-        raise ValueError(f"signatures of one length and one seed compare, got {a.shape}, {b.shape}")
-    return float(np.mean(a == b))
-
-
-def found_probability(similarity: float, bands: int, rows: int) -> float:
-    """Chance 1 - (1 - s^rows)^bands that texts of similarity s agree in all rows of some band."""
-    if not 0 <= similarity <= 1 or bands < 1 or rows < 1:
-        raise ValueError(f"need 0 <= s <= 1, bands, rows >= 1: {similarity}, {bands}, {rows}")
-    return 1 - (1 - similarity**rows) ** bands
-
-
-def bands_for(threshold: float, n_hashes: int = 128, recall: float = 0.9) -> int:
-    """The fewest bands (they divide `n_hashes`) that find `recall` of the pairs at `threshold`."""
-    if not (0 < threshold <= 1 and 0 < recall < 1):
-        raise ValueError(f"need 0 < threshold <= 1 and 0 < recall < 1, got {threshold}, {recall}")
-    for bands in (b for b in range(1, n_hashes + 1) if n_hashes % b == 0):
-        if found_probability(threshold, bands, n_hashes // bands) >= recall:
-            return bands
-    raise ValueError(f"{n_hashes} hashes can't find {threshold} with recall {recall}: take more")
-
-
-def _near_finder(threshold: float, n_hashes: int, seed: int) -> Callable[[str], list[int]]:
-    """A function that remembers each text it gets and returns the numbers of earlier near ones."""
-    bands = bands_for(threshold, n_hashes)
-    buckets, sets = defaultdict(list), []
-
-    def find(text: str) -> list[int]:
+    def add(self, text: str) -> bool:
+        """Remembers `text`; returns whether it shares `NEAR` or more with an earlier one."""
         runs = shingles(text)
-        rows = signature(runs, n_hashes, seed).reshape(bands, -1)
-        keys = [(band, row.tobytes()) for band, row in enumerate(rows)]
-        candidates = {number for key in keys for number in buckets[key]}
-        for key in keys:
-            buckets[key].append(len(sets))
-        sets.append(runs)
-        return [i for i in sorted(candidates) if jaccard(sets[i], runs) >= threshold]
+        # Comparing with every text that shares a shingle would be right but slow: half a corpus
+        # says "in that match". A near text holds at least 70% of our shingles, though, so of any
+        # 30% of them and one more it holds at least one. We look up the rarest.
+        rarest = sorted(runs, key=lambda run: len(self.holders[run]))
+        telling = rarest[: int((1 - NEAR) * len(runs)) + 1]
+        candidates = {number for run in telling for number in self.holders[run]}
+        found = any(jaccard(self.texts[number], runs) >= NEAR for number in candidates)
+        for run in runs:
+            self.holders[run].append(len(self.texts))
+        self.texts.append(runs)
+        return found
 
-    return find
 
+def clean(texts: Iterable[str], rules: tuple[Rule, ...] = RULES) -> Iterator[tuple[str, str]]:
+    """Yields each text with its verdict: KEPT, the reason of a rule, COPY or NEAR_COPY.
 
-def near_duplicates(
-    texts: Iterable[str], threshold: float = 0.8, n_hashes: int = 128, seed: int = 0
-) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of texts whose 3-word shingles have a Jaccard of at least `threshold`.
-
-    Bands propose pairs, the exact Jaccard decides: no pair is wrong, at most one in ten at the very
-    threshold is missed (`found_probability`). k equal texts make k (k - 1) / 2 pairs: drop copies
-    first.
+    The first of several copies is kept. A near copy is near to some earlier text that passed the
+    rules, even if that one was a near copy itself.
     """
-    find = _near_finder(threshold, n_hashes, seed)
-    return sorted((i, j) for j, text in enumerate(_each(texts)) for i in find(text))
-
-
-def clean(
-    texts: Iterable[str], rules: tuple[Rule, ...] = RULES, threshold: float = 0.7
-) -> Iterator[tuple[str, str]]:
-    """Each text with its verdict: KEPT, the reason of a rule, COPY or NEAR_COPY, one at a time.
-
-    The first of several copies is kept. A near copy is near any earlier text that passed the rules.
-    `threshold` is lower than usual (FineWeb aims at 0.75): one line more changes more of a text of
-    20 words than of a web page.
-    """
-    find, seen = _near_finder(threshold, n_hashes=128, seed=0), set()
+    near_copies, seen = NearCopies(), set()
     for text in _each(texts):
         verdict = why_dropped(text, rules)
-        if verdict is None and (mark := fingerprint(text)) in seen:
+        if verdict is None and (mark := text_mark(text)) in seen:
             verdict = COPY
         elif verdict is None:
             seen.add(mark)
-            verdict = NEAR_COPY if find(text) else KEPT
+            verdict = NEAR_COPY if near_copies.add(text) else KEPT
         yield text, verdict

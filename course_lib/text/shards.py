@@ -1,14 +1,14 @@
-"""Texts -> token shards -> batches, for text that is too much for one list of rows.
+"""Texts -> token shards -> batches, for more text than the memory holds.
 
-`write_shards` tokenizes with several threads. A folder of shards holds
+`write_shards` tokenizes the texts once and stores the ids. A folder of shards holds
 
     train_00000.bin, ..., validation_00000.bin, ...   token ids, little-endian uint16 or uint32
     manifest.json                                     written last: counts and hashes
 
-The shards of a split are one stream of tokens, in which `<|endoftext|>` begins each document.
-Batches are rows cut from the stream at fixed strides: what doesn't fit a row goes on in another,
-and documents that share a row are numbered, so that no token sees another document.
-Left out: quality filters, near-duplicates, and going on with half-written shards.
+The shards of a split make one long stream of tokens, in which `<|endoftext|>` begins each document.
+A batch is made of rows cut from that stream, all of one length. A document that doesn't fit into a
+row continues in another, and documents that share a row are numbered, so that no token sees another
+document. We don't filter here (`clean` does), and we don't continue half-written shards.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ from course_lib.text.tokenizer import Tokenizer
 
 FORMAT = "course_lib shards 1"
 MANIFEST = "manifest.json"
-SPLITS = ("train", "validation")
+TEXT_SPLITS = ("train", "validation")
 VALIDATION_SHARE = 0.02
-HEAD = 1000  # pieces looked at so that a small source has a validation split too
-PIECE = 20_000  # characters; of a longer document each piece is drawn into a split
-CHUNK = 64  # pieces read at a time, for the threads to share
+HEAD = 1000  # pieces that we look at before dealing, so that a small source gets a validation split
+PIECE = 20_000  # characters; a longer document is cut, and each piece is dealt by itself
+CHUNK = 64  # pieces that we read at a time, for the threads to share
 
 # ---- Writing ------------------------------------------------------------------------------------
 
@@ -43,12 +43,12 @@ class Piece(NamedTuple):
 
     ids: np.ndarray
     n_bytes: int
-    begins: bool  # a document
-    draw: float  # in [0, 1), from a hash of the text: those below a threshold are for validation
+    begins: bool  # whether a document begins here
+    draw: float  # in [0, 1): the pieces up to a threshold go to the validation split
 
 
 def pieces(text: str) -> list[str]:
-    """`text` in parts of at most `PIECE` characters, cut after a line's end where there is one."""
+    """`text` in parts of at most `PIECE` characters, cut at the end of a line if there is one."""
     parts, start = [], 0
     while len(text) - start > PIECE:
         cut = text.rfind("\n", start, start + PIECE) + 1 or start + PIECE
@@ -63,25 +63,28 @@ def _dtype(tokenizer: Tokenizer) -> np.dtype:
 
 def _tokenized(texts: Iterable[str], tokenizer: Tokenizer, workers: int) -> Iterator[Piece]:
     """The pieces in the order of the texts, tokenized by `workers` threads."""
-    # Threads and not processes: tiktoken's Rust lets go of Python's lock while it encodes.
+    # Threads will do, and we need no processes: tiktoken's Rust releases Python's lock (the GIL)
+    # while it encodes.
     parts = ((part, i == 0) for text in texts for i, part in enumerate(pieces(text)))
     with ThreadPoolExecutor(workers) as pool:
         while chunk := list(islice(parts, CHUNK)):
             encoded = pool.map(tokenizer.encode, [text for text, _ in chunk])
             for (text, begins), ids in zip(chunk, encoded, strict=True):
+                # The dice are a hash of the text. So a text lands in the same split in every run,
+                # and two copies of it never sit on both sides.
                 raw = text.encode("utf-8", errors="replace")
                 draw = int.from_bytes(hashlib.sha256(raw).digest()[:6], "big") / 2**48
                 yield Piece(np.array(ids, _dtype(tokenizer)), len(raw), begins, draw)
 
 
 class _Writer:
-    """Writes a split's stream of tokens as shards, and counts."""
+    """Writes the token stream of one split as shards, and counts what it writes."""
 
     def __init__(self, folder: Path, split: str, shard_tokens: int):
         self.folder, self.split, self.shard_tokens = folder, split, shard_tokens
         self.counts = {"documents": 0, "tokens": 0, "bytes": 0}
         self.shards: list[dict] = []
-        self.waiting: list[np.ndarray] = []  # tokens that no shard holds yet
+        self.waiting: list[np.ndarray] = []  # tokens that are in no shard yet
 
     def write(self, ids: np.ndarray) -> None:
         self.counts["tokens"] += len(ids)
@@ -106,25 +109,33 @@ class _Writer:
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:
-    """What tells one tokenizer from another."""
+    """The same for the same tokenizer, and different for any other."""
     return hashlib.sha256(json.dumps(tokenizer.to_dict(), sort_keys=True).encode()).hexdigest()
 
 
 def _deal(found: Iterator[Piece], writers: dict, eot: np.ndarray, max_tokens: int | None):
-    """Hands each piece to the writer of its split; returns the threshold of the draw."""
+    """Deals each piece to the writer of its split. Yields the training tokens so far.
+
+    Returns the threshold that decides between the splits.
+    """
+    # About 2% of the pieces draw a number below 0.02. A small source may have no such piece, and
+    # then its lowest draw is the validation split. We can't read all of a large source to find that
+    # one out, so we look at its first pieces.
     head = list(islice(found, HEAD))
     if not head:
         raise ValueError("there is no text to tokenize: the source gave no document")
     threshold, last = max(VALIDATION_SHARE, min(piece.draw for piece in head)), None
-    train, validation = (writers[split].counts for split in SPLITS)
+    train, validation = (writers[split].counts for split in TEXT_SPLITS)
     for piece in chain(head, found):
-        split = SPLITS[piece.draw <= threshold]
+        split = TEXT_SPLITS[piece.draw <= threshold]
+        # Once there is enough to train on, we may still have to read on for something to judge on.
         enough = max_tokens is not None and train["tokens"] >= max_tokens
         if enough and validation["tokens"]:
             break
         if enough and split == "train":
             continue
-        if piece.begins or split != last:  # else it goes on where the last one stopped
+        # A piece of a long document continues the piece before it, unless that one went elsewhere.
+        if piece.begins or split != last:
             writers[split].write(eot)
             writers[split].counts["documents"] += 1
         writers[split].write(piece.ids)
@@ -138,7 +149,7 @@ def _deal(found: Iterator[Piece], writers: dict, eot: np.ndarray, max_tokens: in
 
 
 def write_shards(texts: Iterable[str], tokenizer: Tokenizer, folder: str | Path, **options) -> dict:
-    """Tokenize the texts into `folder`; returns the manifest. Options as for `writing_shards`."""
+    """Tokenizes the texts into `folder`; returns the manifest. Options as in `writing_shards`."""
     for _ in writing_shards(texts, tokenizer, folder, **options):
         pass
     return json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
@@ -154,13 +165,13 @@ def writing_shards(
     max_tokens: int | None = None,
     workers: int = 1,
 ) -> Iterator[int]:
-    """`write_shards` step by step: yields how many training tokens there are after each piece.
+    """`write_shards` step by step: yields the number of training tokens after each piece.
 
-    Stops reading at `max_tokens` training tokens. The files are the same for any number of
-    `workers` (threads). About 2 % of the documents, drawn by a hash of their text and so always
-    the same ones, go to the validation split; where none would, the one nearest to it. Of a
-    document longer than `PIECE` the pieces are drawn, so that one book has both splits. Until the
-    manifest is there the folder counts as empty: a run that was stopped starts again.
+    It stops reading at `max_tokens` training tokens. The files don't depend on the number of
+    `workers` (threads). About 2% of the documents go to the validation split, and at least one. A
+    hash of the text decides, so they are always the same ones. A document longer than `PIECE` is
+    dealt in pieces, so that even a single book has something to train on and to be judged on.
+    The folder counts as empty until the manifest is there: a run that was stopped starts again.
     """
     folder = Path(folder)
     if shard_tokens < 1 or workers < 1 or (max_tokens is not None and max_tokens < 1):
@@ -168,11 +179,11 @@ def writing_shards(
     if (folder / MANIFEST).exists():
         raise ValueError(f"{folder} holds finished shards: choose another folder, or delete it")
     folder.mkdir(parents=True, exist_ok=True)
-    for split in SPLITS:
+    for split in TEXT_SPLITS:
         for stray in folder.glob(f"{split}_*.bin"):
-            stray.unlink()  # of a run that was stopped
+            stray.unlink()  # left by a run that was stopped
 
-    writers = {split: _Writer(folder, split, shard_tokens) for split in SPLITS}
+    writers = {split: _Writer(folder, split, shard_tokens) for split in TEXT_SPLITS}
     eot = np.array([tokenizer.eot_id], dtype=_dtype(tokenizer))
     with closing(_tokenized(texts, tokenizer, workers)) as found:
         threshold = yield from _deal(found, writers, eot, max_tokens)
@@ -185,6 +196,7 @@ def writing_shards(
         "validation_share": threshold,
         "splits": {split: writer.finish() for split, writer in writers.items()},
     }
+    # The manifest comes last and in one step, so if it is there, everything is.
     write_json(folder / MANIFEST, manifest, indent=1)
 
 
@@ -192,7 +204,10 @@ def writing_shards(
 
 
 class Shards:
-    """The finished shards of a folder, checked against their manifest and mapped into memory."""
+    """The finished shards in a folder, checked against their manifest.
+
+    They are memory-mapped: a part of a file is read when somebody asks for it.
+    """
 
     def __init__(self, folder: str | Path, tokenizer: Tokenizer | None = None):
         self.folder = Path(folder)
@@ -212,7 +227,7 @@ class Shards:
         self.eot_id = self.manifest["eot_id"]
         self._maps = {
             split: [self._open(**shard) for shard in self.manifest["splits"][split]["shards"]]
-            for split in SPLITS
+            for split in TEXT_SPLITS
         }
         self._ends = {s: list(accumulate(map(len, maps))) for s, maps in self._maps.items()}
 
@@ -231,7 +246,7 @@ class Shards:
         return self.manifest["splits"][split]["tokens"]
 
     def tokens(self, start: int, stop: int, split: str = "train") -> np.ndarray:
-        """The ids from `start` up to `stop` of a split's stream, over the shards' borders."""
+        """The ids from `start` up to `stop` of a split's stream, from one shard or several."""
         ends, parts = self._ends[split], []
         for shard in range(bisect(ends, start), bisect(ends, stop - 1) + 1):
             ids = self._maps[split][shard]
@@ -240,11 +255,11 @@ class Shards:
         return np.concatenate(parts)
 
     def texts(self, tokenizer: Tokenizer, split: str = "validation") -> Iterator[str]:
-        """The documents of a split, decoded."""
+        """The documents of a split, decoded back to text."""
         document: list[np.ndarray] = []
         for shard in self._maps[split]:
             first, *others = np.split(shard, np.flatnonzero(shard == self.eot_id))
-            document.append(first)  # goes on from the shard before
+            document.append(first)  # the rest of a document that the shard before began
             for part in others:
                 if any(map(len, document)):
                     yield tokenizer.decode(np.concatenate(document).tolist())
@@ -261,10 +276,10 @@ def shard_batches(
     world_size: int = 1,
     split: str = "train",
 ) -> Callable[[int], tuple]:
-    """step -> inputs, targets and document numbers (B, T) for the process `rank` of `world_size`.
+    """step -> inputs, targets and document numbers (B, T) for process `rank` of `world_size`.
 
-    A pure function of (seed, step). B is batch_rows / world_size; the ranks' parts, one under the
-    other, are the batch of world_size 1. All rows come once an epoch.
+    A pure function of (seed, step). B is batch_rows / world_size. Stack the parts of all ranks, and
+    you get the batch of a single process. Every row comes up once per epoch.
     """
     n_rows = (shards.n_tokens(split) - 1) // context_length
     if n_rows < batch_rows:

@@ -1,7 +1,7 @@
-"""Documents of real text: local files, what every Python holds, Hugging Face data sets.
+"""Documents of real text: from your files, from Python's own library, or from Hugging Face's Hub.
 
-Everything is read as it is needed, a document at a time, so that a source may be larger than the
-memory; only a .txt or .py document is held whole. What can't be read is named, with its line.
+We read one document at a time, when it is needed, so a source may be larger than the memory. When
+something can't be read, the error names the file and the line.
 """
 
 import json
@@ -21,13 +21,14 @@ END_OF_TEXT = SPECIALS[0]
 def read_texts(source: str | Path) -> Iterator[str]:
     """The documents of a file, of a folder, of Python itself, or of a Hugging Face data set.
 
-    Files are .txt (one document, or several parted by lines `<|endoftext|>`), .jsonl and .parquet
-    (the field `text`) and .py (one document). A folder's files come in a shuffled order, always the
-    same. `python` is the documentation and the standard library of this Python, offline. Other
-    names are looked for on the Hub, "owner/name" or "owner/name:configuration", and streamed.
+    A file is .txt (one document, or several with a line `<|endoftext|>` between them), .jsonl or
+    .parquet (the field `text` of each record), or .py (one document). A folder's files come in a
+    shuffled order, the same each time. "python" is the documentation and the standard library of
+    this Python: megabytes of text that need no network. Any other name, "owner/name" or
+    "owner/name:configuration", is streamed from the Hub.
     """
     path = Path(source)
-    if source == "python":  # a folder of that name is ./python
+    if source == "python":  # for a folder of that name, write ./python
         return _python_texts()
     if path.is_dir():
         files = _shuffled(p for p in path.rglob("*") if p.suffix in _READERS and _visible(p, path))
@@ -43,14 +44,15 @@ def read_texts(source: str | Path) -> Iterator[str]:
 
 
 def record_texts(records: Iterable[dict], name: str) -> Iterator[str]:
-    """The field `text` of each record, as a streamed data set yields them; `name` is for errors."""
+    """The field `text` of each record of a streamed data set. Errors call the set `name`."""
     for number, record in enumerate(records, 1):
         yield _text_of(record, f"{name}, record {number}")
 
 
 def _text_of(record, where: str) -> str:
     if isinstance(record, dict) and isinstance(record.get("text"), str):
-        return re.sub("[\ud800-\udfff]", "\ufffd", record["text"])  # JSON may hold half a pair
+        # JSON can spell out half of a surrogate pair, and UTF-8 can't.
+        return re.sub("[\ud800-\udfff]", "\ufffd", record["text"])
     found = f"fields {', '.join(record)}" if isinstance(record, dict) else repr(record)[:60]
     if isinstance(record, dict) and "text" in record:
         found = f"text = {record['text']!r}"
@@ -62,7 +64,8 @@ def _visible(path: Path, folder: Path) -> bool:
 
 
 def _shuffled(items: Iterable) -> list:
-    """A sample from the front of a folder should be like the rest of it."""
+    """The items in a random order, always the same one."""
+    # Whoever stops early has a fair sample then, and not everything that begins with A.
     items = sorted(items)
     random.Random(0).shuffle(items)
     return items
@@ -71,7 +74,7 @@ def _shuffled(items: Iterable) -> list:
 def _file_texts(path: Path) -> Iterator[str]:
     if path.suffix not in _READERS:
         raise ValueError(f"{path}: expected a file of type {', '.join(_READERS)}")
-    empty = path.suffix != ".py"  # an empty __init__.py is nothing to complain about
+    empty = path.suffix != ".py"  # nobody minds an empty __init__.py
     for text in _READERS[path.suffix](path):
         if text.strip():
             yield text
@@ -84,6 +87,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             try:
+                # Windows likes to begin a file with a byte order mark.
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 what = f"byte {error.start + 1} is {line[error.start]:#04x}, which is not UTF-8"
@@ -131,7 +135,7 @@ def _parquet_texts(path: Path) -> Iterator[str]:
 
 def _py_texts(path: Path) -> Iterator[str]:
     try:
-        with tokenize.open(path) as file:  # it knows the line `# -*- coding: latin-1 -*-`
+        with tokenize.open(path) as file:  # it heeds a line such as `# -*- coding: latin-1 -*-`
             yield file.read()
     except (SyntaxError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no Python source in UTF-8: {error}") from error
@@ -140,6 +144,8 @@ def _py_texts(path: Path) -> Iterator[str]:
 def _python_texts() -> Iterator[str]:
     from pydoc_data.topics import topics
 
+    # No tests: many are odd on purpose. And nothing that was installed: it differs from machine to
+    # machine.
     library = Path(sysconfig.get_path("stdlib"))
     left_out = {"site-packages", "dist-packages", "test", "tests", "pydoc_data"}
     files = [path for path in library.rglob("*.py") if not left_out & set(path.parts)]
@@ -159,9 +165,9 @@ def _hub_texts(name: str, configuration: str | None) -> Iterator[str]:
             "`pip install datasets`"
         ) from error
     try:
-        HfApi().dataset_info(name, timeout=10)  # offline, load_dataset tries for 23 s
+        HfApi().dataset_info(name, timeout=10)  # offline, load_dataset alone tries for 23 seconds
         dataset = load_dataset(name, configuration, split="train", streaming=True)
-    except Exception as error:  # offline, no such name or configuration: they share no class
+    except Exception as error:  # no network, name or configuration: the errors share no class
         raise ValueError(
             f"there is no file or folder {name!r} here, and the Hugging Face Hub can't stream it: "
             f"{' '.join(str(error).split())[:300]}"

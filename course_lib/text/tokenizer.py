@@ -1,11 +1,13 @@
-"""Byte-level BPE: text <-> token ids, with merges learned from scratch.
+"""Byte-level BPE (byte pair encoding): text -> token ids and back, with merges learned from text.
 
-Training is ours, in plain Python; encoding is tiktoken's, built from our merges; `tokenizer.json`
-is Hugging Face's format, so that `tokenizers` and `transformers` read the same tokenizer. Left out:
-normalization, added words, dropout and every pre-tokenizer but GPT-2's.
+We learn the merges ourselves, in plain Python, because that is the interesting part. Encoding is a
+hot loop, so tiktoken does it in Rust, from our merges. The file `tokenizer.json` has Hugging Face's
+format, so `tokenizers` and `transformers` can read it too. We leave out normalization, added words,
+dropout, and every way to cut a text into words but GPT-2's.
 
-Ids: 0..255 are the bytes themselves, then one id a merge in the order learned, the specials last.
-Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.2.
+Ids 0..255 are the single bytes. Then comes one id per merge, in the order learned, and the three
+special tokens are last. Source: Radford et al. 2019, "Language Models are Unsupervised Multitask
+Learners", section 2.2.
 """
 
 import hashlib
@@ -23,21 +25,33 @@ import tiktoken
 
 from course_lib.machine.disk import write_text
 
-# GPT-2's pattern: text is cut into words first, and no merge crosses a cut. An unassigned code
-# point is none of \p{L} (letter), \p{N} (digit) and \s (space), as if it were a punctuation mark.
+# Before anything is merged, GPT-2's pattern cuts the text into words, and no merge ever crosses a
+# cut. Without it "dog.", "dog!" and "dog?" would each become a token. It tries, in this order:
+#   's|'t|'re|...        how English contractions end
+#    ?\p{L}+             letters, with a space before them: " dog" is one word
+#    ?\p{N}+             digits, the same way
+#    ?[^\s\p{L}\p{N}]+   whatever else isn't white space: punctuation, emoji, and code points that
+#                        Unicode has not given a meaning yet
+#   \s+(?!\S)            white space, all but its last character if a word follows: that one may be
+#                        the space that goes with the word
+#   \s+                  the white space that is left
 PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
+# Only our own code writes these three. They mark where a document begins, and who is speaking.
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 N_BYTES = 256
-LONGEST_SPACE = 500_000  # white-space characters in a row; tiktoken's stack overflows at a million
+# More white-space characters in a row are refused: at a million, the regular expression in tiktoken
+# runs out of stack and panics in Rust.
+LONGEST_SPACE = 500_000
 
 Pair = tuple[int, int]
 
 
 def merge(ids: list[int], pair: Pair, new_id: int) -> list[int]:
-    """`ids` with `pair` replaced by `new_id`: merge([1, 1, 1, 2], (1, 1), 9) is [9, 1, 2]."""
+    """`ids` with each `pair` replaced by `new_id`: merge([1, 1, 1, 2], (1, 1), 9) is [9, 1, 2]."""
     merged, i = [], 0
     while i < len(ids):
+        # from left to right, so of three equal ids in a row the first two are merged
         if i + 1 < len(ids) and (ids[i], ids[i + 1]) == pair:
             merged.append(new_id)
             i += 2
@@ -48,30 +62,38 @@ def merge(ids: list[int], pair: Pair, new_id: int) -> list[int]:
 
 
 def learn_merges(words: Counter[bytes], n_merges: int) -> list[Pair]:
-    """The `n_merges` pairs that BPE merges, each the most frequent one in `words` at its turn.
+    """The `n_merges` pairs that BPE merges: at each step the most frequent pair in `words`.
 
-    Of equally frequent pairs the smallest (left id, right id) wins, so the result depends on the
-    counts alone. A pair must occur twice: ValueError when no such pair is left.
-    Source: Sennrich et al. 2016, arXiv 1508.07909, algorithm 1; here only the words that hold the
-    merged pair are counted again.
+    `words` says how often each word occurs. When two pairs are equally frequent, the one with the
+    smaller ids wins, so that the same counts always give the same tokenizer. A pair has to occur
+    twice: ValueError when no such pair is left.
+    Source: Sennrich et al. 2016, arXiv 1508.07909, algorithm 1.
     """
-    spelling = [list(word) for word in words]  # the word as ids; bytes are their own ids
-    frequency = list(words.values())
-    count = Counter()  # pair -> how often it occurs
-    where = defaultdict(
-        set
-    )  # pair -> words that hold it, or held it once: looking again does no harm
+    # Algorithm 1 counts all pairs again after each merge. That is ten lines, and hopelessly slow on
+    # a few megabytes. But a merge changes only the words that hold its pair, and most don't.
+    # So we count once, remember where each pair lives, and keep the books up to date.
+    spelling = [list(word) for word in words]  # each word as ids; a byte is its own id
+    frequency = list(words.values())  # how often each word occurs
+    count = Counter()  # pair -> how often it occurs in all words
+    # pair -> numbers of the words that hold it. We never take a word out when it loses the pair:
+    # visiting it once more changes nothing.
+    where = defaultdict(set)
     for word, ids in enumerate(spelling):
         for pair in pairwise(ids):
             count[pair] += frequency[word]
             where[pair].add(word)
+    # A heap hands out its smallest item first. With the count negated that is the most frequent
+    # pair, and the pair itself settles a tie.
     queue = [(-n, pair) for pair, n in count.items()]
     heapq.heapify(queue)
 
     merges = []
     while len(merges) < n_merges:
+        # The heap is lazy. Changing an item in its middle would be slow, so when a count changes we
+        # push the pair again and let the old item lie. If an item comes up whose count is no longer
+        # true, we throw it away: the true one is in there too.
         while queue and -queue[0][0] != count[queue[0][1]]:
-            heapq.heappop(queue)  # outdated: the pair was counted again since
+            heapq.heappop(queue)
         if not queue or count[queue[0][1]] < 2:
             raise ValueError(
                 f"{n_merges} merges were asked for, but after {len(merges)} no pair occurs twice: "
@@ -80,6 +102,9 @@ def learn_merges(words: Counter[bytes], n_merges: int) -> list[Pair]:
         pair = heapq.heappop(queue)[1]
         new_id = N_BYTES + len(merges)
         merges.append(pair)
+
+        # Respell each word that holds the pair. Take its old pairs off the books, put the new ones
+        # on. Most pairs of a word survive the merge and come out as 0.
         change = Counter()
         for word in where.pop(pair):
             before, after = spelling[word], merge(spelling[word], pair, new_id)
@@ -106,8 +131,9 @@ def _printable_bytes() -> str:
     return "".join(chr(b) if b in shown else chr(N_BYTES + hidden.index(b)) for b in range(N_BYTES))
 
 
-# GPT-2's alphabet: one printable character a byte (a space becomes "Ġ"), because JSON and GGUF hold
-# tokens as text and a token may be half of a character.
+# JSON and GGUF store tokens as text, but a token may be half a character, which is no text at all.
+# GPT-2's way out is an alphabet with one printable character for each byte. Bytes that print stand
+# for themselves; the others borrow the characters from 256 on. So a space becomes "Ġ".
 ALPHABET = _printable_bytes()
 
 
@@ -117,11 +143,11 @@ def spell(token: bytes) -> str:
 
 
 class Tokenizer:
-    """A byte-level BPE tokenizer, wholly given by its merges: pairs of ids in the order learned."""
+    """A byte-level BPE tokenizer, made from nothing but its merges in the order learned."""
 
     def __init__(self, merges: Iterable[Pair] = ()) -> None:
         self.merges: list[Pair] = [(left, right) for left, right in merges]
-        tokens = [bytes([byte]) for byte in range(N_BYTES)]
+        tokens = [bytes([byte]) for byte in range(N_BYTES)]  # id -> what it stands for
         for left, right in self.merges:
             if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
                 raise ValueError(
@@ -129,6 +155,8 @@ class Tokenizer:
                     f"ids below {len(tokens)} exist: keep the merges in the order learned"
                 )
             tokens.append(tokens[left] + tokens[right])
+        # tiktoken wants to know which merge comes first, and reads that off the ids: the lower, the
+        # earlier. It looks up joined bytes, so two ids for the same bytes would confuse it.
         ranks = {token: rank for rank, token in enumerate(tokens)}
         if len(ranks) < len(tokens):
             raise ValueError("two merges make the same token: BPE training never learns one twice")
@@ -143,13 +171,14 @@ class Tokenizer:
 
     @classmethod
     def train(cls, text: str | Iterable[str], vocab_size: int) -> "Tokenizer":
-        """The tokenizer learned from the texts; `vocab_size` counts bytes, merges and specials."""
+        """The tokenizer learned from the texts. `vocab_size` counts bytes and specials too."""
         smallest = N_BYTES + len(SPECIALS)
         if not isinstance(vocab_size, int) or vocab_size < smallest:
             raise ValueError(
                 f"vocab_size must be a whole number of {smallest} or more ({N_BYTES} bytes and "
                 f"{len(SPECIALS)} specials come first), got {vocab_size!r}"
             )
+        # Merges never cross words, so how often each word occurs is all that we need of the text.
         words = Counter()
         for part in [text] if isinstance(text, str) else text:
             words.update(regex.findall(PATTERN, part))
@@ -157,10 +186,12 @@ class Tokenizer:
         return cls(learn_merges(in_bytes, vocab_size - smallest))
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`, none of them a special: a typed "<|im_end|>" is so many characters.
+        """The ids of `text`. None is a special token: if you type "<|im_end|>", that is text.
 
-        A lone surrogate, which UTF-8 can't hold, is read as U+FFFD.
+        Half a surrogate pair, which UTF-8 can't express, is read as U+FFFD (replacement character).
         """
+        # A special token comes from our code alone. Otherwise anyone could type one and end the
+        # user's turn, or put words into the assistant's mouth.
         if len(text) >= LONGEST_SPACE and regex.search(rf"\s{{{LONGEST_SPACE}}}", text):
             raise ValueError(
                 f"{LONGEST_SPACE:,} white-space characters in a row: clean the text first"
@@ -168,7 +199,8 @@ class Tokenizer:
         return self._encoding.encode_ordinary(text)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`, specials spelled out; half a character becomes U+FFFD."""
+        """The text of `ids`, with specials spelled out. Half a character becomes U+FFFD."""
+        # Join first, decode then: a character may lie across two tokens.
         return b"".join(self.token_bytes(id) for id in ids).decode("utf-8", errors="replace")
 
     def token_bytes(self, id: int) -> bytes:
@@ -178,7 +210,8 @@ class Tokenizer:
         return self._encoding.decode_single_token_bytes(int(id))
 
     def to_dict(self) -> dict:
-        """The contents of `tokenizer.json`, as the `tokenizers` library would write it."""
+        """The contents of `tokenizer.json`, just as the `tokenizers` library would write them."""
+        # It holds everything twice: "merges" is what we learned, "vocab" follows from it.
         names = [spell(self.token_bytes(id)) for id in range(self.eot_id)]
         flags = {
             "single_word": False,
@@ -225,7 +258,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
-        """The tokenizer of a `tokenizer.json` that `save` wrote; ValueError for any other kind."""
+        """The tokenizer in a `tokenizer.json` that `save` wrote. ValueError for any other kind."""
         try:
             found = json.loads(Path(path).read_text(encoding="utf-8"))
             vocab = found["model"]["vocab"]
@@ -236,6 +269,8 @@ class Tokenizer:
             raise ValueError(
                 f"{path} holds no byte-level BPE tokenizer of this course: {error!r}"
             ) from error
+        # We took the merges and ignored the rest. If the rest isn't what we would write ourselves,
+        # our ids would differ from those that the file's model was trained on.
         expected = tokenizer.to_dict()
         for part in ("normalizer", "pre_tokenizer", "model", "decoder", "added_tokens"):
             if found.get(part) != expected[part]:

@@ -98,7 +98,7 @@ def test_a_run_that_goes_on_records_no_step_twice(tmp_path, plan, monkeypatch):
 
     for first, last in ((1, 2), (2, 3)):  # stopped at the second step, which wasn't saved yet
         monkeypatch.setattr(
-            "course_lib.pipeline.stages.run_stage", lambda *_, ends=(first, last): steps(*ends)
+            "benchmarks.alignment.run_stage", lambda *_, ends=(first, last): steps(*ends)
         )
         curves = Table(tmp_path / "alignment.csv", alignment.COLUMNS, alignment.NUMBER)
         alignment.run(tmp_path, ["rlhf"], plan, curves=curves, name="ppo")

@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 def test_every_document_is_in_one_split_in_its_order_begun_by_end_of_text(folder):
     shards = Shards(folder, BYTES)
 
-    found = {split: list(shards.texts(BYTES, split)) for split in library.SPLITS}
+    found = {split: list(shards.texts(BYTES, split)) for split in library.TEXT_SPLITS}
 
     held_out = set(found["validation"])
     assert 0 < len(held_out) < 30
@@ -98,7 +98,7 @@ def test_one_book_has_pages_to_train_on_and_pages_to_be_judged_on(tmp_path):
     write_shards([book], BYTES, tmp_path / "book")
     shards = Shards(tmp_path / "book")
 
-    pages = [page for split in library.SPLITS for page in shards.texts(BYTES, split)]
+    pages = [page for split in library.TEXT_SPLITS for page in shards.texts(BYTES, split)]
     assert sorted("".join(pages)) == sorted(book) and all(page in book for page in pages)
     assert len(pages) <= 4  # pages that follow each other are one document
     assert shards.n_tokens("validation") < 0.2 * shards.n_tokens("train")
