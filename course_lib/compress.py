@@ -108,12 +108,7 @@ class Decoder:
 
 def compress(model: Transformer, tokenizer: Tokenizer, documents: Iterable[str]) -> bytes:
     """The documents as bytes that `decompress` turns back into them, with the same model."""
-    ids = []
-    for text in documents:
-        row = tokenizer.encode(text)
-        if tokenizer.decode(row) != text:
-            raise ValueError(f"the tokenizer can't give this text back exactly: {text[:60]!r}")
-        ids.append([*row, tokenizer.eot_id])
+    ids = [[*tokenizer.encode(text), tokenizer.eot_id] for text in documents]
     encoder = Encoder()
     for first in range(0, len(ids), ROWS):
         rows = [iter(row) for row in ids[first : first + ROWS]]

@@ -12,7 +12,6 @@ import gguf
 import numpy as np
 import torch
 
-from course_lib.gguf import BLOCK
 from course_lib.model import Transformer
 
 TYPES = {8: gguf.GGMLQuantizationType.Q8_0, 4: gguf.GGMLQuantizationType.Q4_0}
@@ -70,12 +69,6 @@ def rounded(model: Transformer, bits: int) -> Transformer:
     """
     if bits not in TYPES:
         raise ValueError(f"bits must be 8 or 4, got {bits!r}")
-    config = model.config
-    if config.dim % BLOCK or config.ffn_dim % BLOCK:
-        raise ValueError(
-            f"rows must be multiples of {BLOCK} numbers long, got dim {config.dim} and ffn_dim "
-            f"{config.ffn_dim}"
-        )
 
     def there_and_back(matrix: np.ndarray) -> np.ndarray:
         packed = gguf.quants.quantize(matrix, TYPES[bits])

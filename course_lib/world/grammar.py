@@ -62,10 +62,7 @@ def seq(*parts: Part) -> Part:
     """
     flat: list[Part] = []
     for part in parts:
-        if isinstance(part, str) and part.endswith(" "):
-            raise ValueError(
-                f"the part {part!r} ends with a space: put it at the head of the next part"
-            )
+        assert not (isinstance(part, str) and part.endswith(" ")), f"{part!r} ends with a space"
         flat.extend(split_words(part) if isinstance(part, str) else [part])
     return flat[0] if len(flat) == 1 else Sequence(tuple(flat))
 
@@ -77,9 +74,6 @@ def choose(*options: Part) -> Part:
 
 def weighted(options: list[tuple[float, Part]]) -> Part:
     """One of the options, as probable as its weight says (weights need not sum to 1)."""
-    weights = [weight for weight, _ in options]
-    if not options or min(weights) < 0 or not 0 < sum(weights) < math.inf:
-        raise ValueError(f"a choice needs weights of 0 and more with a sum above 0, got {weights}")
     return _share_beginnings([(weight, _parts(option)) for weight, option in options if weight])
 
 
