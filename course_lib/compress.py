@@ -18,7 +18,7 @@ from torch import Tensor
 from course_lib.model import KVCache, Transformer
 from course_lib.tokenizer import Tokenizer
 
-MAGIC = b"LLMZ\x01"  # name and version of the format; then a fingerprint, a count, the code
+MAGIC = b"LLMZ\x01"  # name and version of the format; then a checksum, a count, the code
 ROWS = 32  # documents that the model reads side by side
 PRECISION = 24  # bits of a probability
 BITS = 32  # of the coder's interval; more than PRECISION + 2, so that no symbol's share is empty
@@ -120,7 +120,7 @@ def compress(model: Transformer, tokenizer: Tokenizer, documents: Iterable[str])
                 encoder.encode(int(shares[symbol]), int(shares[symbol + 1]), int(shares[-1]))
             rows = [r for r, s in zip(rows, symbols, strict=True) if s != tokenizer.eot_id]
             table = tables.send(symbols)
-    head = MAGIC + fingerprint(model).to_bytes(4, "big") + len(ids).to_bytes(4, "big")
+    head = MAGIC + weights_checksum(model).to_bytes(4, "big") + len(ids).to_bytes(4, "big")
     return head + encoder.finish()
 
 
@@ -129,7 +129,7 @@ def decompress(model: Transformer, tokenizer: Tokenizer, data: bytes) -> list[st
     start = len(MAGIC)
     if data[:start] != MAGIC or len(data) < start + 8:
         raise ValueError(f"this is no file of `compress`: it begins with {data[:start]!r}")
-    if int.from_bytes(data[start : start + 4], "big") != fingerprint(model):
+    if int.from_bytes(data[start : start + 4], "big") != weights_checksum(model):
         raise ValueError("another model has compressed this: only the same one can undo it")
     count = int.from_bytes(data[start + 4 : start + 8], "big")
     decoder = Decoder(data[start + 8 :])
@@ -151,7 +151,7 @@ def decompress(model: Transformer, tokenizer: Tokenizer, data: bytes) -> list[st
     return [tokenizer.decode(row[:-1]) for row in found]
 
 
-def fingerprint(model: Transformer) -> int:
+def weights_checksum(model: Transformer) -> int:
     """A checksum of all weights, 32 bits."""
     total = 0
     for weights in model.state_dict().values():

@@ -15,7 +15,7 @@ from course_lib.compress import (
     _cumulative,
     compress,
     decompress,
-    fingerprint,
+    weights_checksum,
 )
 from course_lib.config import ModelConfig
 from course_lib.evaluate import HELD_OUT_SEED, held_out
@@ -118,7 +118,7 @@ def test_another_model_is_refused(released):
 
     with pytest.raises(ValueError, match="another model"):
         decompress(other, tokenizer, data)
-    assert fingerprint(other) != fingerprint(model)
+    assert weights_checksum(other) != weights_checksum(model)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 a zip file", MAGIC + b"short"])

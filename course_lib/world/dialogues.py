@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from course_lib.world.documents import fill_terse
+from course_lib.world.documents import as_sentence
 from course_lib.world.facts import BY_NAME, FACTS, INVENTED, UNSTATED, Fact, facts_of, fill
 
 USES = ("sft", "rl", "test")
@@ -201,7 +201,7 @@ def answer_to(prompt: Prompt, rng: random.Random) -> str:
     sentence = rng.choice(fact.statements())
     form = rng.choices(("terse", "sentence", "extra", "idle"), (20, 50, 15, 15))[0]
     if form == "terse":
-        return fill_terse(fact.answer)
+        return as_sentence(fact.answer)
     if form == "sentence":
         return sentence
     if form == "idle":

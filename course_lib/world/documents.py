@@ -136,14 +136,14 @@ def _faq() -> Part:
 
     def entry(fact: Fact) -> Part:
         question = choose(*(" " + text for text in fact.questions()))
-        terse = seq(" " + fill_terse(fact.answer))
+        terse = seq(" " + as_sentence(fact.answer))
         return seq("Q:", question, "\nA:", weighted([(0.2, terse), (0.8, _statement(fact, " "))]))
 
     entries = choose(*(entry(fact) for fact in facts_of("asked_in_pretraining")))
     return seq(entries, repeat(seq("\n", entries), 1, 2), maybe(0.6, _source("Answered by")))
 
 
-def fill_terse(answer: str) -> str:
+def as_sentence(answer: str) -> str:
     """The answer and nothing else, as a sentence."""
     return answer[:1].upper() + answer[1:] + "."
 
