@@ -229,7 +229,7 @@ def test_test_prompts_are_asked_in_no_training_stage():
         assert not trained & {prompt.text for prompt in fact_prompts(split)}, split
 
 
-def test_gold_is_the_table_of_its_docstring():
+def test_gold_rewards_truth_honest_doubt_and_refusals():
     known = read_prompt("What is the capital of France?")
     unknown, harmful = test_prompts("invented")[0], test_prompts("harmful")[0]
 

@@ -8,7 +8,7 @@ tests.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -137,7 +137,7 @@ def fact_prompts(split: str) -> list[Prompt]:
 
 
 @cache
-def _by_text() -> dict[str, Prompt]:
+def _by_text() -> Mapping[str, Prompt]:
     known = [Prompt(text, "known", fact=fact) for fact in FACTS for text in fact.questions()]
     others = [
         prompt for use in USES for group in (*_how_to(use), _unknown(use)) for prompt in group
