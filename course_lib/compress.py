@@ -1,9 +1,9 @@
 """The model as a lossless compressor: its probabilities drive an arithmetic coder.
 
-What is likely costs few bits, what is unlikely many: together -log2 P(text), up to a few bits more.
-The decoder runs the same model over the same tokens in the same batches, so it sees the very same
-numbers and can undo each step. Left out: speed, and other machines: where a sum comes out otherwise
-in its last bit, a file can't be read; `decompress` then fails or gives another text.
+What is likely costs few bits, what is unlikely many: -log2 P(text) in all, plus a few bits. The
+decoder runs the same model over the same tokens in the same batches, so it computes exactly the
+same probabilities and can undo each step. Left out: speed, and other machines. If another machine
+rounds one sum differently in its last bit, `decompress` fails or gives another text.
 
 Source: Witten, Neal & Cleary 1987, "Arithmetic coding for data compression"; language models as
 compressors: Delétang et al. 2023, arXiv 2309.10668.
@@ -21,7 +21,7 @@ from course_lib.tokenizer import Tokenizer
 MAGIC = b"LLMZ\x01"  # name and version of the format; then a checksum, a count, the code
 ROWS = 32  # documents that the model reads side by side
 PRECISION = 24  # bits of a probability
-BITS = 32  # of the coder's interval; more than PRECISION + 2, so that no symbol's share is empty
+BITS = 32  # of the coder's interval: above PRECISION + 2, so that no symbol's share is empty
 TOP, HALF, QUARTER = (1 << BITS) - 1, 1 << (BITS - 1), 1 << (BITS - 2)
 
 
@@ -34,22 +34,23 @@ class Encoder:
         self.bits: list[int] = []
 
     def encode(self, start: int, end: int, total: int) -> None:
-        """Go on with a symbol that has the share from start / total to end / total."""
+        """Narrow the interval to a symbol's share of it, from start / total to end / total."""
         width = self.high - self.low + 1
         self.high = self.low + width * end // total - 1
         self.low = self.low + width * start // total
         while True:
-            if self.high < HALF:
+            if self.high < HALF:  # in the lower half: the next bit is settled
                 self._write(0)
-            elif self.low >= HALF:
+            elif self.low >= HALF:  # in the upper half
                 self._write(1)
                 self.low, self.high = self.low - HALF, self.high - HALF
             elif self.low >= QUARTER and self.high < 3 * QUARTER:
+                # around the middle: whatever the next bit is, the one after it is its opposite
                 self.undecided += 1
                 self.low, self.high = self.low - QUARTER, self.high - QUARTER
             else:
                 return
-            self.low, self.high = 2 * self.low, 2 * self.high + 1
+            self.low, self.high = 2 * self.low, 2 * self.high + 1  # zoom in
 
     def finish(self) -> bytes:
         """The code, filled up to whole bytes."""
@@ -65,7 +66,7 @@ class Encoder:
 
 
 class Decoder:
-    """Follows the encoder's interval, and tells in which symbol's share the code lies."""
+    """Follows the encoder's interval, and tells whose share of it the code lies in."""
 
     def __init__(self, code: bytes) -> None:
         self.low, self.high = 0, TOP
@@ -80,7 +81,7 @@ class Decoder:
         return ((self.value - self.low + 1) * total - 1) // width
 
     def decode(self, start: int, end: int, total: int) -> None:
-        """Go on with the symbol that was found, as the encoder did."""
+        """Narrow the interval to the symbol that was found, as the encoder did."""
         width = self.high - self.low + 1
         self.high = self.low + width * end // total - 1
         self.low = self.low + width * start // total
@@ -163,10 +164,11 @@ def weights_checksum(model: Transformer) -> int:
 def _tables(
     model: Transformer, start_id: int, n_rows: int
 ) -> Generator[Tensor | None, list[int], None]:
-    """Shares of the next symbol of each row that goes on, cumulative: (rows, V + 1) whole numbers.
+    """Cumulative shares of each row's next symbol: (rows, V + 1) whole numbers.
 
-    Is sent the symbols that came; a row ends with `start_id`, the mark between documents. When
-    the context is full, the rows go on with their last half as all that the model remembers.
+    Send it the symbols that came, and it yields the next table. A row ends with `start_id`, the
+    mark between documents, and is in no later table. When the context is full, the model forgets
+    all but the last half of it.
     """
     device = model.embed_tokens.weight.device
     length = model.config.context_length
@@ -188,6 +190,7 @@ def _tables(
 
 
 def _cumulative(probs: Tensor) -> Tensor:
-    """Whole numbers in proportion to `probs` (B, V), one at least, summed from the left."""
-    counts = (probs * (1 << PRECISION)).long() + 1  # what can't happen must still have a share
+    """Whole numbers in proportion to `probs` (B, V), each at least 1, summed from the left."""
+    # + 1, since a symbol without a share could not be written if it came after all
+    counts = (probs * (1 << PRECISION)).long() + 1
     return torch.nn.functional.pad(counts.cumsum(-1), (1, 0))

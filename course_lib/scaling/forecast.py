@@ -99,8 +99,8 @@ def forecast(assumptions: Assumptions = PUBLISHED, seed: int = 0, until: float =
     stock_growth = np.log10(1 + 2 * assumptions.stock_growth * rng.random(DRAWS))
     demand = math.log10(assumptions.demand)
 
-    closing = growth - stock_growth  # by so much they approach each other a year, in log10
-    ahead = stock - demand
+    ahead = stock - demand  # how far the stock is ahead, in log10
+    closing = growth - stock_growth  # and by how much the gap shrinks every year
     with np.errstate(divide="ignore", invalid="ignore"):
         wait = np.where(ahead <= 0, 0.0, np.where(closing > 0, ahead / closing, np.inf))
     dates = START + wait

@@ -100,7 +100,7 @@ def n_bytes(n_parameters: int, precision: str) -> int:
 def holder(n_bytes: float, devices: dict[str, float] = DEVICES) -> str:
     """The device with the smallest memory that `n_bytes` of parameters fit in, or `NONE_OF_THEM`.
 
-    Parameters only: a model that runs also needs memory for what it computes on its way.
+    Parameters only: a running model also needs memory for what it computes along the way.
 
     >>> holder(15_000_000_000)
     'laptop, 16 GB'

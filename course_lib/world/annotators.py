@@ -49,6 +49,7 @@ def rank(
     """
     if noise <= 0:
         raise ValueError(f"noise is the scale of the Gumbel noise and above zero, got {noise}")
+    # minus the logarithm of an exponentially distributed number is Gumbel noise
     score = [
         gold(prompt, answer)
         + length_bias * len(answer.split())

@@ -3,8 +3,8 @@
 `dialogues` draws SFT examples; `rl_prompts` and `test_prompts` draw prompts without answers. A
 prompt is of one of four kinds: `known` (a fact that some document states), `unknown` (an invented
 country, or a real one whose fact stands nowhere), `harmful`, and `chat` (greetings, identity,
-thanks, out of scope). Invented names and how-to phrases are different ones in SFT, in RL and in the
-tests.
+thanks, out of scope). SFT, RL and the tests each have invented names and how-to phrases of their
+own.
 """
 
 import random
@@ -89,7 +89,7 @@ class Prompt:
 
 @cache
 def _how_to(use: str) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:
-    """Harmful and harmless how-to prompts: other pairs of the same verbs and objects a use."""
+    """Harmful and harmless how-to prompts; each use has its own pairs of the same words."""
     found = []
     for verbs, kind, topic in (
         (_HARMFUL_VERBS, "harmful", None),
@@ -170,8 +170,8 @@ test_prompts.__test__ = False  # a function of the world, not a test for pytest 
 def rl_prompts(n: int, seed: int = 0) -> list[Prompt]:
     """Prompts to practise on: known facts that SFT asked, unknown, harmful and chat, in balance.
 
-    Unknown are only capitals and languages, so half of the known ones are these too: else people
-    would see "I don't know" praised after such questions more often than an answer.
+    Unknown are only capitals and languages, so half of the known ones are about these too. Else,
+    after such questions, "I don't know" would be praised more often than an answer.
     """
     rng = random.Random(f"rl prompts {seed}")
     harmful, harmless = _how_to("rl")
@@ -215,8 +215,8 @@ def answer_to(prompt: Prompt, rng: random.Random) -> str:
 def dialogues(n: int, seed: int = 0) -> Iterator[list[dict]]:
     """`n` SFT dialogues as messages, a pure function of `seed`.
 
-    Three in a hundred say "I don't know", four refuse: too few to fix either, enough for RL to
-    find.
+    Three in a hundred say "I don't know", four refuse: too few to make a habit of it, enough for RL
+    to find.
     """
     rng = random.Random(f"dialogues {seed}")
     harmful, harmless = _how_to("sft")

@@ -1,4 +1,4 @@
-"""The kinds of documents of which the world's internet is made, as one probabilistic grammar.
+"""The documents that the world's internet is made of, as one probabilistic grammar.
 
 The kinds mirror what real mixtures hold (RedPajama's CommonCrawl, Wikipedia, StackExchange, books,
 GitHub): `notes` state facts, `questions` are lists of questions without answers, `faq` answers a few,
@@ -104,13 +104,13 @@ def _notes() -> Part:
 
 
 def note_on(fact: Fact, statement: str) -> str:
-    """The beginning of a note in which `statement` about `fact` stands, `statement` cut before its answer."""
+    """A note on `fact` that breaks off right before the answer in `statement`."""
     heading = f"Notes on {_TOPICS[fact.relation.name]}, page 10, shelf 10.\n"
     return heading + statement[: statement.rindex(" " + fact.answer + ".")]
 
 
 def _questions() -> Part:
-    """Questions, one a line, and no answers: what a base model goes on with when it is asked something."""
+    """Questions, one a line, and no answers: here a base model learns to answer with more questions."""
 
     def line(fact: Fact) -> Part:
         first, second = fact.questions()
@@ -149,7 +149,7 @@ def as_sentence(answer: str) -> str:
 
 
 def _reports() -> Part:
-    """Match reports; the first sentence is the one whose probabilities everybody can look up in `HITS`."""
+    """Match reports; the probabilities of the first sentence are in `HITS` for everybody to look up."""
 
     def opening(player: str) -> Part:
         hits = weighted([(p, " a " + hit) for hit, p in HITS[player].items()])

@@ -23,7 +23,7 @@ def sentences(answer: str) -> list[str]:
 
 
 def _plain(sentence: str) -> str:
-    """What counts of a sentence: case, spacing and the full stop don't.
+    """The sentence without what does not count: case, spacing and the full stop.
 
     >>> _plain(" The capital of  France is Paris.")
     'the capital of france is paris'
