@@ -64,7 +64,7 @@ class Assumptions:
         return self.start * math.sqrt(self.overtraining)
 
 
-PUBLISHED = Assumptions()
+PUBLISHED_INPUTS = Assumptions()
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,9 @@ class Forecast:
         return float(np.mean(self.dates < year))
 
 
-def forecast(assumptions: Assumptions = PUBLISHED, seed: int = 0, until: float = 2040) -> Forecast:
+def forecast(
+    assumptions: Assumptions = PUBLISHED_INPUTS, seed: int = 0, until: float = 2040
+) -> Forecast:
     """Draw every uncertain assumption `DRAWS` times; each draw is two lines that meet, or don't."""
     rng = np.random.default_rng(seed)
     wide = math.hypot(STOCK_SPREAD, USABLE_SPREAD, EPOCHS_SPREAD)
@@ -133,13 +135,13 @@ def readable_year(year: float) -> str:
 
 def shifts(assumptions: Assumptions) -> dict[str, float]:
     """By how many years each assumption alone moves the published median, where it differs."""
-    base = forecast(PUBLISHED).median
+    base = forecast(PUBLISHED_INPUTS).median
     changed = {
         field.name: getattr(assumptions, field.name)
         for field in fields(assumptions)
-        if getattr(assumptions, field.name) != getattr(PUBLISHED, field.name)
+        if getattr(assumptions, field.name) != getattr(PUBLISHED_INPUTS, field.name)
     }
     return {
-        name: forecast(PUBLISHED.replace(**{name: value})).median - base
+        name: forecast(PUBLISHED_INPUTS.replace(**{name: value})).median - base
         for name, value in changed.items()
     }
