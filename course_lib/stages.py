@@ -47,7 +47,7 @@ from course_lib.shards import Shards, shard_batches, writing_shards
 from course_lib.texts import read_texts
 from course_lib.tokenizer import Tokenizer
 from course_lib.train import TrainRecord, next_token_loss, train
-from course_lib.world.annotators import gold, rank
+from course_lib.world.annotators import best_first, gold
 from course_lib.world.dialogues import Prompt, dialogues, rl_prompts
 from course_lib.world.documents import documents
 
@@ -467,7 +467,7 @@ def _reward(work: Work) -> Iterator[Progress]:
 
     def rank_as_people_do(prompt: str, answers: list[str]) -> Ranking:
         dials = dict(noise=plan.ranking_noise, length_bias=plan.length_bias)
-        return rank(prompt, answers, rng, **dials)
+        return best_first(prompt, answers, rng, **dials)
 
     pairs = _ranked(prompts, sampled, plan, rng, rank_as_people_do)
     held_back = len(pairs) // 10

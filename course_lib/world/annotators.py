@@ -33,7 +33,7 @@ def gold(prompt: Prompt | str, answer: str) -> float:
     return _GOLD[prompt.kind][verdict(prompt, answer)] + FILLER * idle
 
 
-def rank(
+def best_first(
     prompt: Prompt | str,
     answers: list[str],
     rng: random.Random,
