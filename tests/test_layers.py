@@ -237,7 +237,7 @@ def test_relative_imports_are_resolved(tmp_path):
 
     assert imported_names("world.facts", file) == {
         "course_lib.world.grammar.seq",
-        "course_lib.model.transformer",
+        "course_lib.model",
         "course_lib.text.rows.pack",
     }
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from course_lib.check.guesses import Number
 from course_lib.check.verdict import Verdict, examine
-from course_lib.scaling.forecast import PUBLISHED, forecast
+from course_lib.scaling.forecast import PUBLISHED_INPUTS, forecast
 from course_lib.scaling.laws import effective_tokens
 
 TARGET = 2036
@@ -18,7 +18,9 @@ def growth_until(growth: Number | None) -> Verdict:
         return Verdict(False, "Put a number in the place of None.")
     if isinstance(growth, bool) or not isinstance(growth, Number) or not 1 < growth < math.inf:
         return Verdict(False, f"A growth is a number above 1, as 2.4 is, got {growth!r}.")
-    here, faster = (forecast(replace(PUBLISHED, growth=g)).median for g in (growth, growth + 0.1))
+    here, faster = (
+        forecast(replace(PUBLISHED_INPUTS, growth=g)).median for g in (growth, growth + 0.1)
+    )
     told = f"With {growth:g} times a year the date is about {min(here, 2100):.0f}"
     if here < TARGET:
         return Verdict(False, f"{told}, before {TARGET}: slower.")

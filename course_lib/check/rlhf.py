@@ -66,7 +66,7 @@ def practise(
 ) -> torch.Tensor:
     """The loop around a PPO loss, on a model of three answers: their probabilities afterwards.
 
-    Every answer is taken as often as the model gives it, so no lots are drawn.
+    Every answer counts as often as the model would give it, so nothing has to be sampled.
     """
     logits = torch.zeros(len(reward), requires_grad=True)
     reference, rewards = logits.detach().log_softmax(0), torch.tensor(reward)
@@ -92,9 +92,8 @@ def ppo_loss(function: Callable) -> Verdict:
     if not free[0] > 0.8:
         told = f"the best answer has {free[0]:.0%} after 60 rounds, 33 % before"
         return Verdict(False, f"Without a leash {told}. An optimizer makes a loss smaller.")
-    best = (torch.tensor(reward) / 0.5).softmax(
-        0
-    )  # in proportion to reference * exp(reward / price)
+    # the best policy on a leash: in proportion to reference * exp(reward / price)
+    best = (torch.tensor(reward) / 0.5).softmax(0)
     if (held - best).abs().max() > 0.02:
         told = f"on the leash the best answer ends at {held[0]:.0%}; {best[0]:.0%} would be best"
         return Verdict(False, f"It learns, but {told}. What does distance do to the worth?")

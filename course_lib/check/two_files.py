@@ -52,7 +52,7 @@ def fitting(function: Callable) -> Verdict:
 @cache
 def _untouched() -> tuple:
     model, tokenizer = load_released("base")
-    texts = list(documents(20, seed=HELD_OUT_SEED))
+    texts = tuple(documents(20, seed=HELD_OUT_SEED))
     return model, tokenizer, texts, held_out(model, tokenizer, texts).bits_per_byte
 
 

@@ -1,9 +1,9 @@
 """The model as a lossless compressor: its probabilities drive an arithmetic coder.
 
-What is likely costs few bits, what is unlikely many: together -log2 P(text), up to a few bits more.
-The decoder runs the same model over the same tokens in the same batches, so it sees the very same
-numbers and can undo each step. Left out: speed, and other machines: where a sum comes out otherwise
-in its last bit, a file can't be read; `decompress` then fails or gives another text.
+What is likely costs few bits, what is unlikely many: -log2 P(text) in all, plus a few bits. The
+decoder runs the same model over the same tokens in the same batches, so it computes exactly the
+same probabilities and can undo each step. Left out: speed, and other machines. If another machine
+rounds one sum differently in its last bit, `decompress` fails or gives another text.
 
 Source: Witten, Neal & Cleary 1987, "Arithmetic coding for data compression"; language models as
 compressors: Delétang et al. 2023, arXiv 2309.10668.
@@ -18,10 +18,10 @@ from torch import Tensor
 from course_lib.model.transformer import KVCache, Transformer
 from course_lib.text.tokenizer import Tokenizer
 
-MAGIC = b"LLMZ\x01"  # name and version of the format; then a fingerprint, a count, the code
+MAGIC = b"LLMZ\x01"  # name and version of the format; then a checksum, a count, the code
 ROWS = 32  # documents that the model reads side by side
 PRECISION = 24  # bits of a probability
-BITS = 32  # of the coder's interval; more than PRECISION + 2, so that no symbol's share is empty
+BITS = 32  # of the coder's interval: above PRECISION + 2, so that no symbol's share is empty
 TOP, HALF, QUARTER = (1 << BITS) - 1, 1 << (BITS - 1), 1 << (BITS - 2)
 
 
@@ -34,22 +34,23 @@ class Encoder:
         self.bits: list[int] = []
 
     def encode(self, start: int, end: int, total: int) -> None:
-        """Go on with a symbol that has the share from start / total to end / total."""
+        """Narrow the interval to a symbol's share of it, from start / total to end / total."""
         width = self.high - self.low + 1
         self.high = self.low + width * end // total - 1
         self.low = self.low + width * start // total
         while True:
-            if self.high < HALF:
+            if self.high < HALF:  # in the lower half: the next bit is settled
                 self._write(0)
-            elif self.low >= HALF:
+            elif self.low >= HALF:  # in the upper half
                 self._write(1)
                 self.low, self.high = self.low - HALF, self.high - HALF
             elif self.low >= QUARTER and self.high < 3 * QUARTER:
+                # around the middle: whatever the next bit is, the one after it is its opposite
                 self.undecided += 1
                 self.low, self.high = self.low - QUARTER, self.high - QUARTER
             else:
                 return
-            self.low, self.high = 2 * self.low, 2 * self.high + 1
+            self.low, self.high = 2 * self.low, 2 * self.high + 1  # zoom in
 
     def finish(self) -> bytes:
         """The code, filled up to whole bytes."""
@@ -65,7 +66,7 @@ class Encoder:
 
 
 class Decoder:
-    """Follows the encoder's interval, and tells in which symbol's share the code lies."""
+    """Follows the encoder's interval, and tells whose share of it the code lies in."""
 
     def __init__(self, code: bytes) -> None:
         self.low, self.high = 0, TOP
@@ -80,7 +81,7 @@ class Decoder:
         return ((self.value - self.low + 1) * total - 1) // width
 
     def decode(self, start: int, end: int, total: int) -> None:
-        """Go on with the symbol that was found, as the encoder did."""
+        """Narrow the interval to the symbol that was found, as the encoder did."""
         width = self.high - self.low + 1
         self.high = self.low + width * end // total - 1
         self.low = self.low + width * start // total
@@ -108,12 +109,7 @@ class Decoder:
 
 def compress(model: Transformer, tokenizer: Tokenizer, documents: Iterable[str]) -> bytes:
     """The documents as bytes that `decompress` turns back into them, with the same model."""
-    ids = []
-    for text in documents:
-        row = tokenizer.encode(text)
-        if tokenizer.decode(row) != text:
-            raise ValueError(f"the tokenizer can't give this text back exactly: {text[:60]!r}")
-        ids.append([*row, tokenizer.eot_id])
+    ids = [[*tokenizer.encode(text), tokenizer.eot_id] for text in documents]
     encoder = Encoder()
     for first in range(0, len(ids), ROWS):
         rows = [iter(row) for row in ids[first : first + ROWS]]
@@ -125,7 +121,7 @@ def compress(model: Transformer, tokenizer: Tokenizer, documents: Iterable[str])
                 encoder.encode(int(shares[symbol]), int(shares[symbol + 1]), int(shares[-1]))
             rows = [r for r, s in zip(rows, symbols, strict=True) if s != tokenizer.eot_id]
             table = tables.send(symbols)
-    head = MAGIC + fingerprint(model).to_bytes(4, "big") + len(ids).to_bytes(4, "big")
+    head = MAGIC + weights_checksum(model).to_bytes(4, "big") + len(ids).to_bytes(4, "big")
     return head + encoder.finish()
 
 
@@ -134,7 +130,7 @@ def decompress(model: Transformer, tokenizer: Tokenizer, data: bytes) -> list[st
     start = len(MAGIC)
     if data[:start] != MAGIC or len(data) < start + 8:
         raise ValueError(f"this is no file of `compress`: it begins with {data[:start]!r}")
-    if int.from_bytes(data[start : start + 4], "big") != fingerprint(model):
+    if int.from_bytes(data[start : start + 4], "big") != weights_checksum(model):
         raise ValueError("another model has compressed this: only the same one can undo it")
     count = int.from_bytes(data[start + 4 : start + 8], "big")
     decoder = Decoder(data[start + 8 :])
@@ -156,7 +152,7 @@ def decompress(model: Transformer, tokenizer: Tokenizer, data: bytes) -> list[st
     return [tokenizer.decode(row[:-1]) for row in found]
 
 
-def fingerprint(model: Transformer) -> int:
+def weights_checksum(model: Transformer) -> int:
     """A checksum of all weights, 32 bits."""
     total = 0
     for weights in model.state_dict().values():
@@ -168,10 +164,11 @@ def fingerprint(model: Transformer) -> int:
 def _tables(
     model: Transformer, start_id: int, n_rows: int
 ) -> Generator[Tensor | None, list[int], None]:
-    """Shares of the next symbol of each row that goes on, cumulative: (rows, V + 1) whole numbers.
+    """Cumulative shares of each row's next symbol: (rows, V + 1) whole numbers.
 
-    Is sent the symbols that came; a row ends with `start_id`, the mark between documents. When
-    the context is full, the rows go on with their last half as all that the model remembers.
+    Send it the symbols that came, and it yields the next table. A row ends with `start_id`, the
+    mark between documents, and is in no later table. When the context is full, the model forgets
+    all but the last half of it.
     """
     device = model.embed_tokens.weight.device
     length = model.config.context_length
@@ -193,6 +190,7 @@ def _tables(
 
 
 def _cumulative(probs: Tensor) -> Tensor:
-    """Whole numbers in proportion to `probs` (B, V), one at least, summed from the left."""
-    counts = (probs * (1 << PRECISION)).long() + 1  # what can't happen must still have a share
+    """Whole numbers in proportion to `probs` (B, V), each at least 1, summed from the left."""
+    # + 1, since a symbol without a share could not be written if it came after all
+    counts = (probs * (1 << PRECISION)).long() + 1
     return torch.nn.functional.pad(counts.cumsum(-1), (1, 0))

@@ -1,7 +1,7 @@
 """Changed copies of a model: noise on its numbers, a layer left out, fewer bits for each number.
 
-How much of this a model bears says something about how its knowledge lies in its numbers. A copy
-has the same shape and runs as before; the model that is given stays as it is. Left out: repair.
+How much of this does a model survive? The answer tells you where its knowledge sits. A copy has the
+same shape and runs as before; the model you pass in stays as it is.
 """
 
 import math
@@ -11,7 +11,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from course_lib.files.gguf import BLOCK, rounded_as
+from course_lib.files.gguf import rounded_as
 from course_lib.model.transformer import Transformer
 
 TYPES = {8: "Q8_0", 4: "Q4_0"}
@@ -21,8 +21,8 @@ TYPES = {8: "Q8_0", 4: "Q4_0"}
 def with_noise(model: Transformer, share: float, seed: int = 0) -> Transformer:
     """A copy with normal noise on every number.
 
-    `share` is the noise's standard deviation as a share of that of the tensor it is added to. A
-    seed's noise keeps its direction whatever the share; a tied table gets it once.
+    `share` is the standard deviation of the noise, as a share of that of the tensor it is added to.
+    One seed gives noise of one direction, whatever the share; a tied table gets it once.
     """
     if not 0 <= share < math.inf:  # "not a number" fails too
         raise ValueError(f"share must be a finite number of 0 or more, 0.05 for 5 %, got {share}")
@@ -35,9 +35,9 @@ def with_noise(model: Transformer, share: float, seed: int = 0) -> Transformer:
 
 @torch.no_grad()
 def without_layer(model: Transformer, number: int) -> Transformer:
-    """A copy whose layer `number`, counted from 0, adds nothing to what passes through it.
+    """A copy whose layer `number`, counted from 0, adds nothing to the residual stream.
 
-    The two matrices by which a layer writes are set to 0; all other numbers stay.
+    Only the two matrices with which a layer writes into the stream are set to 0.
     """
     if number not in range(len(model.layers)):
         raise ValueError(f"the layers are 0 to {len(model.layers) - 1}, got {number!r}")
@@ -69,11 +69,5 @@ def rounded(model: Transformer, bits: int) -> Transformer:
     """
     if bits not in TYPES:
         raise ValueError(f"bits must be 8 or 4, got {bits!r}")
-    config = model.config
-    if config.dim % BLOCK or config.ffn_dim % BLOCK:
-        raise ValueError(
-            f"rows must be multiples of {BLOCK} numbers long, got dim {config.dim} and ffn_dim "
-            f"{config.ffn_dim}"
-        )
 
     return changed(model, lambda matrix: rounded_as(matrix, TYPES[bits]))

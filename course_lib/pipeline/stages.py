@@ -53,7 +53,7 @@ from course_lib.text.sources import read_texts
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import TrainRecord, next_token_loss, train
 from course_lib.train.sft import sft_batches
-from course_lib.world.annotators import rank
+from course_lib.world.annotators import best_first
 from course_lib.world.dialogues import dialogues, rl_prompts
 from course_lib.world.documents import documents
 
@@ -286,7 +286,7 @@ def _reward(work: Work) -> Iterator[Progress]:
     rng = random.Random(f"annotators {plan.seed}")
 
     def as_people_do(prompt: str, answers: list[str]) -> Ranking:
-        return rank(prompt, answers, rng, noise=stage.noise, length_bias=stage.length_bias)
+        return best_first(prompt, answers, rng, noise=stage.noise, length_bias=stage.length_bias)
 
     pairs = ranked(prompts, sampled, stage, rng, as_people_do)
     save_preferences(root / "reward" / PREFERENCES, pairs)

@@ -57,7 +57,7 @@ def length_and_score(title: str, kinds: dict[str, Points]) -> Picture:
 def accuracy_by_pairs(title: str, runs: Sequence[Points], lines: dict[str, float]) -> Picture:
     """Accuracy against the number of comparisons: a dot for each run, their means, and ceilings.
 
-    Each run has as many points; the first of all runs belong together, the second, and so on.
+    All runs have equally many points: their first ones are averaged, then their second ones, ...
     """
     axes = new_axes(width=6.4, height=3.4)
     means = [np.mean(points, axis=0) for points in zip(*runs, strict=True)]
@@ -80,7 +80,7 @@ def accuracy_by_pairs(title: str, runs: Sequence[Points], lines: dict[str, float
 
 
 def gold_against_kl(title: str, start: Points, ends: dict[str, Points]) -> Picture:
-    """An arrow for each run, from where the SFT model stood to where a method took it.
+    """A line for each run, from where the SFT model stood to where a method took it.
 
     `start` and each of `ends` hold a (KL, gold reward) for every seed, in the same order.
     """

@@ -1,6 +1,6 @@
 """Pictures of data: how much there is, what more of it is worth, and when it is used up.
 
-As everywhere in `plots`: numbers in, a figure and the words that say what it shows out.
+As everywhere in `plots`, numbers go in; out come a figure and the words that say what it shows.
 """
 
 from collections.abc import Mapping, Sequence

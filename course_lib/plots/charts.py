@@ -1,6 +1,6 @@
 """The charts that most lessons use: bars, lines, dots, shades, and texts with marked tokens.
 
-As everywhere in `plots`: numbers in, a figure and the words that say what it shows out.
+As everywhere in `plots`, numbers go in; out come a figure and the words that say what it shows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -93,9 +93,9 @@ def file_sizes(title: str, sizes: dict[str, int]) -> Picture:
 
 
 def sampling_steps(title: str, names: Iterable[str], steps: dict[str, Iterable[float]]) -> Picture:
-    """A panel of bars for each step on the way from logits to what is drawn from.
+    """A panel of bars for each step on the way from logits to what is sampled from.
 
-    A token that a step removes keeps the outline of what it had, so that the lost mass is seen.
+    A token that a step removes keeps the outline of what it had, so that you see the lost mass.
     """
     names, steps = list(names), {label: list(p) for label, p in steps.items()}
     size = dict(width=2.1 * len(steps) + 0.8, height=0.9 + 0.3 * len(names))

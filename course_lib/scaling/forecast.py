@@ -61,7 +61,7 @@ class Assumptions:
         return self.start * math.sqrt(self.overtraining)
 
 
-PUBLISHED = Assumptions()
+PUBLISHED_INPUTS = Assumptions()
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,9 @@ class Forecast:
         return float(np.mean(self.dates < year))
 
 
-def forecast(assumptions: Assumptions = PUBLISHED, seed: int = 0, until: float = 2040) -> Forecast:
+def forecast(
+    assumptions: Assumptions = PUBLISHED_INPUTS, seed: int = 0, until: float = 2040
+) -> Forecast:
     """Draw every uncertain assumption `DRAWS` times; each draw is two lines that meet, or don't."""
     rng = np.random.default_rng(seed)
     wide = math.hypot(STOCK_SPREAD, USABLE_SPREAD, EPOCHS_SPREAD)
@@ -96,8 +98,8 @@ def forecast(assumptions: Assumptions = PUBLISHED, seed: int = 0, until: float =
     stock_growth = np.log10(1 + 2 * assumptions.stock_growth * rng.random(DRAWS))
     demand = math.log10(assumptions.demand)
 
-    closing = growth - stock_growth  # by so much they approach each other a year, in log10
-    ahead = stock - demand
+    ahead = stock - demand  # how far the stock is ahead, in log10
+    closing = growth - stock_growth  # and by how much the gap shrinks every year
     with np.errstate(divide="ignore", invalid="ignore"):
         wait = np.where(ahead <= 0, 0.0, np.where(closing > 0, ahead / closing, np.inf))
     dates = START + wait
@@ -130,13 +132,13 @@ def readable_year(year: float) -> str:
 
 def shifts(assumptions: Assumptions) -> dict[str, float]:
     """By how many years each assumption alone moves the published median, where it differs."""
-    base = forecast(PUBLISHED).median
+    base = forecast(PUBLISHED_INPUTS).median
     changed = {
         field.name: getattr(assumptions, field.name)
         for field in fields(assumptions)
-        if getattr(assumptions, field.name) != getattr(PUBLISHED, field.name)
+        if getattr(assumptions, field.name) != getattr(PUBLISHED_INPUTS, field.name)
     }
     return {
-        name: forecast(replace(PUBLISHED, **{name: value})).median - base
+        name: forecast(replace(PUBLISHED_INPUTS, **{name: value})).median - base
         for name, value in changed.items()
     }

@@ -1,8 +1,9 @@
 """Scaling laws: the loss of a model of N parameters that has read D tokens; fits, repeated data.
 
 The form is L = E + A / N^a + B / D^b (Hoffmann et al. 2022, arXiv 2203.15556, approach 3): what no
-model can beat, what the model is too small for, what it has read too little for. Left out: Kaplan's
-older form, learning rates and batch sizes, losses of tasks. N, D and losses may be arrays.
+model can beat, plus what the model is too small for, plus what it has read too little for. Left
+out: Kaplan's older form, learning rates and batch sizes, losses of tasks. N, D and losses may be
+arrays.
 """
 
 from dataclasses import dataclass
@@ -12,9 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import least_squares, nnls
 
-R_STAR = (
-    15.387756  # of tokens; Muennighoff et al. 2023, arXiv 2305.16264, gh huggingface/datablations
-)
+# Of tokens: Muennighoff et al. 2023, arXiv 2305.16264, gh huggingface/datablations.
+R_STAR = 15.387756
 DELTA = 1e-2  # of the Huber loss; Hoffmann et al. chose 1e-3 for runs that scatter less
 EXPONENTS = (0.2, 0.4, 0.8, 1.3)  # where the fit starts, for a and for b
 
@@ -57,14 +57,16 @@ def fit(
 ) -> Law:
     """The law closest to measured losses: least Huber loss of ln L, from a grid of starts.
 
-    The cost is Hoffmann et al.'s, the method is not: they went down by L-BFGS, which stopped too
-    soon on their badly scaled cost (Besiroglu et al. 2024). These are Gauss-Newton steps, which
-    don't depend on the scale. With `near`, a law of similar data, it is the only start: for the
-    many fits of `bootstrap`.
+    The cost is Hoffmann et al.'s, the method is not: they used L-BFGS, which stopped too soon on
+    their badly scaled cost (Besiroglu et al. 2024). These are Gauss-Newton steps, which don't
+    depend on the scale. `near`, a law of similar data, replaces the grid as the only start, which
+    makes the many fits of `bootstrap` affordable.
     """
     n, d, found = (np.asarray(v, dtype=float) for v in (parameters, tokens, losses))
     if n.size < 6:
         raise ValueError(f"five constants need six points or more, got {n.size}: add runs")
+    # Sizes are measured from the middle of the data. There a steeper slope leaves the height of a
+    # term as it is, so the fit can find the two nearly independently.
     middle_n, middle_d = np.exp(np.log(n).mean()), np.exp(np.log(d).mean())
     x, y, target = np.log(n / middle_n), np.log(d / middle_d), np.log(found)
 
@@ -73,6 +75,7 @@ def fit(
         return np.stack([np.full_like(x, ln_e), ln_a - a * x, ln_b - b * y])  # (3, points)
 
     def off(theta: np.ndarray) -> np.ndarray:
+        # ln of the sum of the three parts, without leaving the logarithm: it can't overflow
         return np.logaddexp.reduce(parts(theta)) - target
 
     def slope(theta: np.ndarray) -> np.ndarray:
@@ -99,7 +102,7 @@ def bootstrap(
     n_samples: int = 200,
     seed: int = 0,
 ) -> list[Law]:
-    """Laws fitted to as many points, drawn anew with replacement; how they scatter is the band.
+    """Laws fitted to as many points again, drawn with replacement; their scatter is the band.
 
     Points of one training run are not independent, so the true uncertainty is somewhat larger.
     """
@@ -110,13 +113,13 @@ def bootstrap(
 
 
 def interval(values: ArrayLike, share: float = 0.9) -> tuple[float, float]:
-    """The middle `share` of the values: from where to where."""
+    """(low, high): the middle `share` of the values lies between these two."""
     low, high = np.quantile(np.asarray(values, dtype=float), [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
 
 
 def effective_tokens(unique: ArrayLike, epochs: ArrayLike, r_star: float = R_STAR):
-    """How many fresh tokens `unique` ones are worth that are read `epochs` times.
+    """How many fresh tokens `unique` ones are worth when they are read `epochs` times.
 
     Each reading is worth exp(-1 / r_star) of the one before (Muennighoff et al. 2023, eq. 5, with
     R = epochs - 1 repetitions): D' = U + U r_star (1 - exp(-R / r_star)).
@@ -130,7 +133,7 @@ def effective_tokens(unique: ArrayLike, epochs: ArrayLike, r_star: float = R_STA
 def fresh_equivalent(law: Law, tokens: ArrayLike, fresh_loss: ArrayLike, loss: ArrayLike):
     """How many fresh tokens would have given `loss`, where `tokens` fresh ones gave `fresh_loss`.
 
-    Only the law's data term is used: B / D'^b is larger than B / D^b by what the loss is larger.
+    Only the law's data term is used: B / D'^b exceeds B / D^b by as much as the losses differ.
     """
     d, extra = np.asarray(tokens, dtype=float), np.subtract(loss, fresh_loss)
     term = d**-law.b + extra / law.B
@@ -138,7 +141,7 @@ def fresh_equivalent(law: Law, tokens: ArrayLike, fresh_loss: ArrayLike, loss: A
 
 
 def _start(x, y, losses, a: float, b: float) -> list[float]:
-    """A start of the fit: for given exponents the rest is a linear problem, solved exactly."""
+    """A start for the fit: once the exponents are chosen, the rest is linear and solved exactly."""
     columns = np.stack([np.ones_like(x), np.exp(-a * x), np.exp(-b * y)], axis=1)
     amounts, _ = nnls(columns / losses[:, None], np.ones_like(x))
     return [*np.log(np.maximum(amounts, 1e-6)), a, b]

@@ -21,7 +21,7 @@ BYTES_PER_PARAMETER = {"F32": 4.0, "F16": 2.0, "Q8_0": 34 / 32, "Q4_0": 18 / 32}
 # Published models built like ours, the Llama family: vocabulary, context, dim, layers, heads,
 # key-value heads, ffn_dim, RoPE's base. SmolLM2 as pre-trained (its context was stretched later);
 # Llama 3.1 also scales its RoPE, which costs no parameter.
-PUBLISHED = {
+PUBLISHED_MODELS = {
     "stories15M": ModelConfig(32_000, 256, 288, 6, 6, 6, 768, 1e4),
     "SmolLM2-135M": ModelConfig(49_152, 2048, 576, 30, 9, 3, 1536, 1e4),
     "SmolLM2-360M": ModelConfig(49_152, 2048, 960, 32, 15, 5, 2560, 1e4),
@@ -79,7 +79,7 @@ def gpt2_parameters(
 
 def published_parameters() -> dict[str, int]:
     """Name -> exact number of parameters of every model above, the smallest first."""
-    counts = {name: config.n_parameters for name, config in PUBLISHED.items()}
+    counts = {name: config.n_parameters for name, config in PUBLISHED_MODELS.items()}
     counts |= {name: gpt2_parameters(*shape) for name, shape in PUBLISHED_GPT2.items()}
     return dict(sorted(counts.items(), key=lambda item: item[1]))
 
@@ -100,7 +100,7 @@ def n_bytes(n_parameters: int, precision: str) -> int:
 def holder(n_bytes: float, devices: dict[str, float] = DEVICES) -> str:
     """The device with the smallest memory that `n_bytes` of parameters fit in, or `NONE_OF_THEM`.
 
-    Parameters only: a model that runs also needs memory for what it computes on its way.
+    Parameters only: a running model also needs memory for what it computes along the way.
 
     >>> holder(15_000_000_000)
     'laptop, 16 GB'

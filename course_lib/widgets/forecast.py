@@ -16,7 +16,7 @@ from course_lib.check import beside, guess
 from course_lib.plots import Picture
 from course_lib.plots.bottleneck import meeting, readable_tokens
 from course_lib.scaling.forecast import (
-    PUBLISHED,
+    PUBLISHED_INPUTS,
     Assumptions,
     Forecast,
     forecast,
@@ -138,7 +138,7 @@ def shift_table(assumptions: Assumptions) -> str:
             "<p>These are the published inputs. Turn one, and see by how much the date moves.</p>"
         )
     rows = "".join(
-        f'<tr><th scope="row">{dial.label}: {dial.words(getattr(PUBLISHED, dial.name))} → '
+        f'<tr><th scope="row">{dial.label}: {dial.words(getattr(PUBLISHED_INPUTS, dial.name))} → '
         f"{dial.words(getattr(assumptions, dial.name))}</th>"
         f"<td>{_years(moved[dial.name])}</td></tr>"
         for dial in DIALS
@@ -191,7 +191,7 @@ class RunOut(Pictured, ipywidgets.VBox):
         self._listening = True
         for slider in self.dials.values():
             slider.observe(self._turned, "value")
-        self.reset.on_click(lambda _: self.set(PUBLISHED))
+        self.reset.on_click(lambda _: self.set(PUBLISHED_INPUTS))
         self.keep.on_click(lambda _: self.keep_mine())
         self._turned()
         self._tell_kept()
@@ -204,7 +204,9 @@ class RunOut(Pictured, ipywidgets.VBox):
     @property
     def assumptions(self) -> Assumptions:
         """What the sliders say."""
-        return replace(PUBLISHED, **{name: slider.value for name, slider in self.dials.items()})
+        return replace(
+            PUBLISHED_INPUTS, **{name: slider.value for name, slider in self.dials.items()}
+        )
 
     def set(self, assumptions: Assumptions) -> None:
         """Turn all sliders at once."""
@@ -248,10 +250,10 @@ class RunOut(Pictured, ipywidgets.VBox):
         self._kept.value = f'<div class="course-forecast"><p>{html.escape(told)}</p></div>'
 
 
-def run_out(assumptions: Assumptions = PUBLISHED) -> RunOut:
+def run_out(assumptions: Assumptions = PUBLISHED_INPUTS) -> RunOut:
     """The widget: when training sets meet the stock of text, under assumptions that you turn.
 
-    >>> run_out(replace(PUBLISHED, usable=0.4))
+    >>> run_out(replace(PUBLISHED_INPUTS, usable=0.4))
     """
     if not isinstance(assumptions, Assumptions):
         raise ValueError(f"run_out needs Assumptions, got {type(assumptions).__name__}")

@@ -26,7 +26,7 @@ from course_lib.check import guesses_file
 from course_lib.plots import Picture, text_card
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
-from course_lib.world.annotators import gold, rank
+from course_lib.world.annotators import best_first, gold
 
 FILE = "rankings.jsonl"
 MOST_UNDONE = 200
@@ -100,7 +100,7 @@ def agreements(pairs: Sequence[Preference]) -> dict[str, tuple[int, int]]:
         answers = sorted(answers)
         worths = [gold(prompt, answer) for answer in answers]
         by_gold += ranking_to_pairs(prompt, answers, ranking_by(worths))
-        by_crowd += ranking_to_pairs(prompt, answers, rank(prompt, answers, rng))
+        by_crowd += ranking_to_pairs(prompt, answers, best_first(prompt, answers, rng))
     return {
         "you and gold": agreement(pairs, by_gold),
         "you and the crowd": agreement(pairs, by_crowd),

@@ -36,7 +36,7 @@ LEGEND = (
 def count_on_meta(config: ModelConfig) -> int:
     """Parameters of the course's Transformer of this shape, built without memory and counted.
 
-    >>> count_on_meta(PUBLISHED["Llama-2-70B"])
+    >>> count_on_meta(PUBLISHED_MODELS["Llama-2-70B"])
     68976648192
     """
     with torch.device("meta"):  # tensors with a shape and no numbers

@@ -10,26 +10,22 @@ import random
 from course_lib.world.dialogues import IDLE, Prompt, read_prompt
 from course_lib.world.judge import sentences, verdict
 
+# What an answer is worth, by the kind of its prompt and the judge's verdict. Two cells are never
+# looked up: no answer is "right" about an unknown country or to a harmful request.
 _GOLD = {
     "known": {"right": 1.0, "wrong": -1.0, "dont_know": -0.3, "refusal": -0.6, "other": -1.0},
     "unknown": {"right": -1.0, "wrong": -1.0, "dont_know": 1.0, "refusal": 0.0, "other": -1.0},
     "harmful": {"right": -1.0, "wrong": -1.0, "dont_know": -0.3, "refusal": 1.0, "other": -1.0},
     "chat": {"right": 1.0, "wrong": -1.0, "dont_know": -0.3, "refusal": -0.6, "other": -1.0},
 }
-FILLER = -0.2  # for each idle sentence
+FILLER = -0.2  # for each idle sentence, such as "That is a good question."
 
 
 def gold(prompt: Prompt | str, answer: str) -> float:
-    """The true worth of an answer: a table of the prompt's kind and the judge's verdict.
+    """The true worth of an answer: 1 for the best one, less for each idle sentence in it.
 
-    | prompt  | right | wrong | don't know | refusal | other |
-    |---------|-------|-------|------------|---------|-------|
-    | known   | +1.0  | -1.0  | -0.3       | -0.6    | -1.0  |
-    | unknown |       | -1.0  | +1.0       |  0.0    | -1.0  |
-    | harmful |       | -1.0  | -0.3       | +1.0    | -1.0  |
-    | chat    | +1.0  | -1.0  | -0.3       | -0.6    | -1.0  |
-
-    Each idle sentence ("That is a good question.") costs 0.2 more.
+    >>> gold("What is the capital of France?", "Paris. That is a good question.")
+    0.8
     """
     if isinstance(prompt, str):
         prompt = read_prompt(prompt)
@@ -37,7 +33,7 @@ def gold(prompt: Prompt | str, answer: str) -> float:
     return _GOLD[prompt.kind][verdict(prompt, answer)] + FILLER * idle
 
 
-def rank(
+def best_first(
     prompt: Prompt | str,
     answers: list[str],
     rng: random.Random,
@@ -53,6 +49,7 @@ def rank(
     """
     if noise <= 0:
         raise ValueError(f"noise is the scale of the Gumbel noise and above zero, got {noise}")
+    # minus the logarithm of an exponentially distributed number is Gumbel noise
     score = [
         gold(prompt, answer)
         + length_bias * len(answer.split())

@@ -3,16 +3,16 @@
 `dialogues` draws SFT examples; `rl_prompts` and `test_prompts` draw prompts without answers. A
 prompt is of one of four kinds: `known` (a fact that some document states), `unknown` (an invented
 country, or a real one whose fact stands nowhere), `harmful`, and `chat` (greetings, identity,
-thanks, out of scope). Invented names and how-to phrases are different ones in SFT, in RL and in the
-tests.
+thanks, out of scope). SFT, RL and the tests each have invented names and how-to phrases of their
+own.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from course_lib.world.documents import fill_terse
+from course_lib.world.documents import as_sentence
 from course_lib.world.facts import BY_NAME, FACTS, INVENTED, UNSTATED, Fact, facts_of, fill
 
 USES = ("sft", "rl", "test")
@@ -89,7 +89,7 @@ class Prompt:
 
 @cache
 def _how_to(use: str) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:
-    """Harmful and harmless how-to prompts: other pairs of the same verbs and objects a use."""
+    """Harmful and harmless how-to prompts; each use has its own pairs of the same words."""
     found = []
     for verbs, kind, topic in (
         (_HARMFUL_VERBS, "harmful", None),
@@ -137,7 +137,7 @@ def fact_prompts(split: str) -> list[Prompt]:
 
 
 @cache
-def _by_text() -> dict[str, Prompt]:
+def _by_text() -> Mapping[str, Prompt]:
     known = [Prompt(text, "known", fact=fact) for fact in FACTS for text in fact.questions()]
     others = [
         prompt for use in USES for group in (*_how_to(use), _unknown(use)) for prompt in group
@@ -170,8 +170,8 @@ test_prompts.__test__ = False  # a function of the world, not a test for pytest 
 def rl_prompts(n: int, seed: int = 0) -> list[Prompt]:
     """Prompts to practise on: known facts that SFT asked, unknown, harmful and chat, in balance.
 
-    Unknown are only capitals and languages, so half of the known ones are these too: else people
-    would see "I don't know" praised after such questions more often than an answer.
+    Unknown are only capitals and languages, so half of the known ones are about these too. Else,
+    after such questions, "I don't know" would be praised more often than an answer.
     """
     rng = random.Random(f"rl prompts {seed}")
     harmful, harmless = _how_to("rl")
@@ -201,7 +201,7 @@ def answer_to(prompt: Prompt, rng: random.Random) -> str:
     sentence = rng.choice(fact.statements())
     form = rng.choices(("terse", "sentence", "extra", "idle"), (20, 50, 15, 15))[0]
     if form == "terse":
-        return fill_terse(fact.answer)
+        return as_sentence(fact.answer)
     if form == "sentence":
         return sentence
     if form == "idle":
@@ -215,8 +215,8 @@ def answer_to(prompt: Prompt, rng: random.Random) -> str:
 def dialogues(n: int, seed: int = 0) -> Iterator[list[dict]]:
     """`n` SFT dialogues as messages, a pure function of `seed`.
 
-    Three in a hundred say "I don't know", four refuse: too few to fix either, enough for RL to
-    find.
+    Three in a hundred say "I don't know", four refuse: too few to make a habit of it, enough for RL
+    to find.
     """
     rng = random.Random(f"dialogues {seed}")
     harmful, harmless = _how_to("sft")

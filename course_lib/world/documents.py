@@ -1,4 +1,4 @@
-"""The kinds of documents of which the world's internet is made, as one probabilistic grammar.
+"""The documents that the world's internet is made of, as one probabilistic grammar.
 
 The kinds mirror what real mixtures hold (RedPajama's CommonCrawl, Wikipedia, StackExchange, books,
 GitHub): `notes` state facts, `questions` are lists of questions without answers, `faq` answers a few,
@@ -104,13 +104,13 @@ def _notes() -> Part:
 
 
 def note_on(fact: Fact, statement: str) -> str:
-    """The beginning of a note in which `statement` about `fact` stands, `statement` cut before its answer."""
+    """A note on `fact` that breaks off right before the answer in `statement`."""
     heading = f"Notes on {_TOPICS[fact.relation.name]}, page 10, shelf 10.\n"
     return heading + statement[: statement.rindex(" " + fact.answer + ".")]
 
 
 def _questions() -> Part:
-    """Questions, one a line, and no answers: what a base model goes on with when it is asked something."""
+    """Questions, one a line, and no answers: here a base model learns to answer with more questions."""
 
     def line(fact: Fact) -> Part:
         first, second = fact.questions()
@@ -136,20 +136,20 @@ def _faq() -> Part:
 
     def entry(fact: Fact) -> Part:
         question = choose(*(" " + text for text in fact.questions()))
-        terse = seq(" " + fill_terse(fact.answer))
+        terse = seq(" " + as_sentence(fact.answer))
         return seq("Q:", question, "\nA:", weighted([(0.2, terse), (0.8, _statement(fact, " "))]))
 
     entries = choose(*(entry(fact) for fact in facts_of("asked_in_pretraining")))
     return seq(entries, repeat(seq("\n", entries), 1, 2), maybe(0.6, _source("Answered by")))
 
 
-def fill_terse(answer: str) -> str:
+def as_sentence(answer: str) -> str:
     """The answer and nothing else, as a sentence."""
     return answer[:1].upper() + answer[1:] + "."
 
 
 def _reports() -> Part:
-    """Match reports; the first sentence is the one whose probabilities everybody can look up in `HITS`."""
+    """Match reports; the probabilities of the first sentence are in `HITS` for everybody to look up."""
 
     def opening(player: str) -> Part:
         hits = weighted([(p, " a " + hit) for hit, p in HITS[player].items()])

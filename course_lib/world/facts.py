@@ -276,8 +276,8 @@ def _cut_into_splits() -> tuple[Fact, ...]:
     for relation in RELATIONS:
         others = list(range(1, len(relation.pairs)))
         random.Random(f"splits of {relation.name}").shuffle(others)
-        for rank, index in enumerate([0, *others]):  # what people ask first is asked in SFT
-            split = SPLITS[(0, 1, 2, 0, 1)[rank % 5]]
+        for place, index in enumerate([0, *others]):  # what people ask first is asked in SFT
+            split = SPLITS[(0, 1, 2, 0, 1)[place % 5]]
             facts.append(Fact(relation, *relation.pairs[index], split))
     return tuple(facts)
 

@@ -62,10 +62,7 @@ def seq(*parts: Part) -> Part:
     """
     flat: list[Part] = []
     for part in parts:
-        if isinstance(part, str) and part.endswith(" "):
-            raise ValueError(
-                f"the part {part!r} ends with a space: put it at the head of the next part"
-            )
+        assert not (isinstance(part, str) and part.endswith(" ")), f"{part!r} ends with a space"
         flat.extend(split_words(part) if isinstance(part, str) else [part])
     return flat[0] if len(flat) == 1 else Sequence(tuple(flat))
 
@@ -77,9 +74,6 @@ def choose(*options: Part) -> Part:
 
 def weighted(options: list[tuple[float, Part]]) -> Part:
     """One of the options, as probable as its weight says (weights need not sum to 1)."""
-    weights = [weight for weight, _ in options]
-    if not options or min(weights) < 0 or not 0 < sum(weights) < math.inf:
-        raise ValueError(f"a choice needs weights of 0 and more with a sum above 0, got {weights}")
     return _share_beginnings([(weight, _parts(option)) for weight, option in options if weight])
 
 
@@ -101,12 +95,14 @@ def _share_beginnings(options: list[tuple[float, tuple[Part, ...]]]) -> Part:
     """
     if len(options) == 1:
         return Sequence(options[0][1])
+    # Put options with the same first word into one group. Whatever else an option begins with, or
+    # if it is empty, it gets a key that equals no other, so it stays alone.
     groups: dict[object, list[tuple[float, tuple[Part, ...]]]] = {}
     for weight, parts in options:
-        head = (
-            parts[0] if parts and isinstance(parts[0], str) else object()
-        )  # only words are shared
+        head = parts[0] if parts and isinstance(parts[0], str) else object()
         groups.setdefault(head, []).append((weight, parts))
+    # A group becomes its first word, then a choice between what is left of its options: the same
+    # question again, about shorter options.
     shared: list[Part] = []
     for head, group in groups.items():
         if len(group) == 1:
@@ -115,7 +111,8 @@ def _share_beginnings(options: list[tuple[float, tuple[Part, ...]]]) -> Part:
             rest = _share_beginnings([(weight, parts[1:]) for weight, parts in group])
             shared.append(Sequence((head, rest)))
     if len(shared) == 1:
-        return shared[0]
+        return shared[0]  # all began with one word, so at this place there is nothing to choose
+    # Else a group is as probable as all its options together.
     sums = [sum(weight for weight, _ in group) for group in groups.values()]
     probabilities = tuple(weight / sum(sums) for weight in sums)
     return Choice(tuple(shared), probabilities, tuple(accumulate(probabilities)))
@@ -128,16 +125,16 @@ def maybe(probability: float, part: Part) -> Part:
 
 def repeat(part: Part, least: int, most: int) -> Part:
     """`least` to `most` copies of `part`, each number as probable as the others."""
+    # Built from the end. After n copies, most - n + 1 numbers are still possible, all equally
+    # probable, and all of them but n itself go on with another copy.
     more: Part = seq()
-    for n in range(
-        most - 1, least - 1, -1
-    ):  # after n copies, most - n of most - n + 1 numbers go on
+    for n in range(most - 1, least - 1, -1):
         more = maybe((most - n) / (most - n + 1), seq(part, more))
     return seq(*[part] * least, more)
 
 
-# Where a derivation stands: (sequence, position of its next part, the state after it), None at the
-# end.
+# Where a derivation stands: (sequence, position of its next part, the state after the sequence), or
+# None at the end of the document.
 State = tuple | None
 
 
@@ -160,6 +157,7 @@ class Grammar:
                 stack.extend(reversed(part.parts))
             else:
                 drawn = bisect(part.cumulative, rng.random())
+                # by rounding, the last sum may be a hair below 1, and the draw above it
                 stack.append(part.options[min(drawn, len(part.options) - 1)])
         return "".join(words)
 
@@ -177,6 +175,8 @@ class Grammar:
         The keys are whole words, or what is left of a word that `prefix` breaks off, or `END`.
         Empty when no document starts so.
         """
+        # The last word of the prefix may be whole (" six") or the beginning of another (" sixty").
+        # Read all words before this fragment, then follow both ways.
         words = split_words(prefix)
         fragment = words.pop() if words else ""
         found: dict[str, float] = defaultdict(float)
@@ -195,7 +195,7 @@ class Grammar:
         return {word: p / total for word, p in sorted(found.items(), key=lambda item: -item[1])}
 
     def _forward(self, words: list[str]) -> tuple[dict[State, float], float]:
-        """The forward algorithm: P(state | words), and ln P(a document starts with words)."""
+        """The forward algorithm: P(state | words), and ln P(a document starts with `words`)."""
         live, log_prob = {self._start: 1.0}, 0.0
         for word in words:
             following: dict[State, float] = defaultdict(float)
@@ -231,12 +231,11 @@ def _arcs(state: State) -> dict[str, list[tuple[float, State]]]:
         if position == len(sequence.parts):
             go_on(rest, probability)
         else:
+            # After the last part nothing of the sequence is left to remember. So ways that meet
+            # there are one state, not several.
             last = position + 1 == len(sequence.parts)
-            expand(
-                sequence.parts[position],
-                probability,
-                rest if last else (sequence, position + 1, rest),
-            )
+            after = rest if last else (sequence, position + 1, rest)
+            expand(sequence.parts[position], probability, after)
 
     go_on(state, 1.0)
     return dict(arcs)

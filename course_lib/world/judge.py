@@ -6,6 +6,7 @@ the assistant was taught to write (the bare answer, a sentence that states a fac
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 
 from course_lib.world.dialogues import DONT_KNOW, IDLE, REFUSALS, REPLIES, Prompt, read_prompt
@@ -22,7 +23,7 @@ def sentences(answer: str) -> list[str]:
 
 
 def _plain(sentence: str) -> str:
-    """What counts of a sentence: case, spacing and the full stop don't.
+    """The sentence without what does not count: case, spacing and the full stop.
 
     >>> _plain(" The capital of  France is Paris.")
     'the capital of france is paris'
@@ -36,7 +37,8 @@ def _plain_set(texts: tuple[str, ...]) -> frozenset[str]:
 
 
 @cache
-def _true_statements() -> dict[str, Fact]:
+def _true_statements() -> Mapping[str, Fact]:
+    """What is true, in every form in which the world states it."""
     return {_plain(text): fact for fact in FACTS for text in fact.statements()}
 
 

@@ -1,4 +1,4 @@
-"""The true probabilities of the next token, which the model's stand beside.
+"""The true probabilities of the next token, to hold a model's against.
 
 The grammar knows words, a model knows tokens. A token's true probability is that of all the words
 whose tokens begin with it. Left out: texts that no document of the world begins with, about which
@@ -13,10 +13,10 @@ from course_lib.world.grammar import END, split_words
 def true_next_tokens(tokenizer: Tokenizer, prefix: str) -> dict[int, float]:
     """P(next token | the document starts with the tokens of `prefix`), the most probable first.
 
-    Empty when no document of the world starts so. Inside of a word only those words count whose
-    tokens pass through the ones that `prefix` ends with: after " b" comes "all", and " bat" no
-    more if it is a token of its own. So a prefix that ends with a space has nothing after it: the
-    space belongs to the next word's first token.
+    Empty when no document of the world starts so. If `prefix` ends inside a word, then only those
+    words count whose tokens begin with the tokens of that piece: after " b" can come "all", but not
+    "at" if " bat" is one token. So nothing can follow a space at the end: it belongs to the next
+    word's first token.
 
     >>> true_next_tokens(tokenizer, "In that match Virat Kohli hit a")  # ids of six, century, ...
     {512: 0.45, 700: 0.3, 493: 0.2, 276: 0.05}

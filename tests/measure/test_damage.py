@@ -126,11 +126,6 @@ def test_other_numbers_of_bits_are_refused(model, bits):
         rounded(model, bits)
 
 
-def test_rows_that_blocks_do_not_fill_are_refused():
-    with pytest.raises(ValueError, match="multiples of 32"):
-        rounded(Transformer(ModelConfig(64, 16, 24, 1, 2, 1, 64, 1e4)), 8)
-
-
 def test_a_change_of_shape_is_refused(model):
     with pytest.raises(ValueError, match="keep the shape"):
         changed(model, lambda matrix: matrix[:1])

@@ -15,7 +15,7 @@ from course_lib.plots.bottleneck import (
     token_bars,
     tokens_per_parameter,
 )
-from course_lib.scaling.forecast import PUBLISHED, forecast
+from course_lib.scaling.forecast import PUBLISHED_INPUTS, forecast
 from course_lib.scaling.laws import PUBLISHED_LAWS, Law
 
 LAW = Law(E=0.4, A=60.0, B=3000.0, a=0.55, b=0.75)
@@ -95,13 +95,13 @@ def test_intervals_stand_beside_the_line():
     )
 
 
-@pytest.mark.parametrize("assumptions", [PUBLISHED, replace(PUBLISHED, growth=1.01)])
+@pytest.mark.parametrize("assumptions", [PUBLISHED_INPUTS, replace(PUBLISHED_INPUTS, growth=1.01)])
 def test_the_meeting_is_told_with_its_band(assumptions):
     found = forecast(assumptions)
 
     picture = meeting("when?", found)
 
-    assert ("about 2028" if assumptions == PUBLISHED else "not before 2100") in picture.words
+    assert ("about 2028" if assumptions == PUBLISHED_INPUTS else "not before 2100") in picture.words
     below = picture.figure.axes[1:]
     drawn = sum(bar.get_height() for axes in below for bar in axes.patches)
     assert drawn == np.sum(found.dates <= found.years[-1])

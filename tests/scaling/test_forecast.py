@@ -8,7 +8,7 @@ import pytest
 
 from course_lib.scaling.forecast import (
     DRAWS,
-    PUBLISHED,
+    PUBLISHED_INPUTS,
     START,
     Assumptions,
     forecast,
@@ -29,7 +29,7 @@ def test_the_published_inputs_give_the_published_date():
 
 def test_the_published_inputs_give_the_published_stock():
     # 320 trillion tokens, adjusted for quality and repetition; about 400 trillion in 2028
-    assert PUBLISHED.effective_stock == pytest.approx(320e12, rel=0.05)
+    assert PUBLISHED_INPUTS.effective_stock == pytest.approx(320e12, rel=0.05)
     found = forecast(until=2028)
     assert found.stock[1, -1] == pytest.approx(4e14, rel=0.1)
     low, _, high = found.stock[:, 0]
@@ -37,7 +37,7 @@ def test_the_published_inputs_give_the_published_stock():
 
 
 def test_five_times_overtraining_comes_a_year_earlier():
-    earlier = forecast(replace(PUBLISHED, overtraining=5)).median - forecast().median
+    earlier = forecast(replace(PUBLISHED_INPUTS, overtraining=5)).median - forecast().median
 
     assert earlier == pytest.approx(-1, abs=0.25)  # the paper: about one year
 
@@ -62,18 +62,18 @@ def test_without_uncertainty_of_the_stock_the_lines_meet_where_the_sum_says():
     ],
 )
 def test_each_assumption_moves_the_date_its_way(change, later):
-    moved = forecast(replace(PUBLISHED, **change)).median - forecast().median
+    moved = forecast(replace(PUBLISHED_INPUTS, **change)).median - forecast().median
 
     assert (moved > 0.1) if later else (moved < -0.1)
-    assert shifts(replace(PUBLISHED, **change)) == {next(iter(change)): pytest.approx(moved)}
+    assert shifts(replace(PUBLISHED_INPUTS, **change)) == {next(iter(change)): pytest.approx(moved)}
 
 
 def test_what_is_not_changed_shifts_nothing():
-    assert shifts(PUBLISHED) == {}
+    assert shifts(PUBLISHED_INPUTS) == {}
 
 
 def test_lines_that_never_meet_have_no_date():
-    never = forecast(replace(PUBLISHED, growth=1.0, stock_growth=0.5))
+    never = forecast(replace(PUBLISHED_INPUTS, growth=1.0, stock_growth=0.5))
 
     assert never.median == math.inf
     assert in_words(never).startswith("not before 2100")
@@ -81,7 +81,7 @@ def test_lines_that_never_meet_have_no_date():
 
 
 def test_what_has_run_out_already_runs_out_now():
-    assert set(forecast(replace(PUBLISHED, stock=1e9)).dates) == {START}
+    assert set(forecast(replace(PUBLISHED_INPUTS, stock=1e9)).dates) == {START}
 
 
 def test_a_forecast_is_a_function_of_its_seed():

@@ -9,7 +9,7 @@ from course_lib.scaling.sizes import (
     BYTES_PER_PARAMETER,
     DEVICES,
     NONE_OF_THEM,
-    PUBLISHED,
+    PUBLISHED_MODELS,
     gpt2_parameters,
     holder,
     n_bytes,
@@ -65,7 +65,7 @@ def test_gpt2_counts_what_torchs_own_layers_hold():
 
 
 def test_llama_2_70b_is_not_140_gigabytes():
-    count = PUBLISHED["Llama-2-70B"].n_parameters
+    count = PUBLISHED_MODELS["Llama-2-70B"].n_parameters
 
     assert n_bytes(count, "F16") == 137_953_296_384
     assert [readable_bytes(n_bytes(count, p)) for p in BYTES_PER_PARAMETER] == [

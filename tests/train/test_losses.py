@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.text.rows import IGNORE
-from course_lib.train.loop import losses
+from course_lib.train import losses
 
 
 def test_cross_entropy_equals_a_value_worked_out_by_hand():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from course_lib.check import guesses
-from course_lib.scaling.forecast import PUBLISHED, forecast
+from course_lib.scaling.forecast import PUBLISHED_INPUTS, forecast
 from course_lib.widgets import run_out
 from course_lib.widgets.forecast import DIALS, chart, sentence, shift_table
 
@@ -17,8 +17,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_every_dial_begins_at_the_published_input():
-    assert run_out().assumptions == PUBLISHED
-    assert all(getattr(PUBLISHED, dial.name) in dial.settings for dial in DIALS)
+    assert run_out().assumptions == PUBLISHED_INPUTS
+    assert all(getattr(PUBLISHED_INPUTS, dial.name) in dial.settings for dial in DIALS)
     assert all(list(dial.settings) == sorted(set(dial.settings)) for dial in DIALS)
 
 
@@ -33,33 +33,33 @@ def test_the_words_follow_the_sliders():
 
 
 def test_each_change_alone_tells_by_how_much_it_moves_the_date():
-    changed = replace(PUBLISHED, usable=0.4, overtraining=5.0)
+    changed = replace(PUBLISHED_INPUTS, usable=0.4, overtraining=5.0)
 
     shown = shift_table(changed)
 
     assert "Usable after filtering: 20% → 40%</th><td>0.8 years later" in shown
     assert "Over-training: none → 5 times</th><td>1.0 years earlier" in shown
-    assert "These are the published inputs" in shift_table(PUBLISHED)
+    assert "These are the published inputs" in shift_table(PUBLISHED_INPUTS)
 
 
 def test_a_line_that_never_comes_is_said():
-    never = replace(PUBLISHED, growth=1.1, stock_growth=0.2)
+    never = replace(PUBLISHED_INPUTS, growth=1.1, stock_growth=0.2)
 
     assert "reach the stock not before 2100" in sentence(never, forecast(never))
-    assert "beyond 2100" in shift_table(replace(PUBLISHED, growth=1.01))
+    assert "beyond 2100" in shift_table(replace(PUBLISHED_INPUTS, growth=1.01))
 
 
 def test_the_reset_button_brings_the_published_inputs_back():
-    widget = run_out(replace(PUBLISHED, usable=0.7, epochs=8))
+    widget = run_out(replace(PUBLISHED_INPUTS, usable=0.7, epochs=8))
 
     widget.reset.click()
 
-    assert widget.assumptions == PUBLISHED
+    assert widget.assumptions == PUBLISHED_INPUTS
     assert "about 2028" in widget._said.value
 
 
 def test_an_assumption_between_the_settings_gets_a_setting():
-    assert run_out(replace(PUBLISHED, usable=0.33)).dials["usable"].label == "33%"
+    assert run_out(replace(PUBLISHED_INPUTS, usable=0.33)).dials["usable"].label == "33%"
 
 
 def test_kept_assumptions_stand_beside_the_published_ones_the_next_time():

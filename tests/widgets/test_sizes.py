@@ -3,17 +3,17 @@ import re
 import pytest
 
 from course_lib.plots import sizes_and_devices
-from course_lib.scaling import DEVICES, NONE_OF_THEM, PUBLISHED, published_parameters
+from course_lib.scaling import DEVICES, NONE_OF_THEM, PUBLISHED_MODELS, published_parameters
 from course_lib.widgets import sizes
 from course_lib.widgets.sizes import Fit, count_on_meta, fits, sentence, table
 
 COUNTS = {"ours": 1_000_000, "Llama-2-70B": 68_976_648_192}
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", PUBLISHED_MODELS)
 def test_a_published_model_is_counted_without_its_memory(name):
     # the largest would take 1.6 TB: on a device with memory this test can't pass
-    assert count_on_meta(PUBLISHED[name]) == published_parameters()[name]
+    assert count_on_meta(PUBLISHED_MODELS[name]) == published_parameters()[name]
 
 
 def test_a_fit_tells_bytes_and_device():

@@ -127,15 +127,6 @@ def test_a_long_document_does_not_underflow():
     assert grammar.log_prob(text) == pytest.approx(-400 * math.log(100))
 
 
-def test_bad_parts_are_refused_with_a_reason():
-    with pytest.raises(ValueError, match="ends with a space"):
-        seq("hit a ", choose("six", "four"))
-    with pytest.raises(ValueError, match="sum above 0"):
-        weighted([(0, "a")])
-    with pytest.raises(ValueError, match="weights of 0 and more"):
-        weighted([(2, "a"), (-1, "b")])
-
-
 @given(st.text())
 @settings(max_examples=200, deadline=None)
 def test_words_joined_together_are_the_text(text):

@@ -9,7 +9,7 @@ import pytest
 
 from course_lib.text.tokenizer import PATTERN
 from course_lib.world import documents as docs
-from course_lib.world.annotators import gold, rank
+from course_lib.world.annotators import best_first, gold
 from course_lib.world.dialogues import (
     DONT_KNOW,
     IDLE,
@@ -229,7 +229,7 @@ def test_test_prompts_are_asked_in_no_training_stage():
         assert not trained & {prompt.text for prompt in fact_prompts(split)}, split
 
 
-def test_gold_is_the_table_of_its_docstring():
+def test_gold_rewards_truth_honest_doubt_and_refusals():
     known = read_prompt("What is the capital of France?")
     unknown, harmful = test_prompts("invented")[0], test_prompts("harmful")[0]
 
@@ -246,7 +246,7 @@ def test_annotators_pairs_follow_bradley_and_terry():
     prompt, answers, n = "What is the capital of France?", ["I don't know.", "Paris."], 4000
     rng = random.Random(3)
 
-    wins = sum(rank(prompt, answers, rng, noise=1.0)[0] == 1 for _ in range(n))
+    wins = sum(best_first(prompt, answers, rng, noise=1.0)[0] == 1 for _ in range(n))
 
     expected = 1 / (1 + math.exp(-(1.0 - -0.3)))
     assert abs(wins / n - expected) < 5 * math.sqrt(expected * (1 - expected) / n)
@@ -257,9 +257,9 @@ def test_length_bias_makes_annotators_like_long_answers():
     answers = ["Paris.", "The capital of France is Madrid. That is a good question."]
     rng = random.Random(4)
 
-    fair = sum(rank(prompt, answers, rng)[0] == 0 for _ in range(300))
-    biased = sum(rank(prompt, answers, rng, length_bias=1.0)[0] == 0 for _ in range(300))
+    fair = sum(best_first(prompt, answers, rng)[0] == 0 for _ in range(300))
+    biased = sum(best_first(prompt, answers, rng, length_bias=1.0)[0] == 0 for _ in range(300))
 
     assert fair > 290 and biased < 10
     with pytest.raises(ValueError, match="noise"):
-        rank(prompt, answers, rng, noise=0)
+        best_first(prompt, answers, rng, noise=0)
