@@ -18,7 +18,7 @@ from course_lib.checkpoint import TRAINING_STATE, load_pretrained, save_pretrain
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.model import Transformer
 from course_lib.train import adamw, train
-from tests.test_stages import PLAN
+from tests.tiny import PLAN
 
 STAGES = ("tokenizer", "base", "sft")
 

@@ -13,34 +13,18 @@ import pytest
 import torch
 
 from course_lib import stages
-from course_lib.config import MODELS, DPOConfig, ModelConfig, RLConfig, TrainConfig
+from course_lib.config import MODELS, DPOConfig, RLConfig, TrainConfig
 from course_lib.preferences import Preference, load_preferences
 from course_lib.reward import RewardModel
 from course_lib.run_file import run_chat, run_probs
 from course_lib.sample import next_token_probs
 from course_lib.world.annotators import gold
-
-PLAN = stages.Recipe(
-    model=ModelConfig(
-        vocab_size=512, context_length=160, dim=32, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=64
-    ),
-    base=TrainConfig(steps=40, batch_rows=8),
-    sft=TrainConfig(steps=20, batch_rows=8),
-    reward=TrainConfig(steps=3, batch_rows=8, learning_rate=1e-3),
-    rl_train=TrainConfig(steps=3, learning_rate=1e-4),
-    rl=RLConfig(prompts=3, answers=3, max_new_tokens=8),
-    tokenizer_documents=600,
-    n_dialogues=200,
-    preference_prompts=40,
-)
+from tests.tiny import PLAN
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """All stages, finished."""
-    root = tmp_path_factory.mktemp("artifacts")
-    list(stages.run_all(root, PLAN))
-    return root
+def root(finished_run):
+    return finished_run
 
 
 def test_one_call_goes_from_nothing_to_the_two_files(root):
