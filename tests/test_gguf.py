@@ -1,3 +1,5 @@
+"""Our GGUF files hold what the `gguf` library and llama.cpp expect to read."""
+
 import os
 
 import gguf as library

@@ -1,3 +1,5 @@
+"""The run file compiles wherever a compiler is, and says what Python says."""
+
 import os
 import shlex
 import subprocess

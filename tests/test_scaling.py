@@ -1,3 +1,5 @@
+"""Sizes and bytes are those of published models, of torch's own layers, and of the files."""
+
 import pytest
 import torch
 from torch import nn
