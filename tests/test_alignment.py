@@ -24,11 +24,11 @@ from course_lib.rlhf import (
     watched,
 )
 from course_lib.sft import sft_batches
-from course_lib.tokenizer import Tokenizer
 from course_lib.train import next_token_loss, train
 from course_lib.world.dialogues import fact_prompts, test_prompts
+from tests.tiny import YES_OR_NO
 
-TOKENIZER = Tokenizer.train("What is it? It is yes. It is no. I am not sure. yes no " * 50, 280)
+TOKENIZER = YES_OR_NO
 CONFIG = ModelConfig(
     vocab_size=280, context_length=48, dim=32, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=64
 )

@@ -1,7 +1,12 @@
-"""What many tests share: a recipe so small that all stages take seconds."""
+"""What many tests share: tokenizers, sharp models, a recipe whose stages take seconds."""
+
+import torch
+from torch import nn
 
 from course_lib.config import ModelConfig, RLConfig, TrainConfig
+from course_lib.model import Transformer
 from course_lib.stages import Recipe
+from course_lib.tokenizer import Tokenizer
 
 PLAN = Recipe(
     model=ModelConfig(
@@ -16,3 +21,26 @@ PLAN = Recipe(
     n_dialogues=200,
     preference_prompts=40,
 )
+
+YES_OR_NO = Tokenizer.train("What is it? It is yes. It is no. I am not sure. yes no " * 50, 280)
+CAT_AND_HAT = Tokenizer.train("the cat sat on the mat, the cat sat on a hat " * 20, 272)
+
+
+def sharpened(config: ModelConfig, seed: int = 1, by: float = 10.0) -> Transformer:
+    """A new model that a wrong rotation, mask or norm would change visibly."""
+    return sharpen(Transformer(config, seed), by)
+
+
+@torch.no_grad()
+def sharpen(model: nn.Module, by: float = 10.0) -> nn.Module:
+    """The same model with larger weights, and with norms that differ from channel to channel.
+
+    With the initial weights attention is nearly uniform: mistakes hide below any tolerance.
+    """
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        if parameter.dim() == 2:
+            parameter.mul_(by)
+        else:
+            parameter.uniform_(0.5, 1.5, generator=generator)
+    return model
