@@ -1,12 +1,12 @@
-"""The stages over several seeds: what each of PPO, GRPO and DPO makes of the same SFT model.
+"""What do PPO, GRPO and DPO make of the same SFT model? All stages, over several seeds.
 
-    python -m benchmarks.alignment --seeds 0 1 2     # an hour on two cores; goes on if stopped
-    python -m benchmarks.alignment --device cuda --data results      # minutes a seed on a GPU
-    python -m benchmarks.alignment --table           # the table of what is there
+    python -m benchmarks.alignment --seeds 0 1 2     # an hour on two cores; stop it, it continues
+    python -m benchmarks.alignment --device cuda --data results      # minutes per seed on a GPU
+    python -m benchmarks.alignment --table           # no run, only the table of the results so far
 
-Every seed is trained by the full recipe of `nano`. Its base, SFT and aligned models get a report
-card (`cards.jsonl`), every step of the RL loop a row (`alignment.csv`). One more run shows what is
-rewarded when nothing holds the model: no leash, and annotators who like long answers.
+Each seed follows the full recipe of `nano`. Its base, SFT and aligned models get a report card
+(`cards.jsonl`), and each step of the RL loop gets a row (`alignment.csv`). With `--unleashed`, one
+more run shows what the reward alone leads to: no leash, and annotators who like long answers.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def run(
 def add_card(
     path: Path, seed: int, name: str, root: Path, stage: str, documents: int, device="cpu"
 ) -> None:
-    """Adds the summary of a report card, once."""
+    """Add the summary of a report card, unless it is there already."""
     if path.exists() and any(
         (row["seed"], row["model"]) == (seed, name) for row in map(json.loads, path.open())
     ):
@@ -106,7 +106,7 @@ def one_seed(seed: int, options: argparse.Namespace) -> None:
 
 
 def table(rows: list[dict]) -> str:
-    """Mean and lowest to highest over the seeds, a column for each model."""
+    """Markdown: the mean over the seeds (lowest to highest), with a column for each model."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     keys = list(dict.fromkeys(key for row in rows for key in row if key not in ("seed", "model")))
     lines = ["| | " + " | ".join(models) + " |", "|---" * (len(models) + 1) + "|"]

@@ -1,10 +1,10 @@
-"""Better instead of more: python -m benchmarks.cleaning OUT.csv [SEED ...]
+"""Can better text stand in for more text? python -m benchmarks.cleaning OUT.csv [SEED ...]
 
-A crawl of a fixed size (30 % junk, 20 % copies) is used as it came, without exact copies, filtered
-and without near copies too, or filtered too hard; beside these, as many clean documents as the
+The same crawl (30% junk, 20% copies) five times: as it came; without exact copies; filtered, and
+without near copies too; filtered too hard; and, for comparison, as many clean documents as the
 crawl holds. A small model learns from each and is judged on the same clean held-out documents.
-Where a mixture has too little text for the tokens asked, it is read again. The tokenizer is the
-released one, the seeds are 0, 1, 2 unless told.
+A mixture that is too short for the tokens asked is read again. The tokenizer is the released one;
+the default seeds are 0, 1 and 2.
 """
 
 import sys
@@ -24,7 +24,7 @@ SIZE = (48, 2)  # dim, layers
 STEPS = (128, 384)
 CRAWL = 4000  # documents
 DOCUMENTS = 300
-# Only long prose of many words: what a filter keeps that was tuned to look at one kind of text.
+# Keeps only long prose: a filter by somebody who tuned it while looking at one kind of text.
 TOO_HARD = (*RULES, Rule("not long", n_words, low=40, for_code=True))
 MIXTURES = ("raw", "without copies", "cleaned", "too hard", "clean")
 
@@ -46,7 +46,7 @@ def mixture(name: str, n: int, seed: int) -> list[str]:
 
 
 def run(table: Table, tokenizer, size: ModelConfig, seed: int, name: str, n: int, step_counts):
-    """Add the rows of one mixture: a row for each number of steps."""
+    """Add a row for each number of steps on one mixture."""
     row_tokens = BATCH_ROWS * size.context_length
     missing = [steps for steps in step_counts if (seed, name, steps * row_tokens) not in table]
     if not missing:

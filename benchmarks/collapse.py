@@ -1,10 +1,11 @@
-"""Models that learn from models: python -m benchmarks.collapse OUT.csv [SEED ...]
+"""What happens to models that learn from models? python -m benchmarks.collapse OUT.csv [SEED ...]
 
-Generation 0 is the released base model, which learned from the world. Each later generation goes on
-from the weights of the last one, for the same number of steps, on documents that it wrote: on these
-alone (replace), or on these beside all earlier ones and the first real ones (accumulate).
-To tell what further training does by itself, "real" trains each generation on new documents of the
-world. The seeds are 0, 1, 2 unless told; a generation takes half a minute of processor time.
+Generation 0 is the released base model, which learned from the world. Each later generation starts
+from the weights of the one before and trains for the same number of steps on documents which that
+one wrote: on these alone (replace), or together with all earlier ones and the first real ones
+(accumulate). But more training changes a model in any case, so "real" trains each generation on new
+documents of the world. The default seeds are 0, 1 and 2; a generation takes half a minute of
+processor time.
 """
 
 import math
@@ -39,7 +40,7 @@ FIRST_SEED = 500  # the released model has read the documents of seed 0
 
 
 def written(model: Transformer, tokenizer: Tokenizer, n: int, seed: int) -> list[str]:
-    """`n` documents sampled from the model; one that does not end within its context is cut."""
+    """`n` documents sampled from the model, cut where they would outgrow its context."""
     generator = torch.Generator().manual_seed(seed)
     start, most = [tokenizer.eot_id], model.config.context_length
     texts = []
@@ -51,13 +52,13 @@ def written(model: Transformer, tokenizer: Tokenizer, n: int, seed: int) -> list
 
 
 def stated(texts: list[str]) -> int:
-    """How many of the world's facts the texts state, in one of their wordings at least."""
+    """How many of the world's facts the texts state, in at least one wording."""
     everything = "\n".join(texts)
     return sum(any(text in everything for text in fact.statements()) for fact in FACTS)
 
 
 def measured(model: Transformer, tokenizer: Tokenizer, texts: list[str]) -> tuple:
-    """Bits a byte, KL to the truth (mean of the players, nats), share of facts recalled, stated."""
+    """Bits per byte; mean KL to the truth over the players (nats); facts recalled and stated."""
     loss = held_out(model, tokenizer, islice(documents(seed=HELD_OUT_SEED), DOCUMENTS))
     kls = []
     for player, truth in HITS.items():
@@ -77,7 +78,7 @@ def chain(
     steps: int,
     generations: int,
 ) -> None:
-    """Add a row for each generation that came to be from `model`."""
+    """Add a row for `model` and one for each generation after it."""
     if (seed, data, generations) in table:
         return
     config = TrainConfig(

@@ -1,10 +1,11 @@
-"""What the training dashboard costs: python -m benchmarks.dashboard [--pairs N] [--steps N]
+"""What does the training dashboard cost? python -m benchmarks.dashboard [--pairs N] [--steps N]
 
-In a real kernel, so that messages are made and sent. First the processor time of one update of the
-dashboard after so many steps; there are five a second at most. Then, in pairs, `nano` trained by a
-bare loop and under `train_live` with four lines and a sample of 16 tokens every 50 steps, as in
-notebook 03: the kernel's own processor time in user mode. Pairs need a quiet machine: updates come
-by the clock, so a run that has to wait for its turn pays for more of them.
+It runs in a real kernel, so that messages are made and sent. First it takes the processor time of
+one update after some number of steps; the dashboard makes at most five per second. Then `nano`
+trains in pairs, once in a bare loop and once under `train_live` with four lines and a sample of 16
+tokens every 50 steps, as in notebook 03. What counts is the kernel's own processor time in user
+mode. Pairs need a quiet machine: updates come by the clock, so a run that has to wait for a core
+pays for more of them.
 """
 
 import argparse
@@ -85,7 +86,7 @@ def main() -> None:
             seconds = float(run(f"update({n_steps})"))
             print(
                 f"an update after {n_steps:,} steps: {1000 * seconds:.1f} ms of processor time, "
-                f"five a second {5 * seconds:.1%} of a core",
+                f"five per second {5 * seconds:.1%} of a core",
                 flush=True,
             )
         costs = []

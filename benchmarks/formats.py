@@ -1,6 +1,6 @@
-"""The run file in F32, F16 and Q8_0: size, how far the answers move, tokens/s.
+"""What do smaller numbers cost the run file? F32, F16 and Q8_0: size, changed answers, tokens/s.
 
-python -m benchmarks.formats            # the released model and a `small` one of random weights
+python -m benchmarks.formats            # the released model, and a `small` one of random weights
 """
 
 import argparse
@@ -22,7 +22,7 @@ FORMATS = ("F32", "F16", "Q8_0")
 
 
 def processor_seconds(program: Path, gguf: Path, n: int) -> float:
-    """Processor time of a run that writes `n` tokens: other work on the machine doesn't count."""
+    """Processor time of a run that writes `n` tokens; other work on the machine doesn't count."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run(program, gguf, "complete", "In that match", n=n, t=1.0, s=1)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -30,14 +30,14 @@ def processor_seconds(program: Path, gguf: Path, n: int) -> float:
 
 
 def speed(program: Path, gguf: Path, n: int, rounds: int) -> float:
-    """Tokens a second, reading the file not counted; the best of some rounds."""
+    """Tokens per second without the time to read the file; the best of `rounds`."""
     long = min(processor_seconds(program, gguf, n) for _ in range(rounds))
     short = min(processor_seconds(program, gguf, 1) for _ in range(rounds))
     return (n - 1) / max(long - short, 1e-9)
 
 
 def moved(program: Path, files: dict[str, Path], n: int, vocab: int) -> dict[str, tuple]:
-    """Share of prefixes with the same top token as in F32, and the largest change of P."""
+    """For each format: share of prefixes with F32's top token, and the largest change of P."""
     texts = documents(n, seed=HELD_OUT_SEED + 2)
     prefixes = ["".join(split_words(text)[: 2 + i % 20]) for i, text in enumerate(texts)]
     exact = [run_probs(program, files["F32"], prefix, n=vocab) for prefix in prefixes]

@@ -1,11 +1,11 @@
-"""Training speed of each preset on a GPU: tokens/s, MFU and loss curve, in bf16 with torch.compile.
+"""How fast does a GPU train each preset? Tokens/s, MFU and loss, in bf16 with torch.compile.
 
-    python -m benchmarks.gpu --out results            # all presets, two minutes each and compiling
+    python -m benchmarks.gpu --out results            # all presets: two minutes each, and compiling
     python -m benchmarks.gpu --presets nano --seconds 10 --device cpu --no-compile
 
 Writes results/gpu.json and results/gpu_curves.csv and prints the table for `benchmarks/RESULTS.md`.
-What is timed is the loop as a learner runs it, data loading and record keeping included; only the
-first steps, in which torch compiles, are left out.
+It times our training loop as a learner runs it, data loading and record keeping included, and
+leaves out only the first steps, in which torch compiles.
 """
 
 import argparse
@@ -27,13 +27,13 @@ from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import next_token_loss, train
 from course_lib.world.documents import documents
 
-# rows of a batch, learning rate, steps at most
+# rows per batch, learning rate, most steps
 RUNS = {"nano": (64, 4e-3, 1500), "small": (128, 1.5e-3, 1500), "gpt2": (32, 6e-4, 1500)}
 CURVE = "preset,step,tokens,loss,seconds"
 WARMUP = 20  # steps that are not timed
 
-# Dense bf16 operations a second, from the makers' data sheets (beware of the sparse figures there,
-# twice as large). The key is a part of the name that torch gives; the first that fits counts.
+# Dense bf16 operations per second, from the makers' data sheets (beware of the sparse figures
+# there, twice as large). A key is part of the name that torch gives; the first that fits counts.
 PEAK_FLOPS = {
     "B200": 2250e12,
     "GH200": 989e12,
@@ -55,12 +55,12 @@ PEAK_FLOPS = {
 
 
 def peak_flops(device_name: str) -> float | None:
-    """Dense bf16 operations a second of the GPU called `device_name`, None where not known.
+    """Dense bf16 operations per second of the GPU called `device_name`; None if it isn't known.
 
     The denominator of MFU; `device_name` is what `torch.cuda.get_device_name()` says.
     """
     words = device_name.replace("-", " ")
-    if " MIG " in f" {words} ":  # a slice of a GPU, of which the name doesn't tell the speed
+    if " MIG " in f" {words} ":  # a slice of a GPU: the name doesn't tell its speed
         return None
     for fragment, peak in PEAK_FLOPS.items():
         if f" {fragment} " in f" {words} ":
@@ -69,7 +69,7 @@ def peak_flops(device_name: str) -> float | None:
 
 
 def check(device: torch.device) -> dict:
-    """What the GPU computes beside the CPU: largest differences of logits, and greedy tokens."""
+    """Does the GPU compute what the CPU does? The largest differences of logits; greedy tokens."""
     found = {"self_test": numeric_self_test(device).errors}
     model = Transformer(MODELS["nano"], seed=0)
     ids = torch.randint(0, 1024, (4, 128), generator=torch.Generator().manual_seed(0))
@@ -86,7 +86,7 @@ def check(device: torch.device) -> dict:
 
 
 def measure(name: str, device: torch.device, seconds: float, compile: bool, texts) -> dict:
-    """One preset: the speed after warm-up, for `seconds` at most, and the curve."""
+    """One preset, trained for at most `seconds` after the warm-up: its speed, and its curve."""
     config = MODELS[name]
     batch_rows, learning_rate, steps = RUNS[name]
     tokenizer = Tokenizer.train(texts[:12_000], min(config.vocab_size, 2048))

@@ -1,9 +1,9 @@
-"""What a model learns when: python -m benchmarks.learning OUT.csv [SEED ...]
+"""What does a model learn first? python -m benchmarks.learning OUT.csv [SEED ...]
 
-Trains `nano` on the world with the quick budget, three seeds unless told, and measures it on its
-way: distance to the floor in all and by kind of document, facts recalled by split, distance of its
-probabilities to the true ones. The tokenizer is the released one. A seed takes about ten minutes on
-a busy core.
+Trains `nano` on the world with the quick budget and measures it on the way: its distance to the
+floor overall and for each kind of document, the facts it recalls in each split, and how far its
+probabilities are from the true ones. The tokenizer is the released one; the default seeds are 0, 1
+and 2. A seed takes about ten minutes on a busy core.
 """
 
 import math
@@ -30,7 +30,7 @@ DOCUMENTS = 400
 
 
 def measured(model, tokenizer) -> dict:
-    """One row: every figure of the model as it is."""
+    """All that a row says about the model as it is now."""
     model.eval()
     loss = losses(model, tokenizer, DOCUMENTS)
     hits = []

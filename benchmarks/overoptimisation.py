@@ -1,10 +1,10 @@
 """Over-optimisation on purpose: python -m benchmarks.overoptimisation
 
-The released SFT model, and for every seed new samples, a new crowd that ranks them, a new reward
-model and a GRPO run for each price of a nat of KL. To one crowd a word more is worth 0.4 rewards,
-to the other nothing. Each rollout is a row of `overoptimisation.csv`; how the model answers at the
-end stands in `overoptimised.csv`, and three of its answers in `overoptimised_answers.jsonl`. What
-stands there is not run again. A run takes two minutes on a busy core, a crowd as long.
+It starts from the released SFT model. Each seed has new samples, a new crowd that ranks them, a new
+reward model, and a GRPO run for each price of a nat of KL. One crowd pays 0.4 for each extra word,
+the other nothing. Each rollout is a row of `overoptimisation.csv`; how the model answers at the end
+goes to `overoptimised.csv`, with three of its answers in `overoptimised_answers.jsonl`. A run that
+is in there is not repeated. A run takes two minutes on a busy core, and so does a crowd.
 """
 
 import argparse
@@ -43,7 +43,7 @@ SHOWN = ("invented", "harmful", "harmless")  # one answer to a prompt of each ki
 
 
 def plan_of(seed: int, bias: float, kl_price: float) -> Recipe:
-    """The recipe of `nano`, cut to what shows the effect, with another crowd and another leash."""
+    """The recipe of `nano`, cut to what shows the effect, with a crowd and a leash of its own."""
     plan = recipe("nano", seed)
     return replace(
         plan,
@@ -62,7 +62,7 @@ def plan_of(seed: int, bias: float, kl_price: float) -> Recipe:
 
 
 def released(out: Path) -> Path:
-    """A folder that begins with the released stages; the tokenizer lies in each of them."""
+    """The folder `out`, with links to the released stages; each of them holds the tokenizer."""
     out.mkdir(parents=True, exist_ok=True)
     for stage in BEFORE:
         if not (out / stage).exists():
@@ -71,14 +71,14 @@ def released(out: Path) -> Path:
 
 
 def optimise(root: Path, plan: Recipe):
-    """RL in `root`, which holds all before it; yields a record a rollout."""
+    """RL in `root`, which holds all earlier stages; yields one record per rollout."""
     for progress in run_stage("rlhf", root, plan):
         if (progress.step - 1) % plan.rlhf.method.updates == 0:  # the first update on a rollout
             yield progress.record
 
 
 def at_the_end(root: Path, seed: int) -> tuple[dict, list[dict]]:
-    """What the model answers now: greedy, in shares and means; and sampled, word for word."""
+    """What the model answers now: greedy answers as shares and means, sampled ones in full."""
     model, tokenizer = load_stage(root, "rlhf")
     reward_model = RewardModel.load(root / "reward")
     row = {}
@@ -103,7 +103,7 @@ def at_the_end(root: Path, seed: int) -> tuple[dict, list[dict]]:
 
 
 def crowd(out: Path, plan: Recipe) -> Path:
-    """The folder of the plan's crowd, with its rankings and the reward model they made."""
+    """The folder of the plan's crowd, with its rankings and the reward model made from them."""
     folder = run_folder(released(out), f"seed-{plan.seed}/bias-{plan.reward.length_bias}", BEFORE)
     for _ in run_stage("reward", folder, plan):
         pass
@@ -111,7 +111,7 @@ def crowd(out: Path, plan: Recipe) -> Path:
 
 
 def one_run(out: Path, data: Path, plan: Recipe) -> None:
-    """One run among those in `out`, and its rows to the files in `data`; nothing if they stand."""
+    """One run in `out`, whose rows go to the files in `data`, unless they are there already."""
     run = {"seed": plan.seed, "bias": plan.reward.length_bias, "kl_price": plan.rlhf.method.kl}
     curve = Table(data / "overoptimisation.csv", CURVE, FOUR_PLACES, show=False)
     ends = Table(data / "overoptimised.csv", ENDS, FOUR_PLACES)

@@ -1,9 +1,9 @@
-"""The same text again and again: python -m benchmarks.repetition OUT.csv [SEED ...]
+"""How often can you read the same text? python -m benchmarks.repetition OUT.csv [SEED ...]
 
-A small model is trained on the same number of tokens each time, read once from fresh text or 2, 4,
-8, 16, 32 times from a half, a quarter, ... of it; once with the usual weight decay and, where much
-is repeated, with a stronger one. All are judged on the same held-out documents, beside the loss
-that no model can beat. The tokenizer is the released one, the seeds are 0, 1, 2 unless told.
+A small model trains on the same number of tokens each time: on fresh text once, or on a half, a
+quarter, ... of it 2, 4, 8, 16 or 32 times. Weight decay is the usual one; 8 and 32 passes are also
+tried with a stronger one. All models are judged on the same held-out documents, beside the loss
+that no model can beat. The tokenizer is the released one; the default seeds are 0, 1 and 2.
 """
 
 import sys

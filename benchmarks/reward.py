@@ -1,8 +1,8 @@
-"""How many pairs a reward model needs: python -m benchmarks.reward
+"""How many pairs does a reward model need? python -m benchmarks.reward
 
-For every seed the unbiased crowd of `benchmarks.overoptimisation`. A reward model is trained on the
-first 30, 100, 300 and 1,000 of its pairs and on all of them, and judged on the same held-back
-tenth. A small set is gone through several times. Each model is a row of `reward.csv`.
+Each seed takes the unbiased crowd of `benchmarks.overoptimisation`. A reward model trains on the
+first 30, 100, 300 and 1,000 of its pairs and on all of them, and is judged on the same held-back
+tenth. A small set is read several times. Each model is a row of `reward.csv`.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from course_lib.pipeline.stages import PREFERENCES
 from course_lib.train.loop import train
 
 SIZES = (30, 100, 300, 1000)
-PASSES = 10  # over a small set, at most
-LEAST = 1280  # pairs that a model is trained on, each as often as it takes and PASSES allow
+LEAST = 1280  # pairs to train on: a smaller set is read again until it comes to so many
+PASSES = 10  # but no more often than this
 COLUMNS = "seed,pairs,pair_accuracy,gold_order,noise_ceiling,gold_accuracy"
 
 
@@ -38,7 +38,7 @@ def learn(
     held_back: list[Preference],
     plan: Recipe,
 ) -> None:
-    """Add a row for each number of pairs: how well they teach it to order the held-back ones."""
+    """Add a row for each number of pairs: how well a model trained on them orders the rest."""
     model, tokenizer = load_stage(sft, "sft")
     for n in (*(size for size in SIZES if size < len(pairs)), len(pairs)):
         if (plan.seed, n) in table:

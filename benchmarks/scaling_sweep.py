@@ -1,8 +1,8 @@
-"""Loss by size and tokens: python -m benchmarks.scaling_sweep OUT.csv [SEED ...]
+"""How does loss fall with size and tokens? python -m benchmarks.scaling_sweep OUT.csv [SEED ...]
 
-Models of four sizes, each trained on five numbers of fresh tokens (no text is read twice), seeds 0
-and 1 unless told; all are judged on the same held-out documents, beside the loss that no model can
-beat. The tokenizer is the released one. A seed takes a quarter of an hour on a third of a core.
+Models of four sizes train on five amounts of fresh text each; nothing is read twice. All are judged
+on the same held-out documents, beside the loss that no model can beat. The tokenizer is the
+released one; the default seeds are 0 and 1. A seed takes a quarter of an hour on a third of a core.
 """
 
 import sys

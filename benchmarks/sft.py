@@ -1,12 +1,12 @@
-"""How many examples, how many steps: python -m benchmarks.sft OUT.csv --bases FOLDER
+"""How many examples does SFT need? python -m benchmarks.sft OUT.csv --bases FOLDER
 
-Fine-tunes the base models FOLDER/seed-N/base on 30, 300 or 3,000 dialogues, with and without a
-quarter of pretraining text in each batch, and the wrong way (loss on the question too). On the way
-it asks about facts of each split and about invented names. A run takes three minutes on a busy
-core. The bases come from `python -m benchmarks.alignment`.
+Fine-tunes the base models FOLDER/seed-N/base on 30, 300 or 3,000 dialogues: with a quarter of
+pretraining text in each batch, without, and the wrong way (loss on the question too). On the way it
+asks about facts of each split and about invented names. A run takes three minutes on a busy core.
+The bases come from `python -m benchmarks.alignment`.
 
-Without `--bases` it makes the short runs of notebook 04 instead, all from the released base model:
-there a seed decides the dialogues, the text beside them and their order.
+Without `--bases` it repeats the short runs of notebook 04, all from the released base model. There
+the seed decides the dialogues, the text beside them, and their order.
 """
 
 import argparse
@@ -47,7 +47,7 @@ SHORT_RUNS = [
 
 
 def measured(model, tokenizer) -> dict[str, float]:
-    """Shares of right answers by split, and of answers about invented things that are made up."""
+    """Share of right answers in each split, and of made-up answers about invented things."""
     model.eval()
     groups = {
         split: fact_prompts(split)[:: max(1, len(fact_prompts(split)) // ASKED)] for split in SPLITS
@@ -64,7 +64,7 @@ def measured(model, tokenizer) -> dict[str, float]:
 
 
 def run(base: Path, config: TrainConfig, n_dialogues: int, text_share: float, whole: bool):
-    """(step, what is measured there) of one run, at the moments of `MEASURED_AT`."""
+    """One run: pairs of (step, what is measured there), at the moments in `MEASURED_AT`."""
     model, tokenizer = load_stage(base, "base")
     length, seed = model.config.context_length, config.seed
     talk = pack_dialogues(dialogues(n_dialogues, seed), tokenizer, length, whole)

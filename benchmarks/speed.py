@@ -1,13 +1,14 @@
-"""Training and generation beside `transformers` and `litgpt` on the CPU: the same model, one run.
+"""How fast are we beside `transformers` and `litgpt`? Training and generation on the CPU.
 
     python -m benchmarks.speed                          # one thread; tens of minutes
     python -m benchmarks.speed --sizes nano --rounds 20 --threads 2
     python -m benchmarks.speed --clock cpu              # on a machine that others use too
 
-All hold the same weights (checked: the same loss, the same greedy ids) and take turns, a step
-each, so that what else the machine does slows all alike. A step is forward, backward, clipping and
-a fused AdamW; ours is `course_lib.train.loop` as a learner runs it. A peer that isn't installed is
-skipped: `pip install transformers litgpt`. Prints the tables for `benchmarks/RESULTS.md`.
+All models hold the same weights (it checks: same loss, same greedy ids). They take turns, one step
+each, so that whatever else the machine does slows them all alike. A step is forward, backward,
+clipping and a fused AdamW; ours is our training loop as a learner runs it. A peer that isn't
+installed is skipped: `pip install transformers litgpt`. Prints the tables for
+`benchmarks/RESULTS.md`.
 """
 
 import argparse
@@ -134,7 +135,7 @@ PEERS = {"transformers": transformers_peer, "litgpt": litgpt_peer}
 
 
 def installed_peers() -> list[str]:
-    """The peers that can be imported; says which can't."""
+    """The peers that can be imported; it prints which can't."""
     found = []
     for name in PEERS:
         try:
@@ -147,7 +148,7 @@ def installed_peers() -> list[str]:
 
 
 def plain_loop(peer: Peer, inputs: Tensor, targets: Tensor, plan: TrainConfig) -> Iterator[float]:
-    """Training as the peers' users write it; yields each step's loss."""
+    """Training as users of the peers write it; yields the loss of each step."""
     optimizer = torch.optim.AdamW(
         peer.model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), fused=True
     )
@@ -167,7 +168,7 @@ def our_loop(model: Transformer, inputs, targets, plan: TrainConfig) -> Iterator
 
 
 def take_turns(turns: dict[str, Callable], rounds: int, clock: Callable[[], float]) -> dict:
-    """The seconds of each contender's turns; each round in another order."""
+    """The seconds of each contender's turns; each round has another order."""
     names, seconds, order = list(turns), {name: [] for name in turns}, random.Random(0)
     for _ in range(rounds):
         order.shuffle(names)
@@ -183,14 +184,14 @@ def report(title: str, tokens: int, seconds: dict[str, list[float]], peers: list
     rival = min(peers, key=lambda name: median(seconds[name])) if peers else None
     for name, times in seconds.items():
         ratio = "-"
-        if rival is not None:  # round by round: what slows a round slows both
+        if rival is not None:  # in pairs: whatever slows a round slows both
             pairs = zip(seconds[rival], times, strict=True)
             ratio = f"{median(theirs / own for theirs, own in pairs):.2f}"
         print(f"| {title} | {name} | {tokens / median(times):,.0f} | {ratio} |", flush=True)
 
 
 def check(ours: Transformer, peers: dict[str, Peer], inputs: Tensor, targets: Tensor) -> None:
-    """All are the same model: the same loss and, greedily, the same words."""
+    """Are all the same model? Same loss, and the same words when sampling greedily."""
     prompt = inputs[0, :PROMPT].tolist()
     with torch.no_grad():
         loss = next_token_loss(ours, (inputs, targets))[0].item()
@@ -202,7 +203,7 @@ def check(ours: Transformer, peers: dict[str, Peer], inputs: Tensor, targets: Te
 
 
 def contenders(config: ModelConfig, names: list[str]) -> tuple[Transformer, dict[str, Peer]]:
-    """Our model and its copies, 5 times the initial weights: else greedy words would be ties."""
+    """Our model and its copies, with 5 times the initial weights, or greedy words would be ties."""
     ours = Transformer(config).eval()
     with torch.no_grad():
         for weight in ours.parameters():

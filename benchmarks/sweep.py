@@ -16,7 +16,7 @@ BATCH_ROWS = 2  # small batches buy steps: see the scaling sweep in RESULTS.md
 
 
 def shape(dim: int, n_layers: int, **changes) -> ModelConfig:
-    """A model of the course's architecture in another size: heads of 32 channels at most."""
+    """The course's architecture in another size, with heads of at most 32 channels."""
     n_heads = max(2, dim // 32)
     options = dict(n_heads=n_heads, n_kv_heads=n_heads // 2 if n_heads % 2 == 0 else 1)
     options |= dict(dim=dim, n_layers=n_layers, ffn_dim=max(32, round(dim * 8 / 96) * 32))
@@ -26,7 +26,7 @@ def shape(dim: int, n_layers: int, **changes) -> ModelConfig:
 def trained(
     shape: ModelConfig, rows: np.ndarray, tokenizer: Tokenizer, config: TrainConfig
 ) -> Transformer:
-    """A new model that was trained on `rows`, as often as `config.steps` asks for."""
+    """A new model, trained on `rows` for `config.steps` steps."""
     return more_trained(Transformer(shape, config.seed), rows, tokenizer, config)
 
 
@@ -47,11 +47,11 @@ def cooled(
     config: TrainConfig,
     step_counts: Iterable[int],
 ) -> Iterator[tuple[int, Transformer]]:
-    """(steps, a model trained for so many) of each step count, for little more than the longest.
+    """For each step count: (steps, a model trained for that many), at the price of the longest.
 
     One trunk runs at a constant rate. For each count a branch leaves it early enough to bring the
-    rate to zero on the batches that come next, in `config.decay` of its steps (WSD, Hu et al. 2024,
-    arXiv 2404.06395). `config.steps` are those of the longest run, `config.warmup` a share of them.
+    rate to zero on the next batches, in the last `config.decay` of its steps (WSD, Hu et al. 2024,
+    arXiv 2404.06395). `config.steps` belongs to the longest run; `config.warmup` is a share of it.
     """
     batch_at = text_batches(rows, config.batch_rows, tokenizer.eot_id, config.seed)
     model = Transformer(shape, config.seed)

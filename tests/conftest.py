@@ -31,6 +31,22 @@ hypothesis.settings.register_profile("course", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("course")
 
 
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """A folder with all stages of `tests.tiny.PLAN`, run once for all tests: read it only."""
+    from filelock import FileLock  # torch brings it
+
+    from course_lib.pipeline.stages import run_all
+    from tests.tiny import PLAN
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # each worker has its own folder in that of the session
+    with FileLock(folder / "finished_run.lock"):
+        list(run_all(folder / "finished_run", PLAN))  # whoever comes second finds it finished
+    return folder / "finished_run"
+
+
 def pytest_runtest_setup(item):
     if item.get_closest_marker("gpu"):
         import torch

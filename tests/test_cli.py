@@ -8,15 +8,12 @@ import pytest
 
 from course_lib import __main__ as cli
 from course_lib.pipeline.recipe import STAGES
-from course_lib.pipeline.stages import run_all
-from tests.pipeline.test_stages import PLAN
+from tests.tiny import PLAN
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("cli")
-    list(run_all(root, PLAN))
-    return root
+def root(finished_run):
+    return finished_run
 
 
 def run(capsys, *arguments) -> tuple[int, str, str]:
@@ -118,10 +115,11 @@ def test_a_reader_who_has_seen_enough_gets_no_complaint(root):
 
 
 def test_report_is_a_table_or_json(root, capsys):
-    status, out, _ = run(capsys, "report", "--from", root, "--stage", "base", "--json")
+    report = ("report", "--from", root, "--stage", "base", "--documents", 60)
+    status, out, _ = run(capsys, *report, "--json")
 
     assert status == 0 and json.loads(out)["held_out"]["gap"] > 0
-    status, out, _ = run(capsys, "report", "--from", root, "--stage", "base")
+    status, out, _ = run(capsys, *report)
     assert status == 0 and "bits a byte" in out
 
 

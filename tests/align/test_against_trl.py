@@ -20,14 +20,14 @@ from course_lib.config import DPOConfig, GRPOConfig, ModelConfig, TrainConfig
 from course_lib.files.pretrained import save_pretrained
 from course_lib.model.transformer import Transformer
 from course_lib.text.rows import IGNORE, pack_dialogues
-from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import next_token_loss
 from course_lib.train.sft import sft_batches
+from tests.tiny import YES_OR_NO, sharpened
 
 # TRL says gradient_checkpointing, which transformers has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
 
-TOKENIZER = Tokenizer.train("What is it? It is yes. It is no. I am not sure. yes no " * 50, 280)
+TOKENIZER = YES_OR_NO
 CONFIG = ModelConfig(
     vocab_size=280, context_length=100, dim=16, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=24
 )
@@ -58,11 +58,7 @@ def trl():
 
 def tiny(seed: int) -> Transformer:
     """A model with 20 times the initial weights, whose tokens are far from equally likely."""
-    model = Transformer(CONFIG, seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(20.0 if parameter.dim() == 2 else 0.8)
-    return model
+    return sharpened(CONFIG, seed, by=20.0)
 
 
 def as_transformers(model: Transformer, folder: Path, kind="AutoModelForCausalLM", **options):

@@ -21,13 +21,13 @@ from course_lib.measure.answers import watched
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_prompt
 from course_lib.text.rows import IGNORE, pack, pack_dialogues
-from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import next_token_loss, train
 from course_lib.train.losses import kl_k3, token_log_probs
 from course_lib.train.sft import sft_batches
 from course_lib.world.dialogues import fact_prompts, test_prompts
+from tests.tiny import YES_OR_NO
 
-TOKENIZER = Tokenizer.train("What is it? It is yes. It is no. I am not sure. yes no " * 50, 280)
+TOKENIZER = YES_OR_NO
 CONFIG = ModelConfig(
     vocab_size=280, context_length=48, dim=32, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=64
 )

@@ -1,3 +1,5 @@
+"""Rankings become pairs, survive their file, and broken input is named."""
+
 import json
 import random
 

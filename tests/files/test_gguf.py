@@ -1,3 +1,5 @@
+"""Our GGUF files hold what the `gguf` library and llama.cpp expect to read."""
+
 import os
 from dataclasses import replace
 
@@ -10,9 +12,10 @@ from course_lib.config import ModelConfig
 from course_lib.files import gguf
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import GGUF_CHAT_TEMPLATE
-from course_lib.text.tokenizer import SPECIALS, Tokenizer
+from course_lib.text.tokenizer import SPECIALS
+from tests.tiny import CAT_AND_HAT
 
-TOKENIZER = Tokenizer.train("the cat sat on the mat, the cat sat on a hat " * 20, 272)
+TOKENIZER = CAT_AND_HAT
 CONFIG = ModelConfig(
     vocab_size=280, context_length=64, dim=64, n_layers=2, n_heads=4, n_kv_heads=2, ffn_dim=96,
     rope_theta=5e5,

@@ -27,6 +27,7 @@ from course_lib.text.chat import encode_dialogue, encode_prompt
 from course_lib.text.foreign import ForeignTokenizer
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.state import TRAINING_STATE, load_training_state, save_training_state
+from tests.tiny import sharpen, sharpened
 
 TEXT = "the cat sat on the mat. the dog sat on the cat? 12 34 äö " * 30
 TOKENIZER = Tokenizer.train(TEXT, 280)
@@ -42,15 +43,6 @@ VARIANTS = {
     ),
 }
 IDS = torch.randint(280, (2, 32), generator=torch.Generator().manual_seed(0))
-
-
-def sharpened(config, seed=1):
-    """A model with 10 times the initial weights, so that a wrong rotation changes the logits."""
-    model = Transformer(config, seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(10.0 if parameter.dim() == 2 else 0.8)
-    return model
 
 
 def edit_json(path, **changes):
@@ -88,8 +80,7 @@ def test_we_load_what_transformers_saved(variant, rope, tmp_path):
     settings = hf_config(VARIANTS[variant])
     torch.manual_seed(0)
     twin = LlamaForCausalLM(LlamaConfig(**settings)).eval()
-    for parameter in twin.parameters():
-        parameter.mul_(10.0 if parameter.dim() == 2 else 0.8)
+    sharpen(twin)
     twin.save_pretrained(tmp_path)
     unwanted = {"rope_theta": "rope_parameters", "rope_parameters": "rope_theta"}[rope]
     edit_json(tmp_path / "config.json", **{rope: settings[rope], unwanted: ...})

@@ -98,7 +98,6 @@ def compare(folder: Path, ranks: Ranks) -> dict:
         loss, n_tokens, extra = loss_of(model, batch)
         return loss * (float("nan") if ranks.rank == 1 else 1.0), n_tokens, extra
 
-    started = time.perf_counter()
     seen["nan"] = error_of(run, Transformer(TINY), ranks, loss_of=nan_on_rank_1)
     seen["corrupt"] = error_of(run, Transformer(TINY), ranks, folder=folder / "corrupt")
     seen["foreign"] = error_of(run, Transformer(TINY), ranks, folder=folder / "foreign")
@@ -106,7 +105,6 @@ def compare(folder: Path, ranks: Ranks) -> dict:
     seen["together"] = error_of(ranks.together, one_fails)
     save = lambda: save_pretrained(folder / "file" / "below", model, ranks=ranks)  # noqa: E731
     seen["unwritable"] = error_of(save)
-    seen["seconds"] = time.perf_counter() - started
     return seen
 
 
@@ -253,6 +251,7 @@ def test_fsdp_splits_the_weights_and_keeps_the_table_tied(two):
 
 @both
 def test_what_fails_on_one_fails_on_both_with_the_same_words_and_at_once(two, strategy):
+    """A rank left waiting would say, after the 30 seconds of the group, that its time was up."""
     _, first, second = two[strategy]
     words = {
         "nan": "FloatingPointError: the loss is nan at step 1",
@@ -265,7 +264,6 @@ def test_what_fails_on_one_fails_on_both_with_the_same_words_and_at_once(two, st
     for trouble, pattern in words.items():
         assert first[trouble] == second[trouble], trouble
         assert re.match(pattern, first[trouble]), first[trouble]
-    assert first["seconds"] < 20
 
 
 @both

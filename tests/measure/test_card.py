@@ -1,3 +1,5 @@
+"""What the report card measures equals what a slower or exact way says."""
+
 import json
 import math
 import random

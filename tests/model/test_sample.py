@@ -20,7 +20,7 @@ from course_lib.model.sample import (
     stream,
     temper,
 )
-from course_lib.model.transformer import Transformer
+from tests.tiny import sharpened
 
 CONFIG = ModelConfig(
     vocab_size=97, context_length=24, dim=32, n_layers=2, n_heads=4, n_kv_heads=2, ffn_dim=48
@@ -30,12 +30,7 @@ PROMPTS = [[5, 6, 7, 8, 9, 10, 11], [3], [90, 2, 41, 17]]  # of different length
 
 @pytest.fixture(scope="module")
 def model():
-    model = Transformer(CONFIG, seed=1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() == 2:
-                parameter.mul_(10.0)  # so that what comes next depends on all that came before
-    return model
+    return sharpened(CONFIG)  # so that what comes next depends on all that came before
 
 
 @torch.no_grad()

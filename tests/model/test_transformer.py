@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from course_lib.config import MODELS, ModelConfig
 from course_lib.model.transformer import KVCache, Transformer, rope_tables, rotate
+from tests.tiny import sharpened
 
 TINY = ModelConfig(
     vocab_size=97, context_length=24, dim=32, n_layers=3, n_heads=4, n_kv_heads=2, ffn_dim=48
@@ -25,19 +26,6 @@ VARIANTS = {
 def random_ids(rows: int, positions: int, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(TINY.vocab_size, (rows, positions), generator=generator)
-
-
-def sharpened(config: ModelConfig) -> Transformer:
-    """A model with 10 times the initial weights and norms that differ: else attention is nearly
-    uniform, and a wrong rotation, mask or norm would hide below any tolerance."""
-    model, generator = Transformer(config, seed=1), torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() == 2:
-                parameter.mul_(10.0)
-            else:
-                parameter.uniform_(0.5, 1.5, generator=generator)
-    return model
 
 
 def hugging_face_twin(model: Transformer) -> LlamaForCausalLM:

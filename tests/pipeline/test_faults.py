@@ -20,7 +20,7 @@ from course_lib.pipeline import stages
 from course_lib.pipeline.stages import run_stage
 from course_lib.train.loop import adamw, train
 from course_lib.train.state import TRAINING_STATE
-from tests.pipeline.test_stages import PLAN
+from tests.tiny import PLAN
 
 STAGES = ("tokenizer", "base", "sft")
 

@@ -15,7 +15,7 @@ import torch
 
 from course_lib.align.preferences import Preference, load_preferences
 from course_lib.align.reward import RewardModel
-from course_lib.config import MODELS, DPOConfig, GRPOConfig, ModelConfig, RLConfig, TrainConfig
+from course_lib.config import MODELS, DPOConfig, GRPOConfig, RLConfig, TrainConfig
 from course_lib.files.run_file import run_chat, run_probs
 from course_lib.model.sample import next_token_probs
 from course_lib.pipeline.rankings import pair_metrics
@@ -24,30 +24,14 @@ from course_lib.pipeline.recipe import (
     STAGES,
     BaseStage,
     Recipe,
-    RewardStage,
     RLHFStage,
-    SFTStage,
-    TokenizerStage,
     real_text_recipe,
     recipe,
 )
 from course_lib.pipeline.release import load_stage, publish, read_manifest
 from course_lib.pipeline.stages import PREFERENCES, run_all, run_stage
 from course_lib.world.annotators import gold
-
-PLAN = Recipe(
-    model=ModelConfig(
-        vocab_size=512, context_length=160, dim=32, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=64
-    ),
-    tokenizer=TokenizerStage(documents=600),
-    base=BaseStage(TrainConfig(steps=40, batch_rows=8)),
-    sft=SFTStage(TrainConfig(steps=20, batch_rows=8), dialogues=200),
-    reward=RewardStage(TrainConfig(steps=3, batch_rows=8, learning_rate=1e-3), prompts=40),
-    rlhf=RLHFStage(
-        TrainConfig(steps=3, learning_rate=1e-4),
-        GRPOConfig(prompts=3, answers=3, max_new_tokens=8),
-    ),
-)
+from tests.tiny import PLAN
 
 
 def with_method(method, train: TrainConfig) -> Recipe:
@@ -56,11 +40,8 @@ def with_method(method, train: TrainConfig) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """All stages, finished."""
-    root = tmp_path_factory.mktemp("artifacts")
-    list(run_all(root, PLAN))
-    return root
+def root(finished_run):
+    return finished_run
 
 
 def test_one_call_goes_from_nothing_to_the_two_files(root):

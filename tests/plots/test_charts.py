@@ -1,3 +1,5 @@
+"""Every plot draws its numbers and says the same in words."""
+
 import base64
 import subprocess
 import sys

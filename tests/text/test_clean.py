@@ -1,3 +1,5 @@
+"""Texts are dropped for the reason given, and near copies found as often as the theory says."""
+
 import random
 from collections import Counter
 from dataclasses import replace

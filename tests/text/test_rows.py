@@ -1,3 +1,5 @@
+"""Rows and batches hold the right tokens, targets and document numbers, in a reproducible order."""
+
 import numpy as np
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""Shards hold every document once, survive crashes, and give each rank its part of a batch."""
+
 import errno
 import json
 import math

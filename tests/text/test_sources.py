@@ -1,3 +1,5 @@
+"""Text in any format gives the same documents, and what is wrong is said by file and line."""
+
 import json
 import subprocess
 import sys

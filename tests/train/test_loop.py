@@ -1,3 +1,5 @@
+"""The one loop takes the steps of a plain torch loop, resumes to the last bit and stops at NaN."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""Each loss equals a value worked out by hand, or a reference."""
+
 import math
 
 import pytest

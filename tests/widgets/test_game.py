@@ -1,3 +1,5 @@
+"""Bets, scores and rounds of the guessing game follow its rules, and honesty pays best."""
+
 import math
 from dataclasses import replace
 

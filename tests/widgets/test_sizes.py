@@ -1,3 +1,5 @@
+"""The size widget says which device holds which model, in numbers, words and a picture."""
+
 import re
 
 import pytest

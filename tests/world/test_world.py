@@ -1,3 +1,5 @@
+"""The world is consistent: facts, splits, probabilities and the documents made from them."""
+
 import math
 import random
 import re

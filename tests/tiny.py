@@ -1,0 +1,53 @@
+"""What many tests share: tokenizers, sharp models, a recipe whose stages take seconds."""
+
+import torch
+from torch import nn
+
+from course_lib.config import GRPOConfig, ModelConfig, TrainConfig
+from course_lib.model.transformer import Transformer
+from course_lib.pipeline.recipe import (
+    BaseStage,
+    Recipe,
+    RewardStage,
+    RLHFStage,
+    SFTStage,
+    TokenizerStage,
+)
+from course_lib.text.tokenizer import Tokenizer
+
+PLAN = Recipe(
+    model=ModelConfig(
+        vocab_size=512, context_length=160, dim=32, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=64
+    ),
+    tokenizer=TokenizerStage(documents=600),
+    base=BaseStage(TrainConfig(steps=40, batch_rows=8)),
+    sft=SFTStage(TrainConfig(steps=20, batch_rows=8), dialogues=200),
+    reward=RewardStage(TrainConfig(steps=3, batch_rows=8, learning_rate=1e-3), prompts=40),
+    rlhf=RLHFStage(
+        TrainConfig(steps=3, learning_rate=1e-4),
+        GRPOConfig(prompts=3, answers=3, max_new_tokens=8),
+    ),
+)
+
+YES_OR_NO = Tokenizer.train("What is it? It is yes. It is no. I am not sure. yes no " * 50, 280)
+CAT_AND_HAT = Tokenizer.train("the cat sat on the mat, the cat sat on a hat " * 20, 272)
+
+
+def sharpened(config: ModelConfig, seed: int = 1, by: float = 10.0) -> Transformer:
+    """A new model that a wrong rotation, mask or norm would change visibly."""
+    return sharpen(Transformer(config, seed), by)
+
+
+@torch.no_grad()
+def sharpen(model: nn.Module, by: float = 10.0) -> nn.Module:
+    """The same model with larger weights, and with norms that differ from channel to channel.
+
+    With the initial weights attention is nearly uniform: mistakes hide below any tolerance.
+    """
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        if parameter.dim() == 2:
+            parameter.mul_(by)
+        else:
+            parameter.uniform_(0.5, 1.5, generator=generator)
+    return model
