@@ -1,34 +1,8 @@
 // The page's side of chat.py: it draws what the kernel tells and sends what is clicked and typed.
-// All text goes through textContent, so that nothing that is typed or generated becomes HTML.
 
 const RAW_NOTE = "gets the bare text and continues it: it has never seen a chat";
 const CHAT_NOTE = "gets the question in the chat template";
 const BUSY = "Still writing: press Stop or Esc first.";
-const SILENT_MS = 5000; // of silence after a question, before the page wonders about the kernel
-
-/** An element with properties, attributes (a dash or "role" in their name) and children. */
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role") element.setAttribute(name, value);
-    else element[name] = value;
-  }
-  element.append(...children);
-  return element;
-}
-
-// JupyterLab's one-letter shortcuts (dd deletes a cell) must not hear keys meant for a control.
-const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
-
-const button = (text, onclick, className = "") =>
-  make("button", { type: "button", textContent: text, onclick, className, ...OWN_KEYS });
-
-/** An input and the label that holds it (ids could occur twice on a page). */
-function labelled(text, properties) {
-  const input = make("input", properties);
-  const parts = input.type === "checkbox" ? [input, text] : [text, input];
-  return [input, make("label", {}, ...parts)];
-}
 
 /** What stands under an answer: "12 tokens", "40 tokens, cut off". */
 function tally({ n_tokens, state }) {
@@ -69,18 +43,18 @@ function render({ model, el }) {
   let waiting; // the timer that watches for a silent kernel
   const speakers = model.get("speakers");
 
-  const [input, inputLabel] = labelled("Your question", {
+  const [input, inputLabel] = labelled("Your question", "input", {
     type: "text",
     autocomplete: "off",
     placeholder: "Type a question and press Enter",
   });
-  const [followUp, followUpLabel] = labelled("Follow-up: the talk goes with it", {
+  const [followUp, followUpLabel] = labelled("Follow-up: the talk goes with it", "input", {
     type: "checkbox" });
-  const [temperature, temperatureLabel] = labelled("Temperature", {
+  const [temperature, temperatureLabel] = labelled("Temperature", "input", {
     type: "number", min: 0, max: 5, step: 0.1 });
-  const [seed, seedLabel] = labelled("Seed", {
+  const [seed, seedLabel] = labelled("Seed", "input", {
     type: "number", min: 0, max: 1e9, step: 1 });
-  const [large, largeLabel] = labelled("Large text", {
+  const [large, largeLabel] = labelled("Large text", "input", {
     type: "checkbox",
     onchange: () => {
       model.set("size", large.checked ? "large" : "normal");
@@ -144,9 +118,7 @@ function render({ model, el }) {
       seed: Math.trunc(numberIn(seed)) + seedStep,
     });
     clearTimeout(waiting);
-    waiting = setTimeout(
-      () => say("No word from the kernel: it is busy, or was restarted. Then run this cell again."),
-      SILENT_MS);
+    waiting = setTimeout(() => say(NO_WORD), SILENT_MS);
   }
 
   function drawTalk() {
@@ -159,11 +131,8 @@ function render({ model, el }) {
   function drawState() {
     clearTimeout(waiting);
     const busy = model.get("busy");
-    // greyed, not disabled: a disabled button would lose the keyboard's focus
-    stop.setAttribute("aria-disabled", String(!busy));
-    for (const one of [ask, again, newTalk, ...examples]) {
-      one.setAttribute("aria-disabled", String(busy));
-    }
+    enable(stop, busy);
+    for (const one of [ask, again, newTalk, ...examples]) enable(one, !busy);
     problem.textContent = model.get("error");
     const talk = model.get("talk");
     if (busy) say("Writing ... (Esc stops)");

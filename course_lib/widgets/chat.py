@@ -21,6 +21,7 @@ from course_lib.model import Transformer
 from course_lib.plots import Picture
 from course_lib.sample import stream
 from course_lib.tokenizer import Tokenizer
+from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 
 WRITING, ENDED, CUT, STOPPED = "writing", "ended", "cut off", "stopped"
@@ -185,7 +186,7 @@ def _wrapped(text: str, width: int) -> str:
 class Chat(Pictured, anywidget.AnyWidget):
     """The widget: it shows a talk, and answers what the page or `ask` asks."""
 
-    _esm = Path(__file__).with_name("chat.js")
+    _esm = page("chat.js")
     _css = Path(__file__).with_name("chat.css")
     speakers = traitlets.List().tag(sync=True, to_json=_names)
     talk = traitlets.Tuple().tag(sync=True, to_json=_as_json)

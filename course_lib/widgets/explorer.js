@@ -1,27 +1,8 @@
 // The page's side of explorer.py: it draws the kernel's `view` and sends what is typed and clicked.
-// All text goes through textContent, so that nothing that is typed or generated becomes HTML.
 
-const SILENT_MS = 5000; // of silence after a message, before the page wonders about the kernel
 const CALM_MS = 800; // without a change, before the bars are read out
 const N_PATTERNS = 5; // of bars, in explorer.css
-const CONTROLS = ["button", "input", "select", "textarea"];
 
-/** An element with properties, attributes (a dash or "role" in their name) and children. */
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  // JupyterLab would take Enter, Escape and the arrow keys for itself; it looks at the focused
-  // element, so that the mark on a box around it does not help
-  if (CONTROLS.includes(tag)) element.dataset.lmSuppressShortcuts = "true";
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role") element.setAttribute(name, value);
-    else element[name] = value;
-  }
-  element.append(...children);
-  return element;
-}
-
-const button = (text, onclick, className = "") =>
-  make("button", { type: "button", textContent: text, onclick, className });
 const span = (className, text = "") => make("span", { className, textContent: text });
 
 /** 0.4512 is "45 %", small shares keep a digit more. */
@@ -145,33 +126,22 @@ function row(tag, properties) {
 }
 
 function render({ model, el }) {
-  // each widget on a page loads this module anew, so that counting would give the same id twice
-  const id = `course-${Math.random().toString(36).slice(2)}`;
   const names = model.get("names");
   let view, calm, settleChips, settleBars;
 
   // ---- Parts of the page ------------------------------------------------------------------------
 
-  const box = outbox(model, () =>
-    say("No word from the kernel: it is busy, or was restarted. Then run this cell again."));
+  const box = outbox(model, () => say(NO_WORD));
   const send = (message) => box.send(message);
   const set = (dials) => send({ do: "set", ...dials });
 
-  /** A control with its label, in one span. */
-  function labelled(text, tag, properties, ...children) {
-    const own = `${id}-${text.replace(/\W+/g, "-")}`;
-    const control = make(tag, { id: own, ...properties }, ...children);
-    const label = make("label", { htmlFor: control.id, textContent: text });
-    const order = control.type === "checkbox" ? [control, label] : [label, control];
-    return [control, make("span", { className: "exp-pair" }, ...order)];
-  }
   const check = (text, onchange) => labelled(text, "input", { type: "checkbox", onchange });
   const options = (texts) =>
     texts.map(([value, text]) => make("option", { value, textContent: text }));
   const orNull = (text) => (text === "" ? null : Number(text));
 
   const input = make("textarea", {
-    id: `${id}-text`, className: "exp-input", rows: 2, spellcheck: false, autocomplete: "off",
+    id: newId(), className: "exp-input", rows: 2, spellcheck: false, autocomplete: "off",
     oninput: () => send({ do: "type", text: input.value }),
   });
   const inputLabel = make("label", { htmlFor: input.id });
@@ -316,7 +286,7 @@ function render({ model, el }) {
     const { series } = view;
     root.classList.toggle("exp-with-steps", view.state.steps);
     fill(legend, series.length > 1 ? series : [],
-      (i) => make("span", { className: "exp-pair" },
+      (i) => make("span", { className: "course-pair" },
         span(`exp-swatch exp-pattern-${i % N_PATTERNS}`), span("")),
       (one, name) => (one.lastChild.textContent = name));
     fill(rows, view.rows,
@@ -348,7 +318,7 @@ function render({ model, el }) {
     for (const [field, value] of [[topK, state.top_k], [topP, state.top_p], [bars, state.bars]]) {
       if (!unsent.has(field)) field.value = value ?? "";
     }
-    undo.setAttribute("aria-disabled", String(!view.undo));
+    enable(undo, view.undo);
     fill(branches, view.branches,
       (i) => button("", () => send({ do: "return", branch: i }), "exp-round"),
       (one, text) => (one.textContent = `Back to: ${text}`));

@@ -20,6 +20,7 @@ from course_lib.checkpoint import ForeignTokenizer
 from course_lib.model import Transformer
 from course_lib.sample import draw, filter_probs, temper
 from course_lib.tokenizer import Tokenizer
+from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 from course_lib.world.truth import true_next_tokens
 
@@ -500,7 +501,7 @@ def _at_ids(tokenizer: AnyTokenizer, state: State, ids: list[int]) -> State:
 class Explorer(Pictured, anywidget.AnyWidget):
     """The widget: it answers each message of the page with a new `view`."""
 
-    _esm = Path(__file__).with_name("explorer.js")
+    _esm = page("explorer.js")
     _css = Path(__file__).with_name("explorer.css")
     view = traitlets.Dict().tag(sync=True)
     names = traitlets.List().tag(sync=True)

@@ -1,22 +1,9 @@
-// The dashboard's page side: it draws what the worker tells. All text goes through textContent.
+// The page's side of live.py: it draws what the worker tells.
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 300;
 const EDGE = { left: 52, top: 12, bottom: 40 };
 const LETTER = 7; // pixels of width, about
-
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role") element.setAttribute(name, value);
-    else element[name] = value;
-  }
-  element.append(...children);
-  return element;
-}
-
-// JupyterLab's one-letter shortcuts (dd deletes a cell) must not hear keys meant for a control.
-const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 function draw(tag, attributes, text = "") {
   const element = document.createElementNS(SVG, tag);
@@ -127,8 +114,17 @@ function render({ model, el }) {
   let logarithmic = false;
   const panels = make("div", { className: "live-panels" });
   const svg = draw("svg", { role: "img", "aria-label": "" });
-  const stop = make("button", { type: "button", textContent: "Stop", ...OWN_KEYS });
-  const axis = make("button", { type: "button", textContent: "Logarithmic axis", "aria-pressed": "false", ...OWN_KEYS });
+  const stop = button("Stop", () => {
+    stop.disabled = true;
+    status.textContent = "stopping after this step ...";
+    model.send({ do: "stop" });
+  });
+  const axis = button("Logarithmic axis", () => {
+    logarithmic = !logarithmic;
+    axis.setAttribute("aria-pressed", String(logarithmic));
+    show();
+  });
+  axis.setAttribute("aria-pressed", "false");
   const status = make("p", { className: "live-status" });
   const spoken = make("p", { className: "live-spoken", role: "status", "aria-live": "polite" });
   const error = make("p", { className: "live-error", role: "alert" });
@@ -146,17 +142,6 @@ function render({ model, el }) {
     key.textContent = "thin: each step; thick: its running mean, told beside the title";
   }
   el.append(svg, panels, key, make("div", { className: "live-buttons" }, stop, axis), status, spoken, error, samples);
-
-  stop.onclick = () => {
-    stop.disabled = true;
-    status.textContent = "stopping after this step ...";
-    model.send({ do: "stop" });
-  };
-  axis.onclick = () => {
-    logarithmic = !logarithmic;
-    axis.setAttribute("aria-pressed", String(logarithmic));
-    show();
-  };
 
   let saidState = "";
   function show() {
@@ -183,16 +168,7 @@ function render({ model, el }) {
       ),
     );
   }
-  // many traits change at once: one drawing for all of them
-  let waiting = false;
-  const soon = () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      show();
-    });
-  };
+  const soon = onceAFrame(show);
   model.on("change", soon);
   const sized = new ResizeObserver(soon);
   sized.observe(svg);

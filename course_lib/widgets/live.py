@@ -24,6 +24,7 @@ from course_lib.device import give_back_memory
 from course_lib.plots import Picture, loss_curve
 from course_lib.plots.alignment import small_curves
 from course_lib.train import TrainRecord
+from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 
 SECONDS_BETWEEN_UPDATES = 0.2
@@ -153,7 +154,7 @@ def thinned(values: Sequence) -> list:
 class Dashboard(Pictured, anywidget.AnyWidget):
     """The loss as it falls, beside lines that do not move, or small curves; samples; Stop."""
 
-    _esm = Path(__file__).with_name("live.js")
+    _esm = page("live.js")
     _css = Path(__file__).with_name("live.css")
     points = traitlets.List().tag(sync=True)  # [tokens, loss, smoothed loss], in bits
     lines = traitlets.Dict().tag(sync=True)  # name -> bits

@@ -1,36 +1,24 @@
 // The page's side of rank.py: it draws the order that the kernel tells, and sends what is dragged,
-// pressed and clicked. All text goes through textContent.
-
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role") element.setAttribute(name, value);
-    else element[name] = value;
-  }
-  element.append(...children);
-  return element;
-}
-
-// JupyterLab's one-letter shortcuts (dd deletes a cell) must not hear keys meant for a control.
-const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
-
-/** Greyed, not disabled: a disabled button would lose the keyboard's focus. */
-const enable = (button, can) => button.setAttribute("aria-disabled", String(!can));
+// pressed and clicked.
 
 function render({ model, el }) {
   const send = (message) => model.send(message);
-  const button = (text, label, onclick, className = "") =>
-    make("button", {
-      type: "button", textContent: text, className, ...(label && { "aria-label": label, title: label }),
-      onclick: (event) => event.currentTarget.getAttribute("aria-disabled") !== "true" && onclick(),
-      ...OWN_KEYS,
-    });
+
+  /** A button that does nothing while it is greyed; a label tells what its sign alone would not. */
+  function key(text, label, act, className = "") {
+    const made = button(text, () => made.getAttribute("aria-disabled") !== "true" && act(), className);
+    if (label) {
+      made.setAttribute("aria-label", label);
+      made.title = label;
+    }
+    return made;
+  }
 
   const progress = make("p", { className: "rank-progress" });
   const prompt = make("p", { className: "rank-prompt" });
   const list = make("ol", { className: "rank-list", "aria-label": "Answers, the best first" });
-  const store = button("Store and go on", "", () => send({ do: "store" }), "rank-main");
-  const undo = button("Undo", "", () => send({ do: "undo" }));
+  const store = key("Store and go on", "", () => send({ do: "store" }), "rank-main");
+  const undo = key("Undo", "", () => send({ do: "undo" }));
   const how = make("p", { className: "rank-note", textContent:
     "Best on top. Drag an answer by its handle, or press ↑ ↓ on the handle; “= tie” says as good as the one above." });
   const agreed = make("p", { className: "rank-agreement" });
@@ -54,7 +42,7 @@ function render({ model, el }) {
   function rowOf(answer) {
     const { id, letter } = answer;
     const place = () => order().indexOf(id);
-    const handle = button("⠿", `Answer ${letter}: drag, or press arrow up or down`, () => {}, "rank-handle");
+    const handle = key("⠿", `Answer ${letter}: drag, or press arrow up or down`, () => {}, "rank-handle");
     handle.addEventListener("keydown", (event) => {
       const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
       if (!step) return;
@@ -62,9 +50,9 @@ function render({ model, el }) {
       event.stopPropagation();
       move(id, place() + step, "rank-handle");
     });
-    const up = button("↑", `Answer ${letter} one up`, () => move(id, place() - 1, "rank-up"), "rank-up");
-    const down = button("↓", `Answer ${letter} one down`, () => move(id, place() + 1, "rank-down"), "rank-down");
-    const tie = button("= tie", `Answer ${letter} is as good as the one above`, () => {
+    const up = key("↑", `Answer ${letter} one up`, () => move(id, place() - 1, "rank-up"), "rank-up");
+    const down = key("↓", `Answer ${letter} one down`, () => move(id, place() + 1, "rank-down"), "rank-down");
+    const tie = key("= tie", `Answer ${letter} is as good as the one above`, () => {
       wanted = [id, "rank-tie"];
       send({ do: "tie", answer: id });
     }, "rank-tie");
@@ -152,15 +140,7 @@ function render({ model, el }) {
     }
   }
 
-  let waiting = false;
-  const soon = () => { // many traits change at once: one drawing for all of them
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      draw();
-    });
-  };
+  const soon = onceAFrame(draw);
   model.on("change", soon);
   draw();
   el.append(root);

@@ -24,6 +24,7 @@ from course_lib.preferences import (
     ranking_to_pairs,
     save_preferences,
 )
+from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 from course_lib.world.annotators import gold, rank
 
@@ -118,7 +119,7 @@ def agreement_words(pairs: Sequence[Preference]) -> str:
 class Ranker(Pictured, anywidget.AnyWidget):
     """The widget; `preferences` are the pairs of all rankings in its file."""
 
-    _esm = Path(__file__).with_name("rank.js")
+    _esm = page("rank.js")
     _css = Path(__file__).with_name("rank.css")
     prompt = traitlets.Unicode("").tag(sync=True)
     answers = traitlets.List().tag(sync=True)  # [{id, letter, text, tied}], the best first
