@@ -62,7 +62,7 @@ function render({ model, el }) {
     },
   });
 
-  const ask = button("Ask", () => send(input.value), "chat-main");
+  const ask = button("Ask", () => send(input.value), "course-main");
   const stop = button("Stop", () => model.send({ do: "stop" }));
   const again = button("Again with another seed", () => {
     const talk = model.get("talk");
@@ -84,12 +84,12 @@ function render({ model, el }) {
     }, "chat-example"));
 
   const status = make("p", { className: "chat-status", role: "status" });
-  const problem = make("p", { className: "chat-problem", role: "alert" });
-  const heard = make("p", { className: "chat-heard", "aria-live": "polite" });
+  const problem = make("p", { className: "course-problem", role: "alert" });
+  const heard = make("p", { className: "course-heard", "aria-live": "polite" });
   const turns = make("div", { className: "chat-turns" });
   const root = make(
     "div",
-    { className: "course-chat", role: "group",
+    { className: "course-page course-chat", role: "group",
       "aria-label": `Chat with ${speakers.map((speaker) => speaker.name).join(", ")}` },
     make("div", { className: "chat-row" }, inputLabel, ask, stop),
     make("div", { className: "chat-row", role: "group", "aria-label": "Example questions" },

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import anywidget
 import torch
@@ -187,7 +186,7 @@ class Chat(Pictured, anywidget.AnyWidget):
     """The widget: it shows a talk, and answers what the page or `ask` asks."""
 
     _esm = page("chat.js")
-    _css = Path(__file__).with_name("chat.css")
+    _css = page("chat.css")
     speakers = traitlets.List().tag(sync=True, to_json=_names)
     talk = traitlets.Tuple().tag(sync=True, to_json=_as_json)
     busy = traitlets.Bool(False).tag(sync=True)

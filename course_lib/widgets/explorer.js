@@ -207,7 +207,7 @@ function render({ model, el }) {
   const copied = make("textarea", {
     className: "exp-copied", readOnly: true, hidden: true, "aria-label": "What was copied" });
   const actions = [
-    button("Sample one", () => send({ do: "draw" }), "exp-main"),
+    button("Sample one", () => send({ do: "draw" }), "course-main"),
     button("Sample 100", () => send({ do: "draw many", samples: 100 })),
     undo,
     button("Branch", () => send({ do: "branch" })),
@@ -227,11 +227,11 @@ function render({ model, el }) {
   const stepsNote = make("p", { className: "exp-note exp-steps-note" });
   const note = make("p", { className: "exp-note exp-truth-note" });
   const status = make("p", { className: "exp-status", role: "status" });
-  const problem = make("p", { className: "exp-problem", role: "alert" });
-  const heard = make("p", { className: "exp-heard", "aria-live": "polite" });
+  const problem = make("p", { className: "course-problem", role: "alert" });
+  const heard = make("p", { className: "course-heard", "aria-live": "polite" });
 
   const root = make("div",
-    { className: "course-explorer", role: "group", "aria-label": "Probability explorer" },
+    { className: "course-page course-explorer", role: "group", "aria-label": "Probability explorer" },
     inputLabel, input,
     make("div", { className: "exp-row-of", role: "group", "aria-label": "Example texts" },
       span("exp-note", "Examples:"), ...examples),

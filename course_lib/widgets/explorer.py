@@ -7,7 +7,6 @@ penalties, beam search, whole answers (the chat widget writes those).
 
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
-from pathlib import Path
 
 import anywidget
 import torch
@@ -502,7 +501,7 @@ class Explorer(Pictured, anywidget.AnyWidget):
     """The widget: it answers each message of the page with a new `view`."""
 
     _esm = page("explorer.js")
-    _css = Path(__file__).with_name("explorer.css")
+    _css = page("explorer.css")
     view = traitlets.Dict().tag(sync=True)
     names = traitlets.List().tag(sync=True)
     examples = traitlets.List(EXAMPLES).tag(sync=True)

@@ -126,7 +126,7 @@ function render({ model, el }) {
   });
   axis.setAttribute("aria-pressed", "false");
   const status = make("p", { className: "live-status" });
-  const spoken = make("p", { className: "live-spoken", role: "status", "aria-live": "polite" });
+  const spoken = make("p", { className: "course-heard", role: "status", "aria-live": "polite" });
   const error = make("p", { className: "live-error", role: "alert" });
   const samples = make("ul", { className: "live-samples", "aria-label": "Samples from the model, the newest first" });
   const key = make(
@@ -134,7 +134,7 @@ function render({ model, el }) {
     { className: "live-key" },
     make("span", { textContent: "thin: each step; thick: their running mean; dashed: what does not move" }),
   );
-  el.classList.add("live");
+  el.classList.add("course-page", "live");
   const watching = Object.keys(model.get("panels")).length > 0;
   if (watching) {
     svg.style.display = "none";

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import anywidget
 import traitlets
@@ -155,7 +154,7 @@ class Dashboard(Pictured, anywidget.AnyWidget):
     """The loss as it falls, beside lines that do not move, or small curves; samples; Stop."""
 
     _esm = page("live.js")
-    _css = Path(__file__).with_name("live.css")
+    _css = page("live.css")
     points = traitlets.List().tag(sync=True)  # [tokens, loss, smoothed loss], in bits
     lines = traitlets.Dict().tag(sync=True)  # name -> bits
     state = traitlets.Unicode(WAITING).tag(sync=True)

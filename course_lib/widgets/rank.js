@@ -17,13 +17,13 @@ function render({ model, el }) {
   const progress = make("p", { className: "rank-progress" });
   const prompt = make("p", { className: "rank-prompt" });
   const list = make("ol", { className: "rank-list", "aria-label": "Answers, the best first" });
-  const store = key("Store and go on", "", () => send({ do: "store" }), "rank-main");
+  const store = key("Store and go on", "", () => send({ do: "store" }), "course-main");
   const undo = key("Undo", "", () => send({ do: "undo" }));
   const how = make("p", { className: "rank-note", textContent:
     "Best on top. Drag an answer by its handle, or press ↑ ↓ on the handle; “= tie” says as good as the one above." });
   const agreed = make("p", { className: "rank-agreement" });
   const told = make("p", { className: "rank-told", role: "status", "aria-live": "polite" });
-  const root = make("div", { className: "course-rank", role: "group", "aria-label": "Rank the answers" },
+  const root = make("div", { className: "course-page course-rank", role: "group", "aria-label": "Rank the answers" },
     progress, prompt, list, how,
     make("div", { className: "rank-buttons" }, store, undo), told, agreed);
 

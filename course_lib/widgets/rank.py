@@ -120,7 +120,7 @@ class Ranker(Pictured, anywidget.AnyWidget):
     """The widget; `preferences` are the pairs of all rankings in its file."""
 
     _esm = page("rank.js")
-    _css = Path(__file__).with_name("rank.css")
+    _css = page("rank.css")
     prompt = traitlets.Unicode("").tag(sync=True)
     answers = traitlets.List().tag(sync=True)  # [{id, letter, text, tied}], the best first
     done = traitlets.Bool(False).tag(sync=True)
