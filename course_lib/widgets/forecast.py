@@ -24,6 +24,7 @@ from course_lib.scaling.forecast import (
     readable_year,
     shifts,
 )
+from course_lib.widgets.page import style
 from course_lib.widgets.shell import Pictured
 
 UNTIL = 2040
@@ -67,34 +68,6 @@ DIALS = (
     Dial("stock_growth", "Web grows a year", tuple(i / 100 for i in range(0, 21)), _percent),
     Dial("overtraining", "Over-training", (1, 2, 3, 5, 10, 20, 50, 100), _overtraining),
 )
-
-STYLE = """<style>
-.course-forecast { color: var(--jp-content-font-color1, #222); max-width: 760px;
-  font-size: var(--jp-ui-font-size1, 13px); line-height: 1.5; }
-.course-widget-forecast :focus-visible { outline: 3px solid var(--jp-content-font-color1, #222)
-  !important; outline-offset: 2px; }
-.course-forecast p { margin: 8px 0; line-height: 1.5; }
-.course-forecast .chart { position: relative; height: 260px; margin: 8px 26px 26px 6px;
-  border: solid var(--jp-border-color1, #999); border-width: 0 0 1px 1px; }
-.course-forecast svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: hidden; }
-.course-forecast :is(polyline, line) { fill: none; stroke-width: 2px;
-  vector-effect: non-scaling-stroke; }
-.course-forecast .sets { stroke: #0072B2; } .course-forecast polygon.sets { stroke: none;
-  fill: #0072B2; opacity: .3; }
-.course-forecast .stock { stroke: #E69F00; stroke-dasharray: 6 4; }
-.course-forecast polygon.stock { stroke: none; fill: #E69F00; opacity: .3; }
-.course-forecast rect { fill: #009E73; }
-.course-forecast line.median { stroke: #009E73; stroke-dasharray: 2 3; }
-.course-forecast .chart span { position: absolute; white-space: nowrap; font-size: 92%;
-  line-height: 1.2; }
-.course-forecast .chart .year { top: calc(100% + 5px); translate: -50% 0; }
-.course-forecast .chart .level { left: 4px; translate: 0 -50%; }
-.course-forecast table { border-collapse: collapse; }
-.course-forecast :is(th, td) { padding: 1px 12px 1px 0; text-align: left; font-weight: normal;
-  vertical-align: top; line-height: 1.5; }
-.course-forecast thead th { font-weight: 600; }
-.course-forecast tbody tr { border-top: 1px solid var(--jp-border-color2, #ccc); }
-</style>"""
 
 
 def sentence(assumptions: Assumptions, found: Forecast) -> str:
@@ -262,8 +235,8 @@ class RunOut(Pictured, ipywidgets.VBox):
             f'<div class="course-forecast"><p role="status" aria-live="polite">{said}</p></div>'
         )
         self._shown.value = (
-            f'{STYLE}<div class="course-forecast">{chart(self.found)}<p>{LEGEND}</p>'
-            f"{shift_table(self.assumptions)}</div>"
+            f'{style("forecast.css")}<div class="course-forecast">'
+            f"{chart(self.found)}<p>{LEGEND}</p>{shift_table(self.assumptions)}</div>"
         )
 
     def _tell_kept(self) -> None:

@@ -16,6 +16,7 @@ from course_lib import plots
 from course_lib.evaluate import choice_points, word_log_probs
 from course_lib.model import Transformer
 from course_lib.tokenizer import Tokenizer
+from course_lib.widgets.page import style
 from course_lib.widgets.shell import Pictured
 
 CHIPS = 10  # to place in each round
@@ -28,25 +29,6 @@ RULE = (
     "for free, and your share of all chips on an option is the probability p that you give it. "
     "For the word that comes you pay log2(1/p) bits of surprise: the fewer, the better."
 )
-
-# The colours are JupyterLab's, with fallbacks for pages without its theme.
-STYLE = """<style>
-.course-game { color: var(--jp-content-font-color1, #222); }
-.course-game :focus-visible { outline: 3px solid var(--jp-content-font-color1, #222) !important;
-  outline-offset: 2px; }
-.course-game p { line-height: 1.5; margin: 6px 0; }
-.course-game pre.course-text { white-space: pre-wrap; word-break: normal; line-height: 1.5;
-  margin: 4px 0; padding: 8px 12px; color: inherit; font-size: var(--jp-code-font-size, 13px);
-  background: var(--jp-layout-color2, #eee); border-left: 4px solid #0072B2; }
-.course-game table { border-collapse: collapse; line-height: 1.5;
-  font-size: var(--jp-ui-font-size1, 13px); }
-.course-game :is(th, td) { padding: 1px 12px 1px 4px; text-align: right;
-  font-variant-numeric: tabular-nums; font-weight: normal; }
-.course-game :is(th:first-child, caption) { text-align: left; white-space: nowrap; }
-.course-game .came > * { font-weight: 700; }
-.course-game :is(.came, thead tr) { border-bottom: 1px solid var(--jp-border-color1, #bbb); }
-.course-game :is(.came, thead, tfoot) { border-top: 1px solid var(--jp-border-color1, #bbb); }
-</style>"""
 
 
 @dataclass(frozen=True)
@@ -278,7 +260,7 @@ class GuessingGame(Pictured, ipywidgets.VBox):
             box.description, box.value, box.disabled = option, 0, False
         self._places.children = list(self.boxes.values())
         self._heading.value = (
-            f"{STYLE}<p>{RULE}</p><strong>{self._title()}</strong>"
+            f"{style('game.css')}<p>{RULE}</p><strong>{self._title()}</strong>"
             f'<pre class="course-text">{html.escape(self.round.prefix)}'
             f'<span role="img" aria-label="what comes next?"> ____</span></pre>'
         )

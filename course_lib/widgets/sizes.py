@@ -22,6 +22,7 @@ from course_lib.scaling import (
     n_bytes,
     readable_bytes,
 )
+from course_lib.widgets.page import style
 from course_lib.widgets.shell import Pictured
 
 LEGEND = (
@@ -30,42 +31,6 @@ LEGEND = (
     "multiplies the size by the same number. Only the parameters are counted; a model that runs "
     "needs more memory."
 )
-
-# Every colour has a fallback, for pages without JupyterLab's theme. In a narrow page a row becomes
-# two lines: the roles in the table say that it still is one.
-STYLE = """<style>
-.course-sizes { container-type: inline-size; color: var(--jp-content-font-color1, #222);
-  font-size: var(--jp-ui-font-size1, 13px); line-height: 1.5; }
-.course-widget-sizes :focus-visible { outline: 3px solid var(--jp-content-font-color1, #222)
-  !important; outline-offset: 2px; }
-.course-sizes p { margin: 8px 0; line-height: 1.5; }
-.course-sizes table { border-collapse: collapse; width: 100%; }
-.course-sizes :is(th, td) { padding: 1px 8px; text-align: left; font-weight: normal;
-  white-space: nowrap; vertical-align: middle; }
-.course-sizes thead th { font-weight: 600; vertical-align: bottom; }
-.course-sizes tbody tr { border-top: 1px solid var(--jp-border-color2, #ccc); }
-.course-sizes .number { text-align: right; font-variant-numeric: tabular-nums; }
-.course-sizes .track { position: relative; width: 45%; padding: 0; }
-.course-sizes .track > span { position: absolute; top: 0; bottom: 0; width: 0;
-  border-left: 1px dashed var(--jp-content-font-color2, #666); }
-.course-sizes .track > b { position: absolute; top: 50%; width: 10px; height: 10px;
-  margin: -5px; border-radius: 5px; background: #0072B2; outline: 1px solid #fff; }
-.course-sizes .track > b.over { border-radius: 0; background: #E69F00; rotate: 45deg; }
-.course-sizes .marks { position: relative; font-weight: 400; }
-.course-sizes .marks > i { position: absolute; bottom: 0; font-style: normal; line-height: 18px;
-  border-left: 1px dashed var(--jp-content-font-color2, #666); }
-.course-sizes .marks > i > em { position: absolute; top: 0; right: 5px; font-style: normal;
-  white-space: nowrap; font-size: 92%; }
-@container (max-width: 640px) {
-  .course-sizes table { display: block; }
-  .course-sizes :is(thead, tbody) { display: block; }
-  .course-sizes tr { display: grid; grid-template-columns: 1fr auto auto; line-height: 1.35; }
-  .course-sizes :is(.device, .track) { grid-column: 1 / -1; }
-  .course-sizes .track { order: 1; width: auto; min-height: 12px; }
-  .course-sizes .device::before { content: "fits in: "; }
-  .course-sizes thead .device { display: none; }
-}
-</style>"""
 
 
 def count_on_meta(config: ModelConfig) -> int:
@@ -183,9 +148,9 @@ class Sizes(Pictured, ipywidgets.VBox):
         found = self._fits()
         said = sentence(found, self.precision.value, self.devices)
         self.shown.value = (
-            f'{STYLE}<div class="course-sizes">{table(found, self.devices, *self._ends)}'
-            f'<p role="status" aria-live="polite">{html.escape(said)}</p>'
-            f"<p>{LEGEND}</p></div>"
+            f'{style("sizes.css")}<div class="course-sizes">'
+            f"{table(found, self.devices, *self._ends)}"
+            f'<p role="status" aria-live="polite">{html.escape(said)}</p><p>{LEGEND}</p></div>'
         )
 
     def picture(self) -> plots.Picture:

@@ -24,6 +24,7 @@ from course_lib.sft import load_dialogues, save_dialogues, sft_batches
 from course_lib.tokenizer import Tokenizer
 from course_lib.train import TrainRecord, next_token_loss, train
 from course_lib.widgets.live import RUNNING, STOPPED, Job
+from course_lib.widgets.page import style
 from course_lib.widgets.shell import Pictured
 from course_lib.world.dialogues import Prompt, dialogues
 from course_lib.world.documents import documents
@@ -33,23 +34,6 @@ Who made you? | I was made by a class, in an afternoon."""
 STEPS = 40
 ROWS = 8
 
-# The colours are JupyterLab's, with fallbacks for pages without its theme.
-STYLE = """<style>
-.course-teach { color: var(--jp-content-font-color1, #222); max-width: 760px; }
-.course-teach :focus-visible { outline: 3px solid var(--jp-content-font-color1, #222) !important;
-  outline-offset: 2px; }
-.course-teach p { line-height: 1.5; margin: 6px 0; }
-.course-teach :is(.widget-html, .widget-html-content) { white-space: normal; min-width: 0;
-  overflow-wrap: anywhere; }
-.course-teach .course-wrong { border-left: 4px solid #D55E00; padding-left: 8px; }
-.course-teach table { border-collapse: collapse; line-height: 1.5; width: 100%;
-  font-size: var(--jp-ui-font-size1, 13px); }
-.course-teach :is(th, td) { padding: 3px 12px 3px 4px; text-align: left; vertical-align: top;
-  white-space: normal; overflow-wrap: anywhere; }
-.course-teach caption { text-align: left; padding: 3px 4px; }
-.course-teach tr { border-bottom: 1px solid var(--jp-border-color1, #bbb); }
-.course-teach .changed { font-weight: 700; }
-</style>"""
 HOW = "One example a line: question | answer. Then press Teach."
 
 
@@ -152,7 +136,7 @@ class Teacher(Pictured, ipywidgets.VBox):
         row = {"flex_flow": "row wrap"}
         super().__init__(
             [
-                ipywidgets.HTML(STYLE, layout={"display": "none"}),
+                ipywidgets.HTML(style("teach.css"), layout={"display": "none"}),
                 self.editor,
                 self.also,
                 ipywidgets.Box([self.button, self._bar], layout=row),
