@@ -13,11 +13,10 @@ from course_lib.sample import filter_probs, next_token_probs, temper
 from course_lib.stages import load_released
 from course_lib.tokenizer import Tokenizer
 from course_lib.widgets import explorer
-from course_lib.widgets.explorer import (
-    FIRST,
+from course_lib.widgets.explorer import FIRST
+from course_lib.widgets.explorer_state import (
     Models,
     State,
-    as_code,
     drawn_ids,
     prompt_ids,
     rewound,
@@ -25,6 +24,7 @@ from course_lib.widgets.explorer import (
     whole_text,
     with_token,
 )
+from course_lib.widgets.explorer_view import as_code
 from course_lib.world.truth import true_next_tokens
 
 OUTSIDE = "outside the course's world"
