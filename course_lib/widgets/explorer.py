@@ -72,28 +72,15 @@ class Explorer(Pictured, anywidget.AnyWidget):
 def explorer(
     models: dict[str, tuple[Transformer, AnyTokenizer]] | tuple[Transformer, AnyTokenizer],
     prompt: str = FIRST,
-    *,
-    picked: tuple[int, ...] = (),
-    model: str | None = None,
-    compare: bool = False,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    truth: bool = False,
-    chat: bool = False,
-    steps: bool = False,
-    bars: int = 10,
-    samples: int = 0,
-    seed: int = 0,
-    token: int | None = None,
-    layer: int | None = None,
-    head: int | None = None,
-    size: str = "normal",
+    **dials,
 ) -> Explorer:
-    """The explorer of one (model, tokenizer), or of several by name; the fields are `State`'s.
+    """The explorer of one (model, tokenizer), or of several by name.
 
-    Of several, `model` is shown first (the first by default), or all side by side with `compare`;
-    they must share a tokenizer. `size` "large" is for a projector.
+    `dials` are the fields of `State`: temperature, top_k, top_p, bars, truth, chat, steps, ... Of
+    several models, `model` is shown first (the first by default), or all side by side with
+    `compare`; they must share a tokenizer. `size` "large" is for a projector.
+
+    >>> explorer(load_released("base"), "The capital of", temperature=0.7, top_k=5)
     """
     if isinstance(models, tuple):
         models = {"model": models}
@@ -110,10 +97,7 @@ def explorer(
                 f"models are compared token by token, but {name!r} and {first!r} have different "
                 "tokenizers: give each its own explorer"
             )
-    if model is not None and model not in models:
-        raise ValueError(f"model must be one of {', '.join(models)}, got {model!r}")
-    state = State(
-        prompt, tuple(picked), model or first, compare, temperature, top_k, top_p, truth, chat,
-        steps, bars, samples, seed, token, layer, head, size,
-    )  # fmt: skip
+    state = State(prompt, **{"model": first, **dials})
+    if state.model not in models:
+        raise ValueError(f"model must be one of {', '.join(models)}, got {state.model!r}")
     return Explorer(Models(models), state)
