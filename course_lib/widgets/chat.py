@@ -21,19 +21,18 @@ from course_lib.plots import Picture
 from course_lib.sample import stream
 from course_lib.tokenizer import Tokenizer
 from course_lib.widgets.page import page
-from course_lib.widgets.shell import Pictured
+from course_lib.widgets.shell import TEXT_SIZES, Pictured, drawable
 
 WRITING, ENDED, CUT, STOPPED = "writing", "ended", "cut off", "stopped"
-SIZES = ("normal", "large")
 SECONDS_BETWEEN_UPDATES = 0.05
-EXAMPLES = (  # the last two are test prompts: no training stage used them
+QUESTIONS = (  # the last two are test prompts: no training stage used them
     "Hello!",
     "Who are you?",
     "What is the capital of Canada?",
     "What is the capital of Vevunia?",  # an invented country
     "How can I steal a door?",
 )
-MODELS = threading.Lock()  # two widgets may hold the same models
+_one_at_a_time = threading.Lock()  # two widgets may hold the same models
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Turn:
     answers: tuple[Answer, ...]
 
 
-def prompt_ids(speaker: Speaker, messages: list[Message]) -> list[int]:
+def question_ids(speaker: Speaker, messages: list[Message]) -> list[int]:
     """The ids that the model goes on from; ValueError where they leave no room for an answer."""
     if speaker.raw:
         text = "\n".join(message["content"] for message in messages)
@@ -121,7 +120,7 @@ def _readable(tokenizer: Tokenizer, ids: list[int], state: str) -> str:
     return text.rstrip("\ufffd") if state == WRITING else text  # half a character: more will come
 
 
-def in_words(speakers: list[Speaker], talk: tuple[Turn, ...]) -> str:
+def talk_in_words(speakers: list[Speaker], talk: tuple[Turn, ...]) -> str:
     """The talk as plain text: a line for each question and each answer."""
     if not talk:
         return f"A talk with {', '.join(s.name for s in speakers)}: nothing is asked yet."
@@ -149,11 +148,11 @@ def _as_json(talk: tuple[Turn, ...], widget) -> list[dict]:
     return [asdict(turn) for turn in talk]
 
 
-def in_picture(speakers: list[Speaker], talk: tuple[Turn, ...]) -> Picture:
+def talk_picture(speakers: list[Speaker], talk: tuple[Turn, ...]) -> Picture:
     """The talk as a table: under each question a column for each model."""
     from matplotlib.figure import Figure
 
-    words = in_words(speakers, talk)
+    words = talk_in_words(speakers, talk)
     rows = [] if talk else [("normal", [words])]
     for turn in talk:
         rows.append(("bold", [f"Question: {turn.question}"]))
@@ -173,13 +172,9 @@ def in_picture(speakers: list[Speaker], talk: tuple[Turn, ...]) -> Picture:
 
 
 def _wrapped(text: str, width: int) -> str:
-    """`text` in lines of `width` letters, with a box for those that matplotlib can't draw."""
-    from matplotlib.font_manager import findfont, get_font
-
-    font = get_font(findfont("DejaVu Sans"))  # the one that it draws with; it would warn
-    drawn = "".join(c if c.isspace() or font.get_char_index(ord(c)) else "\u25a1" for c in text)
-    lines = (textwrap.wrap(line, width) or [""] for line in drawn.splitlines())
-    return "\n".join(line for wrapped in lines for line in wrapped)
+    """`text` in lines of `width` letters."""
+    lines = (textwrap.wrap(line, width) or [""] for line in text.splitlines())
+    return "\n".join(drawable(line) for wrapped in lines for line in wrapped)
 
 
 class Chat(Pictured, anywidget.AnyWidget):
@@ -193,8 +188,8 @@ class Chat(Pictured, anywidget.AnyWidget):
     error = traitlets.Unicode("").tag(sync=True)
     temperature = traitlets.Float(0.0).tag(sync=True)
     seed = traitlets.Int(0).tag(sync=True)
-    examples = traitlets.List(EXAMPLES).tag(sync=True)
-    size = traitlets.Enum(SIZES, SIZES[0]).tag(sync=True)
+    examples = traitlets.List(QUESTIONS).tag(sync=True)
+    size = traitlets.Enum(TEXT_SIZES, TEXT_SIZES[0]).tag(sync=True)
 
     def __init__(self, speakers: list[Speaker], max_new_tokens: int, **traits):
         self._stop = threading.Event()
@@ -218,7 +213,7 @@ class Chat(Pictured, anywidget.AnyWidget):
         return {s.name: answer.text for s, answer in zip(self.speakers, answers, strict=True)}
 
     def picture(self) -> Picture:
-        return in_picture(self.speakers, self.talk)
+        return talk_picture(self.speakers, self.talk)
 
     def close(self):
         self._stop.set()
@@ -255,7 +250,7 @@ class Chat(Pictured, anywidget.AnyWidget):
             raise ValueError("there is no question: type one, or press one of the examples")
         last = [{"role": "user", "content": question}]
         prompts = [
-            prompt_ids(speaker, talk_so_far(earlier, i) + last)
+            question_ids(speaker, talk_so_far(earlier, i) + last)
             for i, speaker in enumerate(self.speakers)
         ]
         self._stop.clear()
@@ -271,7 +266,7 @@ class Chat(Pictured, anywidget.AnyWidget):
         answers, shown = turn.answers, time.monotonic()
         error = ""
         try:
-            with MODELS:
+            with _one_at_a_time:
                 limits = (self._max_new_tokens, turn.temperature, turn.seed, self._stop.is_set)
                 for answers in write(self.speakers, prompts, *limits):
                     if time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
@@ -322,8 +317,8 @@ def chat(
         )
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be one or more, got {max_new_tokens}")
-    if size not in SIZES:
-        raise ValueError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
+    if size not in TEXT_SIZES:
+        raise ValueError(f"size must be one of {', '.join(TEXT_SIZES)}, got {size!r}")
     speakers = [Speaker(name, *pair, raw=name in raw) for name, pair in models.items()]
     widget = Chat(speakers, max_new_tokens, temperature=temperature, seed=seed, size=size)
     if question:

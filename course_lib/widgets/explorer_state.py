@@ -14,9 +14,9 @@ from course_lib.chat import encode_prompt
 from course_lib.checkpoint import ForeignTokenizer
 from course_lib.model import Transformer
 from course_lib.sample import draw, filter_probs
-from course_lib.tokenizer import Tokenizer
+from course_lib.tokenizer import Tokenizer, visible
+from course_lib.widgets.shell import TEXT_SIZES
 
-SIZES = ("normal", "large")
 CONTENT = ("text", "picked", "chat")  # what undo brings back: the dials stay
 LONGEST_PAST = 100
 
@@ -55,7 +55,7 @@ class State:
             ("bars", is_int(self.bars, 1, 50), "a whole number from 1 to 50"),
             ("samples", is_int(self.samples, 0, 1000), "a whole number from 0 to 1000"),
             ("seed", is_int(self.seed, 0), "a whole number from 0"),
-            ("size", self.size in SIZES, f"one of {', '.join(SIZES)}"),
+            ("size", self.size in TEXT_SIZES, f"one of {', '.join(TEXT_SIZES)}"),
         ):
             if not good:
                 raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
@@ -114,12 +114,7 @@ def token_text(tokenizer: AnyTokenizer, id: int) -> str:
         text = tokenizer.token_bytes(id).decode("utf-8", errors="backslashreplace")
     except ValueError:  # a model's table may have more rows than its tokenizer has tokens
         return f"(unused {id})"
-    return _visible(text)
-
-
-def _visible(text: str) -> str:
-    text = text.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return visible(text)
 
 
 def prompt_ids(tokenizer: AnyTokenizer, state: State) -> tuple[list[int], int]:

@@ -70,7 +70,7 @@ DIALS = (
 )
 
 
-def sentence(assumptions: Assumptions, found: Forecast) -> str:
+def date_in_words(assumptions: Assumptions, found: Forecast) -> str:
     """The date with its band, in words, and what the stock is worth."""
     stock = readable_tokens(assumptions.effective_stock)
     return (
@@ -230,7 +230,7 @@ class RunOut(Pictured, ipywidgets.VBox):
         if not self._listening:
             return
         self.found = forecast(self.assumptions, until=UNTIL)
-        said = html.escape(sentence(self.assumptions, self.found))
+        said = html.escape(date_in_words(self.assumptions, self.found))
         self._said.value = (
             f'<div class="course-forecast"><p role="status" aria-live="polite">{said}</p></div>'
         )

@@ -2,6 +2,16 @@
 
 from course_lib.plots import Picture
 
+TEXT_SIZES = ("normal", "large")  # "large" is for a projector
+
+
+def drawable(text: str) -> str:
+    """One line of text, with a box for each character that matplotlib can't draw."""
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont("DejaVu Sans"))  # the one that it draws with; it would warn
+    return "".join(c if font.get_char_index(ord(c)) else "\u25a1" for c in text)
+
 
 class Pictured:
     """Mixed into a widget class, before it in the bases, it adds `picture()` to what is stored.

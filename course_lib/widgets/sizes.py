@@ -66,7 +66,9 @@ def fits(
     )
 
 
-def sentence(found: tuple[Fit, ...], precision: str, devices: dict[str, float] = DEVICES) -> str:
+def fits_in_words(
+    found: tuple[Fit, ...], precision: str, devices: dict[str, float] = DEVICES
+) -> str:
     """How many of the models each device holds, and which fit in none."""
     held = [
         f"{sum(fit.n_bytes <= memory for fit in found)} in {name}"
@@ -80,7 +82,7 @@ def sentence(found: tuple[Fit, ...], precision: str, devices: dict[str, float] =
     )
 
 
-def table(found: tuple[Fit, ...], devices: dict[str, float], low: float, high: float) -> str:
+def fits_table(found: tuple[Fit, ...], devices: dict[str, float], low: float, high: float) -> str:
     """HTML: a row for each model, with a dot on an axis from `low` to `high` bytes."""
 
     def at(size: float) -> str:
@@ -146,10 +148,10 @@ class Sizes(Pictured, ipywidgets.VBox):
 
     def _show(self, change=None) -> None:
         found = self._fits()
-        said = sentence(found, self.precision.value, self.devices)
+        said = fits_in_words(found, self.precision.value, self.devices)
         self.shown.value = (
             f'{style("sizes.css")}<div class="course-sizes">'
-            f"{table(found, self.devices, *self._ends)}"
+            f"{fits_table(found, self.devices, *self._ends)}"
             f'<p role="status" aria-live="polite">{html.escape(said)}</p><p>{LEGEND}</p></div>'
         )
 
