@@ -25,6 +25,11 @@ from course_lib.widgets.shell import TEXT_SIZES, Pictured, drawable
 
 WRITING, ENDED, CUT, STOPPED = "writing", "ended", "cut off", "stopped"
 SECONDS_BETWEEN_UPDATES = 0.05
+# Measures of the picture, in inches unless another unit is said. A line of 10 points with a line
+# spacing of 1.35 is 0.19 inches high: a little more, and lines of neighbouring rows never touch.
+WIDTH, LINE, ROW_GAP, EDGE = 8.4, 0.2, 0.14, 0.1
+MARGIN = 0.015  # left of each column, as a share of the width
+LETTERS, GUTTER = 96, 3  # of 10 points: in a line of the whole width, and between two columns
 QUESTIONS = (  # the last two are test prompts: no training stage used them
     "Hello!",
     "Who are you?",
@@ -97,15 +102,18 @@ def write(
     streams, said = [], [[] for _ in speakers]
     states = [WRITING] * len(speakers)
     for speaker, prompt in zip(speakers, prompts, strict=True):
+        # the same dice for everyone: what differs between the columns is the models, not luck
         generator = torch.Generator().manual_seed(seed)
         options = dict(temperature=temperature, generator=generator)
         streams.append(stream(speaker.model, prompt, max_new_tokens, **options))
+    # one token each in turn, so that the answers grow side by side as the page shows them
     while WRITING in states and not stopped():
         for i, speaker in enumerate(speakers):
             if states[i] == WRITING:
                 id = next(streams[i], None)
                 states[i] = CUT if id is None else WRITING
-                if id is not None and id >= speaker.tokenizer.eot_id:  # a control token
+                # the control tokens have the last ids, and each of them ends an answer
+                if id is not None and id >= speaker.tokenizer.eot_id:
                     states[i] = ENDED
                 elif id is not None:
                     said[i].append(id)
@@ -158,15 +166,18 @@ def talk_picture(speakers: list[Speaker], talk: tuple[Turn, ...]) -> Picture:
         rows.append(("bold", [f"Question: {turn.question}"]))
         rows.append(("bold", [_title(speaker) for speaker in speakers]))
         rows.append(("normal", [answer.text + _unfinished(answer) for answer in turn.answers]))
-    cells = [[_wrapped(text, 96 // len(texts) - 3) for text in texts] for _, texts in rows]
-    heights = [0.2 * max(text.count("\n") + 1 for text in texts) + 0.14 for texts in cells]
+    cells = [
+        [_wrapped(text, LETTERS // len(texts) - GUTTER) for text in texts] for _, texts in rows
+    ]
+    heights = [LINE * max(text.count("\n") + 1 for text in texts) + ROW_GAP for texts in cells]
 
-    figure = Figure(figsize=(8.4, sum(heights) + 0.1))  # inches
+    whole = sum(heights) + EDGE
+    figure = Figure(figsize=(WIDTH, whole))
     top = sum(heights)
     for (weight, _), texts, height in zip(rows, cells, heights, strict=True):
         style = dict(fontsize=10, weight=weight, va="top", linespacing=1.35, parse_math=False)
         for i, text in enumerate(texts):
-            figure.text(0.015 + i / len(texts), top / (sum(heights) + 0.1), text, **style)
+            figure.text(MARGIN + i / len(texts), top / whole, text, **style)
         top -= height
     return Picture(figure, words)
 
@@ -270,12 +281,14 @@ class Chat(Pictured, anywidget.AnyWidget):
                 limits = (self._max_new_tokens, turn.temperature, turn.seed, self._stop.is_set)
                 for answers in write(self.speakers, prompts, *limits):
                     if time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
+                        # a new tuple: a trait only tells the page of what is assigned to it
                         self.talk = (*earlier, replace(turn, answers=answers))
                         shown = time.monotonic()
         except Exception as failure:
             self._failure = failure
             error = f"{type(failure).__name__}: {failure}"
         finally:
+            # whatever went wrong, the page must not wait for a worker that is gone
             done = tuple(replace(a, state=STOPPED) if a.state == WRITING else a for a in answers)
             with self.hold_sync():
                 self.talk = (*earlier, replace(turn, answers=done))

@@ -67,7 +67,7 @@ def shown(session: Session, models: Models) -> dict:
     ranked = [temper(logits[name], 1.0) for name in names]  # so that no dial changes the order
     probs, own = series[0][1], logits[state.model]
     tempered = temper(own, state.temperature)
-    removed = tempered.where(probs == 0, 0.0)
+    removed = tempered.where(probs == 0, 0.0)  # what top-k and top-p cut
     note = ""
     if state.truth:
         true, note = true_shares(tokenizer, state, ids)
@@ -84,6 +84,7 @@ def shown(session: Session, models: Models) -> dict:
     best = best_ids(ranked, state.bars)
     columns = [tempered, removed, *(p for _, p in series)]
     table = torch.stack([column[best] for column in columns], dim=1).tolist()  # (n, 2 + series)
+    # the sums are taken in float64: a vocabulary of small shares would else lose the last digits
     rest = [max(0.0, (c.double().sum() - c[best].double().sum()).item()) for c in columns]
     rows = [
         {"id": id, "text": token_text(tokenizer, id), "logit": own[id].item(), **_shares(*shares)}
@@ -223,7 +224,9 @@ def view_picture(view: dict) -> plots.Picture:
     """The first bars; where tokens are cut, a panel for each step."""
     rows = [*view["rows"][:6]]
     columns = [[row["tempered"], row["tempered"] - row["removed"], *row["p"]] for row in rows]
-    columns = list(zip(*columns, strict=True))
+    columns = list(
+        zip(*columns, strict=True)
+    )  # from a row for each token to a column for each step
     columns = [[*column, max(0.0, 1 - sum(column))] for column in columns]
     kept = 1 - sum(row["removed"] for row in [*view["rows"], view["rest"]])
     columns[1][-1] = max(0.0, round(kept - sum(columns[1][:-1]), 6))  # what is cut is 0, exactly

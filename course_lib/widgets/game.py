@@ -154,7 +154,7 @@ def draw_rounds(pair: tuple[Transformer, Tokenizer], n: int = 8, seed: int = 0) 
     """`n` rounds from held-out documents, the same for the same seed."""
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise ValueError(f"the number of rounds must be a whole number of 1 or more, got {n!r}")
-    found, looked_at = {}, 7 * n  # about one choice point in four will do
+    found, looked_at = {}, 7 * n  # about one choice point in four will do; if not, twice as many
     while len(found) < n:
         for prefix, _, truth in choice_points(looked_at, seed)[0]:
             if len(truth) <= MOST_OPTIONS and all(word.strip().isalnum() for word in truth):

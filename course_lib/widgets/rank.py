@@ -208,6 +208,7 @@ class Ranker(Pictured, anywidget.AnyWidget):
 
     def _go_to(self, standing: Standing) -> None:
         """Another standing; where its rankings are others, the file has them first."""
+        # written before it counts: where the disk is full, the page and the file still agree
         if standing.ranked != self._standing.ranked:
             pairs = [pair for _, found in standing.ranked for pair in found]
             save_preferences(self.file, [*self._earlier, *pairs])

@@ -27,6 +27,7 @@ class Pictured:
         return self.picture().words
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        # anywidget returns data and metadata, ipywidgets the data alone
         found = super()._repr_mimebundle_(**kwargs)
         data = found[0] if isinstance(found, tuple) else found
         drawn, metadata = self.picture()._repr_mimebundle_()
