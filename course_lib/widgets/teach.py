@@ -244,7 +244,7 @@ class Teacher(Pictured, ipywidgets.VBox):
             n, done = sum(a != b for _, a, b in self.rows), len(job.records)
             self._table.value = answers_table(self.rows)
             end = f"Stopped after {done} steps" if job.state == STOPPED else "Taught"
-            self._say(f"{end}: {n} of {len(self.rows)} answers are other ones than before.")
+            self._say(f"{end}: {n} of {len(self.rows)} answers have changed.")
         self._rest()
 
     def _say(self, words: str, wrong: bool = False) -> None:
