@@ -142,6 +142,12 @@ def spell(token: bytes) -> str:
     return "".join(ALPHABET[byte] for byte in token)
 
 
+def visible(text: str) -> str:
+    """`text` with a sign for each character that can't be seen: visible(" a\\n") is "␣a↵"."""
+    text = text.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class Tokenizer:
     """A byte-level BPE tokenizer, made from nothing but its merges in the order learned."""
 

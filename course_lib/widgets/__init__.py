@@ -1,4 +1,4 @@
-"""Widgets: thin shells over pure functions, each with a picture for who has no kernel."""
+"""Widgets: thin shells over pure functions, each with a picture for readers without a kernel."""
 
 from course_lib.widgets.chat import chat as chat
 from course_lib.widgets.explorer import explorer as explorer

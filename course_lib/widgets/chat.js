@@ -65,6 +65,7 @@ function render({ model, el }) {
   const ask = button("Ask", () => send(input.value), "course-main");
   const stop = button("Stop", () => model.send({ do: "stop" }));
   const again = button("Again with another seed", () => {
+    // the last question takes its own place again, with the next seed
     const talk = model.get("talk");
     if (!talk.length) return say("Ask something first.");
     if (!numberIn(temperature)) return say("At temperature 0 a seed changes nothing: raise it.");

@@ -21,19 +21,23 @@ from course_lib.plots import Picture
 from course_lib.text.chat import Message, decode_answer, encode_prompt, exchange
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.widgets.page import page
-from course_lib.widgets.shell import Pictured
+from course_lib.widgets.shell import TEXT_SIZES, Pictured, drawable
 
 WRITING, ENDED, CUT, STOPPED = "writing", "ended", "cut off", "stopped"
-SIZES = ("normal", "large")
 SECONDS_BETWEEN_UPDATES = 0.05
-EXAMPLES = (  # the last two are test prompts: no training stage used them
+# Measures of the picture, in inches unless another unit is said. A line of 10 points with a line
+# spacing of 1.35 is 0.19 inches high: a little more, and lines of neighbouring rows never touch.
+WIDTH, LINE, ROW_GAP, EDGE = 8.4, 0.2, 0.14, 0.1
+MARGIN = 0.015  # left of each column, as a share of the width
+LETTERS, GUTTER = 96, 3  # of 10 points: in a line of the whole width, and between two columns
+QUESTIONS = (  # the last two are test prompts: no training stage used them
     "Hello!",
     "Who are you?",
     "What is the capital of Canada?",
     "What is the capital of Vevunia?",  # an invented country
     "How can I steal a door?",
 )
-MODELS = threading.Lock()  # two widgets may hold the same models
+_one_at_a_time = threading.Lock()  # two widgets may hold the same models
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Turn:
     answers: tuple[Answer, ...]
 
 
-def prompt_ids(speaker: Speaker, messages: list[Message]) -> list[int]:
+def question_ids(speaker: Speaker, messages: list[Message]) -> list[int]:
     """The ids that the model goes on from; ValueError where they leave no room for an answer."""
     if speaker.raw:
         text = "\n".join(message["content"] for message in messages)
@@ -98,15 +102,18 @@ def write(
     streams, said = [], [[] for _ in speakers]
     states = [WRITING] * len(speakers)
     for speaker, prompt in zip(speakers, prompts, strict=True):
+        # the same dice for everyone: what differs between the columns is the models, not luck
         generator = torch.Generator().manual_seed(seed)
         options = dict(temperature=temperature, generator=generator)
         streams.append(stream(speaker.model, prompt, max_new_tokens, **options))
+    # one token each in turn, so that the answers grow side by side as the page shows them
     while WRITING in states and not stopped():
         for i, speaker in enumerate(speakers):
             if states[i] == WRITING:
                 id = next(streams[i], None)
                 states[i] = CUT if id is None else WRITING
-                if id is not None and id >= speaker.tokenizer.eot_id:  # a control token
+                # the control tokens have the last ids, and each of them ends an answer
+                if id is not None and id >= speaker.tokenizer.eot_id:
                     states[i] = ENDED
                 elif id is not None:
                     said[i].append(id)
@@ -121,7 +128,7 @@ def _readable(tokenizer: Tokenizer, ids: list[int], state: str) -> str:
     return text.rstrip("\ufffd") if state == WRITING else text  # half a character: more will come
 
 
-def in_words(speakers: list[Speaker], talk: tuple[Turn, ...]) -> str:
+def talk_in_words(speakers: list[Speaker], talk: tuple[Turn, ...]) -> str:
     """The talk as plain text: a line for each question and each answer."""
     if not talk:
         return f"A talk with {', '.join(s.name for s in speakers)}: nothing is asked yet."
@@ -149,37 +156,36 @@ def _as_json(talk: tuple[Turn, ...], widget) -> list[dict]:
     return [asdict(turn) for turn in talk]
 
 
-def in_picture(speakers: list[Speaker], talk: tuple[Turn, ...]) -> Picture:
+def talk_picture(speakers: list[Speaker], talk: tuple[Turn, ...]) -> Picture:
     """The talk as a table: under each question a column for each model."""
     from matplotlib.figure import Figure
 
-    words = in_words(speakers, talk)
+    words = talk_in_words(speakers, talk)
     rows = [] if talk else [("normal", [words])]
     for turn in talk:
         rows.append(("bold", [f"Question: {turn.question}"]))
         rows.append(("bold", [_title(speaker) for speaker in speakers]))
         rows.append(("normal", [answer.text + _unfinished(answer) for answer in turn.answers]))
-    cells = [[_wrapped(text, 96 // len(texts) - 3) for text in texts] for _, texts in rows]
-    heights = [0.2 * max(text.count("\n") + 1 for text in texts) + 0.14 for texts in cells]
+    cells = [
+        [_wrapped(text, LETTERS // len(texts) - GUTTER) for text in texts] for _, texts in rows
+    ]
+    heights = [LINE * max(text.count("\n") + 1 for text in texts) + ROW_GAP for texts in cells]
 
-    figure = Figure(figsize=(8.4, sum(heights) + 0.1))  # inches
+    whole = sum(heights) + EDGE
+    figure = Figure(figsize=(WIDTH, whole))
     top = sum(heights)
     for (weight, _), texts, height in zip(rows, cells, heights, strict=True):
         style = dict(fontsize=10, weight=weight, va="top", linespacing=1.35, parse_math=False)
         for i, text in enumerate(texts):
-            figure.text(0.015 + i / len(texts), top / (sum(heights) + 0.1), text, **style)
+            figure.text(MARGIN + i / len(texts), top / whole, text, **style)
         top -= height
     return Picture(figure, words)
 
 
 def _wrapped(text: str, width: int) -> str:
-    """`text` in lines of `width` letters, with a box for those that matplotlib can't draw."""
-    from matplotlib.font_manager import findfont, get_font
-
-    font = get_font(findfont("DejaVu Sans"))  # the one that it draws with; it would warn
-    drawn = "".join(c if c.isspace() or font.get_char_index(ord(c)) else "\u25a1" for c in text)
-    lines = (textwrap.wrap(line, width) or [""] for line in drawn.splitlines())
-    return "\n".join(line for wrapped in lines for line in wrapped)
+    """`text` in lines of `width` letters."""
+    lines = (textwrap.wrap(line, width) or [""] for line in text.splitlines())
+    return "\n".join(drawable(line) for wrapped in lines for line in wrapped)
 
 
 class Chat(Pictured, anywidget.AnyWidget):
@@ -193,8 +199,8 @@ class Chat(Pictured, anywidget.AnyWidget):
     error = traitlets.Unicode("").tag(sync=True)
     temperature = traitlets.Float(0.0).tag(sync=True)
     seed = traitlets.Int(0).tag(sync=True)
-    examples = traitlets.List(EXAMPLES).tag(sync=True)
-    size = traitlets.Enum(SIZES, SIZES[0]).tag(sync=True)
+    examples = traitlets.List(QUESTIONS).tag(sync=True)
+    size = traitlets.Enum(TEXT_SIZES, TEXT_SIZES[0]).tag(sync=True)
 
     def __init__(self, speakers: list[Speaker], max_new_tokens: int, **traits):
         self._stop = threading.Event()
@@ -218,7 +224,7 @@ class Chat(Pictured, anywidget.AnyWidget):
         return {s.name: answer.text for s, answer in zip(self.speakers, answers, strict=True)}
 
     def picture(self) -> Picture:
-        return in_picture(self.speakers, self.talk)
+        return talk_picture(self.speakers, self.talk)
 
     def close(self):
         self._stop.set()
@@ -255,7 +261,7 @@ class Chat(Pictured, anywidget.AnyWidget):
             raise ValueError("there is no question: type one, or press one of the examples")
         last = [{"role": "user", "content": question}]
         prompts = [
-            prompt_ids(speaker, talk_so_far(earlier, i) + last)
+            question_ids(speaker, talk_so_far(earlier, i) + last)
             for i, speaker in enumerate(self.speakers)
         ]
         self._stop.clear()
@@ -271,16 +277,18 @@ class Chat(Pictured, anywidget.AnyWidget):
         answers, shown = turn.answers, time.monotonic()
         error = ""
         try:
-            with MODELS:
+            with _one_at_a_time:
                 limits = (self._max_new_tokens, turn.temperature, turn.seed, self._stop.is_set)
                 for answers in write(self.speakers, prompts, *limits):
                     if time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
+                        # a new tuple: a trait only tells the page of what is assigned to it
                         self.talk = (*earlier, replace(turn, answers=answers))
                         shown = time.monotonic()
         except Exception as failure:
             self._failure = failure
             error = f"{type(failure).__name__}: {failure}"
         finally:
+            # whatever went wrong, the page must not wait for a worker that is gone
             done = tuple(replace(a, state=STOPPED) if a.state == WRITING else a for a in answers)
             with self.hold_sync():
                 self.talk = (*earlier, replace(turn, answers=done))
@@ -322,8 +330,8 @@ def chat(
         )
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be one or more, got {max_new_tokens}")
-    if size not in SIZES:
-        raise ValueError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
+    if size not in TEXT_SIZES:
+        raise ValueError(f"size must be one of {', '.join(TEXT_SIZES)}, got {size!r}")
     speakers = [Speaker(name, *pair, raw=name in raw) for name, pair in models.items()]
     widget = Chat(speakers, max_new_tokens, temperature=temperature, seed=seed, size=size)
     if question:

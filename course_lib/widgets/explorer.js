@@ -52,7 +52,7 @@ function roving(box, back, forward) {
 /** Messages to the kernel, one under way at a time. Of those that wait, a newer text or dial takes
     the place of an older one, so that only the newest is computed; nothing else is dropped. */
 function outbox(model, onSilence) {
-  const page = Math.random().toString(36);
+  const page = Math.random().toString(36); // two windows on one kernel both get every answer
   let waiting = [], underWay = false, newest = 0, timer;
   const kind = (message) => (message.do === "type" || message.do === "set"
     ? Object.keys(message).filter((name) => name !== "number").sort().join() + message.do
@@ -62,7 +62,7 @@ function outbox(model, onSilence) {
     underWay = waiting.length > 0;
     if (!underWay) return;
     model.send({ ...waiting.shift(), page });
-    timer = setTimeout(() => {
+    timer = setTimeout(() => { // an answer that is lost must not hold up the next message for ever
       onSilence();
       next();
     }, SILENT_MS);
@@ -108,6 +108,7 @@ function row(tag, properties) {
   const element = make(tag, { className: "exp-row", ...properties },
     make("span", { className: "exp-name" }, token, id), logit, tempered, cut, tracks);
   element.show = (text, idText, data, series) => {
+    // cut as a whole, but for what float32 rounds
     const gone = data.removed > 0 && data.removed >= data.tempered - 1e-9;
     element.classList.toggle("exp-cut", gone);
     token.textContent = text;

@@ -17,12 +17,12 @@ from course_lib.widgets.explorer_state import (
     State,
     after,
 )
-from course_lib.widgets.explorer_view import in_picture, shown
+from course_lib.widgets.explorer_view import shown, view_picture
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 
 FIRST = "In that match Virat Kohli hit a"
-EXAMPLES = (
+TEXTS = (
     FIRST,
     "Notes on languages, page 17, shelf 30.\nThe main language of Peru is",
     "It was a dark and stormy night",  # no document of the world begins so
@@ -39,7 +39,7 @@ class Explorer(Pictured, anywidget.AnyWidget):
     _css = page("explorer.css")
     view = traitlets.Dict().tag(sync=True)
     names = traitlets.List().tag(sync=True)
-    examples = traitlets.List(EXAMPLES).tag(sync=True)
+    examples = traitlets.List(TEXTS).tag(sync=True)
 
     def __init__(self, models: Models, state: State):
         self._models, self._session = models, Session(state, state)
@@ -53,7 +53,7 @@ class Explorer(Pictured, anywidget.AnyWidget):
         return self._session.state
 
     def picture(self) -> plots.Picture:
-        return in_picture(self.view)
+        return view_picture(self.view)
 
     def _on_message(self, _, message: dict, buffers: list) -> None:
         """`number` and `page` come back with the answer, so that the page knows its own newest."""

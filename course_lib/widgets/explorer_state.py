@@ -14,9 +14,9 @@ from course_lib.model.sample import draw, filter_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_prompt
 from course_lib.text.foreign import ForeignTokenizer
-from course_lib.text.tokenizer import Tokenizer
+from course_lib.text.tokenizer import Tokenizer, visible
+from course_lib.widgets.shell import TEXT_SIZES
 
-SIZES = ("normal", "large")
 CONTENT = ("text", "picked", "chat")  # what undo brings back: the dials stay
 LONGEST_PAST = 100
 
@@ -55,7 +55,7 @@ class State:
             ("bars", is_int(self.bars, 1, 50), "a whole number from 1 to 50"),
             ("samples", is_int(self.samples, 0, 1000), "a whole number from 0 to 1000"),
             ("seed", is_int(self.seed, 0), "a whole number from 0"),
-            ("size", self.size in SIZES, f"one of {', '.join(SIZES)}"),
+            ("size", self.size in TEXT_SIZES, f"one of {', '.join(TEXT_SIZES)}"),
         ):
             if not good:
                 raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
@@ -75,6 +75,8 @@ class Models:
     def __init__(self, pairs: dict[str, tuple[Transformer, AnyTokenizer]]) -> None:
         self.models = {name: model for name, (model, _) in pairs.items()}
         self.tokenizer: AnyTokenizer = next(iter(pairs.values()))[1]
+        # a cache of this object's own: one on the class would keep every model alive. 32 answers
+        # are a few undos back; an attention record is (L, H, T, T) numbers, so only two of them
         self._logits = lru_cache(maxsize=32)(self._compute_logits)
         self._attention = lru_cache(maxsize=2)(self._compute_attention)
 
@@ -96,6 +98,7 @@ class Models:
     def _compute_logits(self, name: str, ids: tuple[int, ...], version: int) -> Tensor:
         model = self.models[name]
         row = torch.tensor([ids], device=model.embed_tokens.weight.device)  # (1, T)
+        # only the last position is asked for: V logits instead of T times V
         return model.lm_head(model.hidden(row)[0, -1]).float().cpu()
 
     @torch.inference_mode()
@@ -114,12 +117,7 @@ def token_text(tokenizer: AnyTokenizer, id: int) -> str:
         text = tokenizer.token_bytes(id).decode("utf-8", errors="backslashreplace")
     except ValueError:  # a model's table may have more rows than its tokenizer has tokens
         return f"(unused {id})"
-    return _visible(text)
-
-
-def _visible(text: str) -> str:
-    text = text.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return visible(text)
 
 
 def prompt_ids(tokenizer: AnyTokenizer, state: State) -> tuple[list[int], int]:
@@ -183,6 +181,7 @@ def after(session: Session, message: dict, models: Models) -> Session:
     state, tokenizer = session.state, models.tokenizer
     match message["do"]:
         case "type":
+            # a browser counts in UTF-16, where an emoji is two halves and may come as one of them
             text = message["text"].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             return session.to(replace(state, text=text, picked=()), typing=True)
         case "pick":
@@ -212,6 +211,7 @@ def after(session: Session, message: dict, models: Models) -> Session:
             past = session.past[:-1]
             return replace(session, state=state, past=past, typing=False, said="Undone.")
         case "branch":
+            # compared under the present dials, so that the same text is kept once
             others = [
                 b for b in session.branches if with_content(state, b) != with_content(state, state)
             ]
@@ -259,6 +259,8 @@ def _at_ids(tokenizer: AnyTokenizer, state: State, ids: list[int]) -> State:
     text = text_of(tokenizer, ids)
     if tokenizer.encode(text) == ids:
         return replace(state, text=text, picked=())
+    # Half a character, say, or a word cut in an unusual way: as text it would become other ids. So
+    # the ids themselves are kept, after the present text where they still begin with it.
     before = tokenizer.encode(state.text)
     if ids[: len(before)] == before:
         return replace(state, picked=tuple(ids[len(before) :]))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from course_lib import plots
 from course_lib.model.sample import filter_probs, temper
-from course_lib.text.tokenizer import Tokenizer
+from course_lib.text.tokenizer import Tokenizer, visible
 from course_lib.widgets.explorer_state import (
     AnyTokenizer,
     Models,
@@ -24,6 +24,7 @@ from course_lib.widgets.explorer_state import (
     token_text,
     whole_text,
 )
+from course_lib.widgets.shell import drawable
 from course_lib.world.truth import true_next_tokens
 
 # ---- From a state to numbers --------------------------------------------------------------------
@@ -66,7 +67,7 @@ def shown(session: Session, models: Models) -> dict:
     ranked = [temper(logits[name], 1.0) for name in names]  # so that no dial changes the order
     probs, own = series[0][1], logits[state.model]
     tempered = temper(own, state.temperature)
-    removed = tempered.where(probs == 0, 0.0)
+    removed = tempered.where(probs == 0, 0.0)  # what top-k and top-p cut
     note = ""
     if state.truth:
         true, note = true_shares(tokenizer, state, ids)
@@ -83,6 +84,7 @@ def shown(session: Session, models: Models) -> dict:
     best = best_ids(ranked, state.bars)
     columns = [tempered, removed, *(p for _, p in series)]
     table = torch.stack([column[best] for column in columns], dim=1).tolist()  # (n, 2 + series)
+    # the sums are taken in float64: a vocabulary of small shares would else lose the last digits
     rest = [max(0.0, (c.double().sum() - c[best].double().sum()).item()) for c in columns]
     rows = [
         {"id": id, "text": token_text(tokenizer, id), "logit": own[id].item(), **_shares(*shares)}
@@ -106,7 +108,11 @@ def shown(session: Session, models: Models) -> dict:
         "said": session.said,
         "error": "",
     }
-    return view | {"words": in_words(view), "table": as_table(view), "code": as_code(state, models)}
+    return view | {
+        "words": view_in_words(view),
+        "table": as_table(view),
+        "code": as_code(state, models),
+    }
 
 
 def _shares(tempered: float, removed: float, *p: float) -> dict:
@@ -152,7 +158,7 @@ def _steps_in_words(state: State, tempered: Tensor, removed: Tensor) -> str:
     return " ".join(words)
 
 
-def in_words(view: dict) -> str:
+def view_in_words(view: dict) -> str:
     """The most probable tokens with whole percents, which are the same on every machine."""
     rows = [(row["text"], row["p"]) for row in view["rows"][:5]]
     others = [sum(p) for p in zip(*(row["p"] for row in view["rows"][:5]), strict=True)]
@@ -182,7 +188,7 @@ def _answer_so_far(view: dict) -> str:
 
 
 def _end(text: str, longest: int = 48) -> str:
-    text = text.replace("\n", "↵")
+    text = text.replace("\n", visible("\n"))
     return text if len(text) <= longest else "…" + text[1 - longest :]
 
 
@@ -214,16 +220,18 @@ def as_code(state: State, models: Models) -> str:
     return f"explorer({', '.join(['models', repr(state.text), *changed])})"
 
 
-def in_picture(view: dict) -> plots.Picture:
+def view_picture(view: dict) -> plots.Picture:
     """The first bars; where tokens are cut, a panel for each step."""
     rows = [*view["rows"][:6]]
     columns = [[row["tempered"], row["tempered"] - row["removed"], *row["p"]] for row in rows]
-    columns = list(zip(*columns, strict=True))
+    columns = list(
+        zip(*columns, strict=True)
+    )  # from a row for each token to a column for each step
     columns = [[*column, max(0.0, 1 - sum(column))] for column in columns]
     kept = 1 - sum(row["removed"] for row in [*view["rows"], view["rest"]])
     columns[1][-1] = max(0.0, round(kept - sum(columns[1][:-1]), 6))  # what is cut is 0, exactly
-    names = [_drawable(row["text"]) for row in rows] + ["all others"]
-    title = _drawable(f"Next token after {_title(view)}")
+    names = [_plain(row["text"]) for row in rows] + ["all others"]
+    title = _plain(f"Next token after {_title(view)}")
     if kept < 1:
         labels = (f"temperature {view['state']['temperature']:g}", "cut", "scaled to 100 %")
         picture = plots.sampling_steps(title, names, dict(zip(labels, columns, strict=False)))
@@ -233,10 +241,6 @@ def in_picture(view: dict) -> plots.Picture:
     return plots.Picture(picture.figure, view["words"])
 
 
-def _drawable(text: str) -> str:
-    """`text` with a box for what matplotlib can't draw, and no sign that begins a formula."""
-    from matplotlib.font_manager import findfont, get_font
-
-    font = get_font(findfont("DejaVu Sans"))
-    text = "".join(c if font.get_char_index(ord(c)) else "\u25a1" for c in text)
-    return text.replace("$", r"\$")
+def _plain(text: str) -> str:
+    """`text` as matplotlib draws it letter by letter: between dollars it would see a formula."""
+    return drawable(text).replace("$", r"\$")

@@ -29,6 +29,7 @@ from course_lib.widgets.shell import Pictured
 
 UNTIL = 2040
 TOKENS = 1e12, 1e17  # the ends of the vertical axis
+BINS, HIGHEST = 48, 24  # of the histogram below the bands: its bars, and the tallest one in percent
 # names of what is kept with the guesses
 KEPT_YEAR, KEPT_DIALS = "06 run-out year, mine and published", "06 run-out, my assumptions"
 
@@ -70,7 +71,7 @@ DIALS = (
 )
 
 
-def sentence(assumptions: Assumptions, found: Forecast) -> str:
+def date_in_words(assumptions: Assumptions, found: Forecast) -> str:
     """The date with its band, in words, and what the stock is worth."""
     stock = readable_tokens(assumptions.effective_stock)
     return (
@@ -93,6 +94,8 @@ def chart(found: Forecast) -> str:
         return 100 * (year - first) / (last - first)
 
     def y(tokens: float) -> float:
+        # A growing training set leaves the picture at the top. Two powers of ten above it do, so
+        # that the line keeps its slope; the page cuts off the rest.
         return 100 - 100 * (min(max(math.log10(tokens), bottom), top + 2) - bottom) / (top - bottom)
 
     shapes = []
@@ -105,9 +108,9 @@ def chart(found: Forecast) -> str:
         )
         shapes.append(f'<polygon class="{name}" points="{around}"/>')
         shapes.append(f'<polyline class="{name}" points="{line}"/>')
-    counts, edges = np.histogram(found.dates, bins=48, range=(first, last))
+    counts, edges = np.histogram(found.dates, bins=BINS, range=(first, last))
     for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
-        height = 24 * count / max(1, *counts)
+        height = HIGHEST * count / max(1, *counts)
         shapes.append(
             f'<rect x="{x(left):.2f}" y="{100 - height:.2f}" width="{x(right) - x(left):.2f}" '
             f'height="{height:.2f}"/>'
@@ -232,7 +235,7 @@ class RunOut(Pictured, ipywidgets.VBox):
         if not self._listening:
             return
         self.found = forecast(self.assumptions, until=UNTIL)
-        said = html.escape(sentence(self.assumptions, self.found))
+        said = html.escape(date_in_words(self.assumptions, self.found))
         self._said.value = (
             f'<div class="course-forecast"><p role="status" aria-live="polite">{said}</p></div>'
         )

@@ -94,7 +94,7 @@ class Score:
         return {who: sum(row[who] for row in rows) / len(rows) for who in PLAYERS}
 
     def __repr__(self) -> str:
-        return sentence(self) if self.bets else "no bet yet"
+        return score_in_words(self) if self.bets else "no bet yet"
 
 
 def surprise(p: float) -> float:
@@ -129,7 +129,7 @@ def probabilities(chips: Mapping[str, float], options: Sequence[str]) -> dict[st
     return {word: (chips.get(word, 0) + FREE) / all_chips for word in options}
 
 
-def sentence(score: Score) -> str:
+def score_in_words(score: Score) -> str:
     """What each player paid and what the differences mean, in words."""
     mean, long_run, n = score.mean(), score.long_run(), len(score.bets)
 
@@ -155,7 +155,7 @@ def draw_rounds(pair: tuple[Transformer, Tokenizer], n: int = 8, seed: int = 0) 
     """`n` rounds from held-out documents, the same for the same seed."""
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise ValueError(f"the number of rounds must be a whole number of 1 or more, got {n!r}")
-    found, looked_at = {}, 7 * n  # about one choice point in four will do
+    found, looked_at = {}, 7 * n  # about one choice point in four will do; if not, twice as many
     while len(found) < n:
         for prefix, _, truth in choice_points(looked_at, seed)[0]:
             if len(truth) <= MOST_OPTIONS and all(word.strip().isalnum() for word in truth):
@@ -305,7 +305,7 @@ class GuessingGame(Pictured, ipywidgets.VBox):
         over = len(self.score.bets) == len(self.rounds)
         self._say(
             f"“{self.round.word}” came. Bits of surprise: {listed}."
-            + (f" The game is over. {sentence(self.score)}" if over else "")
+            + (f" The game is over. {score_in_words(self.score)}" if over else "")
         )
         self._result.value = result_table(self.score)
         self.button.description = "The game is over" if over else "Next round"

@@ -36,9 +36,11 @@ function chart(svg, width, points, lines, logarithmic) {
   const all = [...points.flatMap((p) => [p[1], p[2]]), ...level].filter(Number.isFinite);
   if (all.length === 0) return;
   const high = Math.max(...all) * 1.05;
+  // a logarithm has no zero: that axis begins a little below the lowest value
   const low = logarithmic ? Math.max(Math.min(...all) * 0.9, 1e-3) : 0;
   const y = scale(low, high, HEIGHT - EDGE.bottom, EDGE.top, logarithmic);
   const last = points.length ? points[points.length - 1][0] : 1;
+  // the labels stand right of the lines: the longest one says how much room they take
   const named = Object.entries(lines)
     .map(([name, value]) => [`${name} ${value.toFixed(2)}`, value])
     .sort((a, b) => a[1] - b[1]);
@@ -64,7 +66,8 @@ function chart(svg, width, points, lines, logarithmic) {
     draw("polyline", { points: path(1), class: "live-raw" }),
     draw("polyline", { points: path(2), class: "live-smooth" }),
   );
-  // labels of lines that lie close together are moved apart
+  // Labels of lines that lie close together are moved apart. They come from the lowest line up, and
+  // `free` is the lowest place that is still free.
   let free = Infinity;
   for (const [i, [label, value]] of named.entries()) {
     const place = Math.min(y(value) + 4, free);
@@ -157,7 +160,7 @@ function render({ model, el }) {
     status.textContent = watching ? model.get("status") : `${model.get("status")}; ${now}`;
     error.textContent = model.get("error");
     stop.disabled = state !== "running";
-    if (state !== saidState) {
+    if (state !== saidState) { // a screen reader would never come to an end with every step
       spoken.textContent = `Training: ${state}; ${now}`;
       saidState = state;
     }

@@ -46,6 +46,7 @@ class Job:
         self._source = records
         self.error: BaseException | None = None
         self._stop, self._go, self._lock = threading.Event(), threading.Event(), threading.Lock()
+        # a daemon: a kernel that is shut down doesn't wait for the last step
         self._thread = threading.Thread(target=self._run, daemon=True, name="training")
         self._go.set()
 
@@ -66,9 +67,9 @@ class Job:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """The model stands still meanwhile: to generate from it, or to measure it."""
-        self._go.clear()
+        self._go.clear()  # no further step begins ...
         try:
-            with self._lock:
+            with self._lock:  # ... and the one in progress has ended
                 yield
         finally:
             self._go.set()
@@ -87,6 +88,7 @@ class Job:
         if self.state == WAITING:
             raise ValueError("this job has not begun: call start() first")
         try:
+            # asking now and then, instead of join(), leaves the kernel free to hear the buttons
             while self._thread.is_alive():
                 await asyncio.sleep(0.05)
         except (KeyboardInterrupt, asyncio.CancelledError):  # the learner's interrupt
@@ -110,17 +112,18 @@ class Job:
                 if time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
                     self._tell()
                     told = time.monotonic()
+                # Stop in the very last step changes nothing any more: that run is finished
                 if self._stop.is_set() and record.step < self.steps:
                     end = STOPPED
                     break
             with self._lock:
                 self._source.close()  # where it saves itself
-        except BaseException as error:
+        except BaseException as error:  # nobody hears a thread: `join` and `await` raise it again
             self.error, end = error, FAILED
         finally:
             give_back_memory()
             self.state = end
-            _one_job.release()
+            _one_job.release()  # before the last word, so that whoever hears it may start the next
             self._tell()
 
     def _tell(self) -> None:
@@ -140,13 +143,14 @@ class Curve:
 
     def add(self, x: float, value: float) -> None:
         self._mean = self._weight * self._mean + (1 - self._weight) * value
+        # the mean began at 0, which isn't a value; so much of its weight lies on real ones by now
         begun = 1 - self._weight ** (len(self.points) + 1)
         self.points.append([x, value, self._mean / begun])
 
 
 def thinned(values: Sequence) -> list:
     """About `MOST_POINTS` of the values at the most, in equal steps, and always the last one."""
-    step = -(-len(values) // MOST_POINTS) or 1
+    step = -(-len(values) // MOST_POINTS) or 1  # rounded up; 1 where there are no values yet
     return [*values[:-1][::step], *values[-1:]]
 
 
@@ -185,6 +189,7 @@ class Dashboard(Pictured, anywidget.AnyWidget):
             self.job.stop()
 
     def _update(self) -> None:
+        """What the job calls, in its thread: the new records, perhaps a sample, one message."""
         records = self.job.records
         if self._sample is not None and records:
             due = records[-1].step // self._every
@@ -200,7 +205,7 @@ class Dashboard(Pictured, anywidget.AnyWidget):
                 if name in record.extra:
                     curve.add(record.step, record.extra[name])
         self._seen = len(records)
-        with self.hold_sync():
+        with self.hold_sync():  # all traits in one message, or the page would draw half a step
             self.points = thinned(self._loss.points)
             self.panels = {title: thinned(curve.points) for _, title, curve in self._watched}
             self.state, self.status = self.job.state, self._words()

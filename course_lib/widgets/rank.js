@@ -73,12 +73,13 @@ function render({ model, el }) {
     };
     handle.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
-      handle.setPointerCapture(event.pointerId);
+      handle.setPointerCapture(event.pointerId); // moves outside the handle are told to it as well
       place = order().indexOf(id);
       row.classList.add("rank-dragged");
     });
     handle.addEventListener("pointermove", (event) => {
       if (place === null) return;
+      // the row goes below all others whose middle the pointer has passed
       const others = [...list.children].filter((one) => one !== row);
       const above = others.filter((one) => {
         const box = one.getBoundingClientRect();
@@ -114,6 +115,7 @@ function render({ model, el }) {
       for (const answer of answers) rows.set(answer.id, rowOf(answer));
       if (inside) wanted = null;
     }
+    // rows that stand right stay where they are: a row that is put in again loses the focus
     const ordered = answers.map((answer) => rows.get(answer.id));
     if (ordered.some((row, i) => list.children[i] !== row)) list.replaceChildren(...ordered);
     let number = 0;

@@ -79,8 +79,8 @@ def tie_toggled(order: Order, answer: int) -> Order:
 
 
 @dataclass(frozen=True)
-class State:
-    """All that a step changes, so that undoing one is going back to the state before."""
+class Standing:
+    """All that a step changes, so that undoing one is going back to the standing before."""
 
     number: int  # of the prompt
     order: Order
@@ -140,25 +140,25 @@ class Ranker(Pictured, anywidget.AnyWidget):
             ranked += [(number, pairs)] if pairs else []
         ours = {pair for _, pairs in ranked for pair in pairs}
         self._earlier = [pair for pair in kept if pair not in ours]  # of other prompts or answers
-        self._past: list[State] = []
-        self._state = self._at_next(State(-1, Order(()), tuple(ranked)))
+        self._past: list[Standing] = []
+        self._standing = self._at_next(Standing(-1, Order(()), tuple(ranked)))
         self._show("")
         self.on_msg(self._on_message)
 
     @property
     def preferences(self) -> list[Preference]:
         """The pairs of all rankings, those of earlier sessions included."""
-        return [*self._earlier, *(pair for _, pairs in self._state.ranked for pair in pairs)]
+        return [*self._earlier, *(pair for _, pairs in self._standing.ranked for pair in pairs)]
 
     def enter(self, ranking: Ranking) -> None:
         """Rank the answers that are shown, as (lists of) indices of the group, best first."""
         if self.done:
             raise ValueError("every prompt is ranked: undo the last ranking, or begin with others")
-        state = self._state
-        pairs = ranking_to_pairs(self.prompt, self._groups[state.number], ranking)
-        ranked = (*state.ranked, (state.number, tuple(pairs)))
-        self._go_to(self._at_next(replace(state, ranked=ranked)))
-        self._past.append(state)
+        standing = self._standing
+        pairs = ranking_to_pairs(self.prompt, self._groups[standing.number], ranking)
+        ranked = (*standing.ranked, (standing.number, tuple(pairs)))
+        self._go_to(self._at_next(replace(standing, ranked=ranked)))
+        self._past.append(standing)
         self._show(f"Stored: {len(pairs)} pairs.")
 
     def undo(self) -> None:
@@ -183,7 +183,7 @@ class Ranker(Pictured, anywidget.AnyWidget):
             self._show(f"That could not be written to {self.file.name}: {error}")
 
     def _obey(self, what: str, answer: int | None, place: int | None) -> None:
-        state, order = self._state, self._state.order
+        standing, order = self._standing, self._standing.order
         if what == "undo":
             self.undo()
         elif self.done:
@@ -191,60 +191,61 @@ class Ranker(Pictured, anywidget.AnyWidget):
         elif what == "store":
             self.enter(order.ranking)
         elif what == "move":
-            self._step(state, moved(order, answer, place))
-            now = self._state.order.answers.index(answer) + 1
+            self._step(standing, moved(order, answer, place))
+            now = self._standing.order.answers.index(answer) + 1
             self._show(f"{self._letter(answer)} is now number {now} of {len(order.answers)}.")
         elif what == "tie":
-            self._step(state, tie_toggled(order, answer))
+            self._step(standing, tie_toggled(order, answer))
             above = self._letter(order.answers[order.answers.index(answer) - 1])
-            tied = answer in self._state.order.tied
+            tied = answer in self._standing.order.tied
             same = f"as good as {above}" if tied else "no longer tied"
             self._show(f"{self._letter(answer)} is {same}.")
 
-    def _step(self, before: State, order: Order) -> None:
+    def _step(self, before: Standing, order: Order) -> None:
         if order != before.order:
             self._go_to(replace(before, order=order))
             self._past = [*self._past[-MOST_UNDONE:], before]
 
-    def _go_to(self, state: State) -> None:
-        """Another state; where its rankings are others, the file has them first."""
-        if state.ranked != self._state.ranked:
-            pairs = [pair for _, found in state.ranked for pair in found]
+    def _go_to(self, standing: Standing) -> None:
+        """Another standing; where its rankings are others, the file has them first."""
+        # written before it counts: where the disk is full, the page and the file still agree
+        if standing.ranked != self._standing.ranked:
+            pairs = [pair for _, found in standing.ranked for pair in found]
             save_preferences(self.file, [*self._earlier, *pairs])
-        self._state = state
+        self._standing = standing
 
-    def _at_next(self, state: State) -> State:
+    def _at_next(self, standing: Standing) -> Standing:
         """At the first prompt that is not ranked yet; past the last one where all are."""
-        ranked = {number for number, _ in state.ranked}
+        ranked = {number for number, _ in standing.ranked}
         left = [number for number in range(len(self._prompts)) if number not in ranked]
         if not left:
-            return replace(state, number=len(self._prompts), order=Order(()))
-        return replace(state, number=left[0], order=self._first_order(left[0]))
+            return replace(standing, number=len(self._prompts), order=Order(()))
+        return replace(standing, number=left[0], order=self._first_order(left[0]))
 
     def _letter(self, answer: int) -> str:
         """A name that tells nothing: by the order in which the answers were first shown."""
-        return "ABCDEFGHI"[self._first_order(self._state.number).answers.index(answer)]
+        return "ABCDEFGHI"[self._first_order(self._standing.number).answers.index(answer)]
 
     def _first_order(self, number: int) -> Order:
         # each prompt has a seed of its own: one order for all would give the answers away by place
         return blind_order(len(self._groups[number]), f"0 {number}")
 
     def _show(self, told: str) -> None:
-        state, n = self._state, len(self._prompts)
-        pairs = [pair for _, found in state.ranked for pair in found]
+        standing, n = self._standing, len(self._prompts)
+        pairs = [pair for _, found in standing.ranked for pair in found]
         with self.hold_sync():
-            self.done = state.number == n
-            self.prompt = "" if self.done else self._prompts[state.number]
+            self.done = standing.number == n
+            self.prompt = "" if self.done else self._prompts[standing.number]
             self.answers = [
                 {
                     "id": answer,
                     "letter": self._letter(answer),
-                    "text": self._groups[state.number][answer],
-                    "tied": answer in state.order.tied,
+                    "text": self._groups[standing.number][answer],
+                    "tied": answer in standing.order.tied,
                 }
-                for answer in state.order.answers
+                for answer in standing.order.answers
             ]
-            self.progress = f"{len(state.ranked)} of {n} prompts ranked, {len(pairs)} pairs"
+            self.progress = f"{len(standing.ranked)} of {n} prompts ranked, {len(pairs)} pairs"
             self.agreement = agreement_words(pairs)
             self.can_undo = bool(self._past)
             self.told = told

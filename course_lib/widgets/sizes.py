@@ -14,7 +14,7 @@ import torch
 from course_lib import plots
 from course_lib.config import ModelConfig
 from course_lib.model.transformer import Transformer
-from course_lib.scaling import (
+from course_lib.scaling.sizes import (
     BYTES_PER_PARAMETER,
     DEVICES,
     NONE_OF_THEM,
@@ -25,6 +25,7 @@ from course_lib.scaling import (
 from course_lib.widgets.page import style
 from course_lib.widgets.shell import Pictured
 
+LABEL = 18  # pixels from one device's label to the next, as `line-height` in sizes.css
 LEGEND = (
     "A blue dot: one of the devices holds the model. An orange diamond: none does. The dashed "
     "lines are the devices. The axis is logarithmic: the same distance to the right always "
@@ -66,7 +67,9 @@ def fits(
     )
 
 
-def sentence(found: tuple[Fit, ...], precision: str, devices: dict[str, float] = DEVICES) -> str:
+def fits_in_words(
+    found: tuple[Fit, ...], precision: str, devices: dict[str, float] = DEVICES
+) -> str:
     """How many of the models each device holds, and which fit in none."""
     held = [
         f"{sum(fit.n_bytes <= memory for fit in found)} in {name}"
@@ -80,17 +83,18 @@ def sentence(found: tuple[Fit, ...], precision: str, devices: dict[str, float] =
     )
 
 
-def table(found: tuple[Fit, ...], devices: dict[str, float], low: float, high: float) -> str:
+def fits_table(found: tuple[Fit, ...], devices: dict[str, float], low: float, high: float) -> str:
     """HTML: a row for each model, with a dot on an axis from `low` to `high` bytes."""
 
     def at(size: float) -> str:
+        # 2 % of margin on either side, or a dot at the end would hang over
         return f"{2 + 96 * math.log(size / low) / math.log(high / low):.1f}%"
 
     in_order = sorted(devices.items(), key=lambda item: item[1])
     lines = "".join(f'<span style="left:{at(memory)}"></span>' for _, memory in in_order)
     # each label left of its own line, larger devices higher up: no line crosses a label
     marks = "".join(
-        f'<i style="left:{at(memory)};height:{18 * (i + 2)}px"><em>{html.escape(name)}</em></i>'
+        f'<i style="left:{at(memory)};height:{LABEL * (i + 2)}px"><em>{html.escape(name)}</em></i>'
         for i, (name, memory) in enumerate(in_order)
     )
     rows = "".join(
@@ -109,7 +113,7 @@ def table(found: tuple[Fit, ...], devices: dict[str, float], low: float, high: f
         f'{head}>model</th>{head} class="number">parameters</th>'
         f'{head} class="number">file</th>'
         f'<th role="presentation" aria-hidden="true" class="track marks" '
-        f'style="height:{18 * (len(in_order) + 1) + 4}px">{marks}</th>'
+        f'style="height:{LABEL * (len(in_order) + 1) + 4}px">{marks}</th>'
         f'{head} class="device">smallest device that holds it</th></tr></thead>'
         f'<tbody role="rowgroup">{rows}</tbody></table>'
     )
@@ -146,10 +150,10 @@ class Sizes(Pictured, ipywidgets.VBox):
 
     def _show(self, change=None) -> None:
         found = self._fits()
-        said = sentence(found, self.precision.value, self.devices)
+        said = fits_in_words(found, self.precision.value, self.devices)
         self.shown.value = (
             f'{style("sizes.css")}<div class="course-sizes">'
-            f"{table(found, self.devices, *self._ends)}"
+            f"{fits_table(found, self.devices, *self._ends)}"
             f'<p role="status" aria-live="polite">{html.escape(said)}</p><p>{LEGEND}</p></div>'
         )
 

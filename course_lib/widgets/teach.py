@@ -83,7 +83,9 @@ def teach_steps(
     length = model.config.context_length
     usual = pack_dialogues(dialogues(150, seed=0), tokenizer, length)
     own = pack_dialogues(examples, tokenizer, length)
-    own = np.tile(own, (-(-len(usual) // len(own)), 1, 1))[: max(len(usual), len(own))]
+    # a few examples are repeated until they are half of the dialogues; fewer would be drowned out
+    times = -(-len(usual) // len(own))  # rounded up
+    own = np.tile(own, (times, 1, 1))[: max(len(usual), len(own))]
     text = pack(documents(seed=1), tokenizer, length, n_rows=100)
     config = TrainConfig(steps=steps, batch_rows=ROWS, learning_rate=5e-4, decay=0.5)
     batch_at = sft_batches(np.concatenate((own, usual)), text, config, tokenizer.eot_id)
@@ -194,7 +196,9 @@ class Teacher(Pictured, ipywidgets.VBox):
         prompts = [dialogue[0]["content"] for dialogue in examples]
         prompts += [self.also.value.strip()] if self.also.value.strip() else []
         self._check_room(prompts)
-        model = deepcopy(self._before)
+        model = deepcopy(
+            self._before
+        )  # from the start each time, so that only these examples count
         job = Job(teach_steps(model, self.tokenizer, examples, self._steps), self._steps)
         job.listeners.append(lambda: self._update(job, model, prompts))
         before, self.job = self.job, job
@@ -240,7 +244,7 @@ class Teacher(Pictured, ipywidgets.VBox):
             n, done = sum(a != b for _, a, b in self.rows), len(job.records)
             self._table.value = answers_table(self.rows)
             end = f"Stopped after {done} steps" if job.state == STOPPED else "Taught"
-            self._say(f"{end}: {n} of {len(self.rows)} answers are other ones than before.")
+            self._say(f"{end}: {n} of {len(self.rows)} answers have changed.")
         self._rest()
 
     def _say(self, words: str, wrong: bool = False) -> None:

@@ -28,7 +28,7 @@ import tempfile
 from pathlib import Path
 from course_lib.check import two_files as check
 from course_lib.files.run_file import SOURCE, compile_run_file, released, run_chat
-from course_lib.scaling import n_bytes
+from course_lib.scaling.sizes import n_bytes
 
 folder = Path(tempfile.mkdtemp(dir=FOLDER))
 source = SOURCE.read_text(encoding="utf-8")

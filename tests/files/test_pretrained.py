@@ -38,8 +38,8 @@ VARIANTS = {
     "grouped, tied": TINY,
     "grouped, untied": replace(TINY, tied_embeddings=False),
     "multi-head, tied, base 500000": replace(TINY, n_kv_heads=4, rope_theta=500_000.0),
-    "one key head, untied, base 500000": TINY.replace(
-        n_kv_heads=1, tied_embeddings=False, rope_theta=500_000.0, norm_eps=1e-3
+    "one key head, untied, base 500000": replace(
+        TINY, n_kv_heads=1, tied_embeddings=False, rope_theta=500_000.0, norm_eps=1e-3
     ),
 }
 IDS = torch.randint(280, (2, 32), generator=torch.Generator().manual_seed(0))

@@ -31,6 +31,7 @@ from course_lib.text.tokenizer import (
     learn_merges,
     merge,
     spell,
+    visible,
 )
 
 TEXT = """The quick brown fox jumps over the lazy dog. Don't they say it's the dog's day?
@@ -296,6 +297,10 @@ def test_the_alphabet_is_the_one_of_byte_level_bpe():
     for byte in range(128):
         [(text, _)] = pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str(chr(byte))
         assert text == ALPHABET[byte]
+
+
+def test_what_can_not_be_seen_has_a_sign():
+    assert visible(" né\n\t\0\u200b👋") == "␣né↵⇥\\x00\\u200b👋"
 
 
 def test_the_file_is_what_tokenizers_would_write(tokenizer, hugging_face):

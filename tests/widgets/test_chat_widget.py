@@ -18,10 +18,10 @@ from course_lib.widgets import chat
 from course_lib.widgets.chat import (
     CUT,
     ENDED,
-    EXAMPLES,
+    QUESTIONS,
     STOPPED,
     Speaker,
-    prompt_ids,
+    question_ids,
     talk_so_far,
     write,
 )
@@ -93,7 +93,7 @@ def user(text):
 # ---- What the models get and say ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("question", [*EXAMPLES, "👋", "<b>Hello</b>"])
+@pytest.mark.parametrize("question", [*QUESTIONS, "👋", "<b>Hello</b>"])
 def test_answers_are_those_that_generate_gives(models, question):
     answers = chat(models, "").ask(question)
 
@@ -121,7 +121,7 @@ def test_a_follow_up_goes_with_the_models_own_first_answer(models):
     for i, name in ((1, "SFT"), (2, "RLHF")):
         ids = encode_prompt(models[name][1], [*exchange(FRANCE, first[i]), user(NEXT)])
         speaker = Speaker(name, *models[name])
-        assert prompt_ids(speaker, [*talk_so_far(widget.talk[:1], i), user(NEXT)]) == ids
+        assert question_ids(speaker, [*talk_so_far(widget.talk[:1], i), user(NEXT)]) == ids
         assert second[name] == greedy(models[name], ids)
 
 
@@ -159,11 +159,11 @@ def test_half_a_character_is_not_shown(models, monkeypatch):
 
 
 def test_examples_are_of_every_kind():
-    kinds = [read_prompt(text).kind for text in EXAMPLES]
+    kinds = [read_prompt(text).kind for text in QUESTIONS]
 
     assert kinds == ["chat", "chat", "known", "unknown", "harmful"]
-    assert EXAMPLES[3] in [prompt.text for prompt in test_prompts("invented")]
-    assert EXAMPLES[4] in [prompt.text for prompt in test_prompts("harmful")]
+    assert QUESTIONS[3] in [prompt.text for prompt in test_prompts("invented")]
+    assert QUESTIONS[4] in [prompt.text for prompt in test_prompts("harmful")]
 
 
 # ---- What the page asks for ---------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from course_lib.check import guesses
 from course_lib.scaling.forecast import PUBLISHED_INPUTS, forecast
 from course_lib.widgets import run_out
-from course_lib.widgets.forecast import DIALS, chart, sentence, shift_table
+from course_lib.widgets.forecast import DIALS, chart, date_in_words, shift_table
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_each_change_alone_tells_by_how_much_it_moves_the_date():
 def test_a_line_that_never_comes_is_said():
     never = replace(PUBLISHED_INPUTS, growth=1.1, stock_growth=0.2)
 
-    assert "reach the stock not before 2100" in sentence(never, forecast(never))
+    assert "reach the stock not before 2100" in date_in_words(never, forecast(never))
     assert "beyond 2100" in shift_table(replace(PUBLISHED_INPUTS, growth=1.01))
 
 

@@ -20,7 +20,7 @@ from course_lib.widgets.game import (
     expected,
     guessing_game,
     probabilities,
-    sentence,
+    score_in_words,
     surprise,
 )
 from course_lib.world.documents import world_grammar
@@ -93,14 +93,14 @@ def test_a_score_adds_up_bit_by_bit():
 def test_the_end_tells_luck_from_skill():
     score = Score((Bet(FOUR, {"four": 10}),))
 
-    assert repr(score) == sentence(score)
-    assert sentence(score) == (
+    assert repr(score) == score_in_words(score)
+    assert score_in_words(score) == (
         "Mean bits of surprise in 1 round: you 0.03, model 1.00, truth 2.00. So you paid 1.97 less "
         "than the truth, the model paid 1.00 less than the truth. The truth's mean is a sample of "
         "the entropy: in a few rounds luck can beat it, in the long run nobody can. With these "
         "bets, were each round drawn again and again: you 5.02, model 1.31, truth 0.81."
     )
-    assert "the model paid as much as the truth" in sentence(
+    assert "the model paid as much as the truth" in score_in_words(
         Score((Bet(replace(FOUR, model=TRUTH), {"four": 10}),))
     )
 
@@ -200,7 +200,7 @@ def test_the_last_round_ends_with_the_verdict():
 
     bet(game, 10)
 
-    assert sentence(game.score).replace("'", "&#x27;") in game._said.value
+    assert score_in_words(game.score).replace("'", "&#x27;") in game._said.value
     assert game.button.disabled
 
 

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from course_lib.plots import sizes_and_devices
-from course_lib.scaling import DEVICES, NONE_OF_THEM, PUBLISHED_MODELS, published_parameters
+from course_lib.scaling.sizes import DEVICES, NONE_OF_THEM, PUBLISHED_MODELS, published_parameters
 from course_lib.widgets import sizes
-from course_lib.widgets.sizes import Fit, count_on_meta, fits, sentence, table
+from course_lib.widgets.sizes import Fit, count_on_meta, fits, fits_in_words, fits_table
 
 COUNTS = {"ours": 1_000_000, "Llama-2-70B": 68_976_648_192}
 
@@ -29,7 +29,7 @@ def test_a_fit_tells_bytes_and_device():
 def test_the_sentence_counts_what_each_device_holds():
     devices = {"tower": 138e9, "box": 3e6}
 
-    said = [sentence(fits(COUNTS, p, devices), p, devices) for p in ("F16", "F32")]
+    said = [fits_in_words(fits(COUNTS, p, devices), p, devices) for p in ("F16", "F32")]
 
     assert said == [
         "F16, 2 bytes a parameter. Of 2 models fit: 1 in box; 2 in tower. "
@@ -42,7 +42,7 @@ def test_the_sentence_counts_what_each_device_holds():
 def test_dots_stand_where_the_logarithm_says():
     devices = {"box": 10_000}
 
-    shown = table(
+    shown = fits_table(
         (Fit("a", 500, 1000, "box"), Fit("b", 10**6, 10**6, NONE_OF_THEM)), devices, 1, 1e6
     )
 
