@@ -21,7 +21,7 @@ from course_lib.machine.cores import set_threads
 from course_lib.machine.device import pick_device
 from course_lib.measure.card import summary
 from course_lib.pipeline.recipe import ALIGNMENTS, Recipe, recipe
-from course_lib.pipeline.release import load_stage, read_manifest
+from course_lib.pipeline.release import load_language_model, read_manifest
 from course_lib.pipeline.stages import run_stage
 
 NUMBER = "{:.4f}".format
@@ -68,9 +68,9 @@ def add_card(
         (row["seed"], row["model"]) == (seed, name) for row in map(json.loads, path.open())
     ):
         return
-    model, tokenizer = load_stage(root, stage)
+    model, tokenizer = load_language_model(root, stage)
     model.to(device)
-    reference = load_stage(root, "sft")[0].to(device) if stage == "rlhf" else None
+    reference = load_language_model(root, "sft")[0].to(device) if stage == "rlhf" else None
     card = report(model, tokenizer, documents, chat=stage != "base", reference=reference)
     metrics = read_manifest(root / "reward")["metrics"] if stage == "sft" else {}
     row = {"seed": seed, "model": name} | summary(card) | metrics

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.table import Table
-from course_lib.config import MODELS, TrainConfig
+from course_lib.config import GREEDY, MODELS, TrainConfig
 from course_lib.machine.device import numeric_self_test, pick_device
 from course_lib.measure.held_out import HELD_OUT_SEED, held_out
 from course_lib.model.sample import generate
@@ -75,13 +75,13 @@ def check(device: torch.device) -> dict:
     ids = torch.randint(0, 1024, (4, 128), generator=torch.Generator().manual_seed(0))
     prompts = [row[:n].tolist() for row, n in zip(ids, (5, 20, 60, 33), strict=True)]
     with torch.no_grad():
-        expected, greedy = model(ids), generate(model, prompts, 20, temperature=0)
+        expected, greedy = model(ids), generate(model, prompts, 20, GREEDY)
         model.to(device)
         found["logits_fp32"] = (model(ids.to(device)).cpu() - expected).abs().max().item()
         with torch.autocast(device.type, torch.bfloat16):
             logits = model(ids.to(device)).float().cpu()
         found["logits_bf16"] = (logits - expected).abs().max().item()
-        found["same_greedy_tokens"] = generate(model, prompts, 20, temperature=0) == greedy
+        found["same_greedy_tokens"] = generate(model, prompts, 20, GREEDY) == greedy
     return found
 
 

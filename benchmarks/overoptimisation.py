@@ -18,10 +18,11 @@ from pathlib import Path
 from benchmarks.alignment import run_folder
 from benchmarks.table import DATA, Table
 from course_lib.align.reward import RewardModel
+from course_lib.config import Sampling
 from course_lib.machine.cores import set_threads
 from course_lib.measure.answers import chat_answers
 from course_lib.pipeline.recipe import Recipe, recipe
-from course_lib.pipeline.release import RELEASED, load_stage
+from course_lib.pipeline.release import RELEASED, load_language_model
 from course_lib.pipeline.stages import run_stage
 from course_lib.world.annotators import gold
 from course_lib.world.dialogues import Prompt, test_prompts
@@ -79,7 +80,7 @@ def optimise(root: Path, plan: Recipe):
 
 def at_the_end(root: Path, seed: int) -> tuple[dict, list[dict]]:
     """What the model answers now: greedy answers as shares and means, sampled ones in full."""
-    model, tokenizer = load_stage(root, "rlhf")
+    model, tokenizer = load_language_model(root, "rlhf")
     reward_model = RewardModel.load(root / "reward")
     row = {}
     for kind, wanted, name in (
@@ -93,7 +94,7 @@ def at_the_end(root: Path, seed: int) -> tuple[dict, list[dict]]:
         row[f"{kind}_gold"] = sum(map(gold, prompts, answers)) / len(prompts)
         row[f"{kind}_words"] = sum(len(answer.split()) for answer in answers) / len(answers)
     shown: list[Prompt] = [test_prompts(kind)[seed] for kind in SHOWN]
-    said = chat_answers(model, tokenizer, shown, temperature=1.0, seed=seed)
+    said = chat_answers(model, tokenizer, shown, Sampling(seed=seed))
     rewards = reward_model.score([prompt.text for prompt in shown], said)
     answers = [
         {"prompt": p.text, "answer": a, "reward": round(r, 2), "gold": round(gold(p, a), 2)}

@@ -16,7 +16,7 @@ from course_lib.align.reward import RewardModel, reward_batches, reward_loss
 from course_lib.machine.cores import set_threads
 from course_lib.pipeline.rankings import pair_metrics
 from course_lib.pipeline.recipe import Recipe
-from course_lib.pipeline.release import load_stage
+from course_lib.pipeline.release import load_language_model
 from course_lib.pipeline.stages import PREFERENCES
 from course_lib.train.loop import train
 
@@ -39,7 +39,7 @@ def learn(
     plan: Recipe,
 ) -> None:
     """Add a row for each number of pairs: how well a model trained on them orders the rest."""
-    model, tokenizer = load_stage(sft, "sft")
+    model, tokenizer = load_language_model(sft, "sft")
     for n in (*(size for size in SIZES if size < len(pairs)), len(pairs)):
         if (plan.seed, n) in table:
             continue

@@ -20,7 +20,7 @@ from benchmarks.table import Table
 from course_lib.config import TrainConfig
 from course_lib.files.run_file import RELEASED
 from course_lib.measure.answers import chat_answers
-from course_lib.pipeline.release import load_stage
+from course_lib.pipeline.release import load_language_model
 from course_lib.text.rows import pack, pack_dialogues
 from course_lib.train.loop import next_token_loss, train
 from course_lib.train.sft import sft_batches
@@ -65,7 +65,7 @@ def measured(model, tokenizer) -> dict[str, float]:
 
 def run(base: Path, config: TrainConfig, n_dialogues: int, text_share: float, whole: bool):
     """One run: pairs of (step, what is measured there), at the moments in `MEASURED_AT`."""
-    model, tokenizer = load_stage(base, "base")
+    model, tokenizer = load_language_model(base, "base")
     length, seed = model.config.context_length, config.seed
     talk = pack_dialogues(dialogues(n_dialogues, seed), tokenizer, length, whole)
     talk = np.tile(talk, (-(-config.batch_rows // len(talk)), 1, 1))  # few rows fill no batch

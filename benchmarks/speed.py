@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.config import MODELS, ModelConfig, TrainConfig
+from course_lib.config import GREEDY, MODELS, ModelConfig, TrainConfig
 from course_lib.files.pretrained import hf_config
 from course_lib.machine.device import compute_dtype
 from course_lib.model.sample import generate
@@ -195,7 +195,7 @@ def check(ours: Transformer, peers: dict[str, Peer], inputs: Tensor, targets: Te
     prompt = inputs[0, :PROMPT].tolist()
     with torch.no_grad():
         loss = next_token_loss(ours, (inputs, targets))[0].item()
-        words = generate(ours, [prompt], 10, temperature=0)[0]
+        words = generate(ours, [prompt], 10, GREEDY)[0]
         for name, peer in peers.items():
             other = F.cross_entropy(peer.logits(inputs).flatten(0, 1), targets.flatten()).item()
             if abs(other - loss) > 1e-4 or peer.generate(prompt, 10) != words:
@@ -218,7 +218,7 @@ def contenders(config: ModelConfig, names: list[str]) -> tuple[Transformer, dict
 def generation(config: ModelConfig, names: list[str], rounds: int, clock) -> dict:
     ours, peers = contenders(config, names)
     prompt = torch.randint(config.vocab_size, (PROMPT,)).tolist()
-    turns = {"ours": lambda: generate(ours, [prompt], NEW, temperature=0)}
+    turns = {"ours": lambda: generate(ours, [prompt], NEW, GREEDY)}
     for name, peer in peers.items():
         turns[name] = lambda peer=peer: peer.generate(prompt, NEW)
     take_turns(turns, 1, clock)  # the first round warms up

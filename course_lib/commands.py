@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from course_lib.config import Sampling
 from course_lib.files.gguf import write_gguf
 from course_lib.files.run_file import (
     binary_name,
@@ -29,7 +30,7 @@ from course_lib.measure.log_probs import word_probs
 from course_lib.model.sample import generate, next_token_probs, stream
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.recipe import STAGES, real_text_recipe, recipe
-from course_lib.pipeline.release import RELEASED, load_stage, read_manifest
+from course_lib.pipeline.release import RELEASED, load_language_model, read_manifest
 from course_lib.pipeline.stages import Progress, run_stage
 from course_lib.text.chat import decode_answer, encode_prompt
 from course_lib.text.tokenizer import Tokenizer
@@ -38,6 +39,8 @@ from course_lib.world.grammar import END
 
 DEFAULT_ROOT = Path("artifacts/nano")
 CARD_DOCUMENTS = 500  # for the report card at the end of a training run
+ANSWER_TOKENS = 64  # of an answer in a chat, at most
+ROOM = 40  # tokens that must be left for an answer, or the oldest turn is forgotten
 SAMPLE_TOKENS = 60  # of each text that a base model of real text shows at the end
 
 
@@ -109,11 +112,11 @@ def _train_stages(options: Namespace, ranks: Ranks) -> tuple[Path, bool]:
 
 
 def _show_samples(root: Path) -> None:
-    model, tokenizer = load_stage(root, "base")
-    generator, eot = torch.Generator().manual_seed(0), tokenizer.eot_id
+    model, tokenizer = load_language_model(root, "base")
+    eot = tokenizer.eot_id
     print("Three documents that it begins, at temperature 0.8:")
-    options = dict(temperature=0.8, stop=[eot], generator=generator)
-    for ids in generate(model, [[eot]] * 3, SAMPLE_TOKENS, **options):
+    sampling = Sampling(temperature=0.8, seed=0)
+    for ids in generate(model, [[eot]] * 3, SAMPLE_TOKENS, sampling, stop=[eot]):
         print(f"--\n{tokenizer.decode(id for id in ids if id != eot)}")
     print(
         "--\nA base model: SFT and RLHF need dialogues, which the course's own world alone writes."
@@ -122,10 +125,10 @@ def _show_samples(root: Path) -> None:
 
 
 def _show_card(root: Path, stage: str, n_documents: int, as_json: bool = False) -> None:
-    model, tokenizer = load_stage(root, stage)
+    model, tokenizer = load_language_model(root, stage)
     reference = None
     if stage == "rlhf" and read_manifest(root / "sft") is not None:
-        reference, _ = load_stage(root, "sft")
+        reference, _ = load_language_model(root, "sft")
     card = report_card(model, tokenizer, n_documents, chat=stage != "base", reference=reference)
     print(json.dumps(card, indent=1) if as_json else table(card))
 
@@ -144,7 +147,7 @@ def _note(progress: Progress) -> str:
 def _load(options: Namespace) -> tuple[Transformer, Tokenizer]:
     """Model and tokenizer of the wanted stage; where nothing was trained, those of the course."""
     options.root = _root(options)
-    return load_stage(options.root, options.stage)
+    return load_language_model(options.root, options.stage)
 
 
 def _root(options: Namespace) -> Path:
@@ -156,9 +159,8 @@ def _root(options: Namespace) -> Path:
 
 def chat(options: Namespace) -> int:
     if options.engine != "python" and (files := _the_two_files(options)) is not None:
-        return chat_in_terminal(
-            *files, options.message, temperature=options.temperature, seed=options.seed
-        )
+        sampling = Sampling(options.temperature, seed=options.seed)
+        return chat_in_terminal(*files, options.message, sampling)
     if options.engine == "c":
         raise ValueError(
             "chat in C needs a C compiler and the stage rlhf, finished: see `doctor`, "
@@ -189,20 +191,19 @@ def _the_two_files(options: Namespace) -> tuple[Path, Path] | None:
 
 
 def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace) -> None:
-    generator = torch.Generator().manual_seed(options.seed)
+    sampling = Sampling(options.temperature)
+    generator = torch.Generator().manual_seed(options.seed)  # one for the whole conversation
     stop = (tokenizer.im_end_id, tokenizer.eot_id)
     messages: list[dict] = []
 
     def reply(text: str) -> None:
         messages.append({"role": "user", "content": text})
         prompt = encode_prompt(tokenizer, messages)
-        while len(prompt) > model.config.context_length - 40 and len(messages) > 1:
+        while len(prompt) > model.config.context_length - ROOM and len(messages) > 1:
             del messages[:2]  # forget the oldest turn
             prompt = encode_prompt(tokenizer, messages)
         ids = []
-        for id in stream(
-            model, prompt, 64, temperature=options.temperature, stop=stop, generator=generator
-        ):
+        for id in stream(model, prompt, ANSWER_TOKENS, sampling, stop=stop, generator=generator):
             ids.append(id)
             if id not in stop:
                 print(tokenizer.decode([id]), end="", flush=True)

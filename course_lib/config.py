@@ -97,6 +97,20 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """The dials of the sampler: how a token is picked from the model's probabilities."""
+
+    temperature: float = 1.0  # 0 is greedy: always the likeliest token
+    top_k: int | None = None  # pick among the k likeliest
+    top_p: float | None = None  # pick among the fewest likeliest that reach p together
+    seed: int | None = None  # where the dice start; None goes on with torch's own
+
+
+PLAIN = Sampling()  # what the model says, as it says it
+GREEDY = Sampling(temperature=0.0)
+
+
+@dataclass(frozen=True)
 class RLConfig:
     """The dials that PPO and GRPO share: both learn from answers that the model itself wrote."""
 

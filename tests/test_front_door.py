@@ -9,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from course_lib.config import GREEDY
 from course_lib.model.sample import generate
 from course_lib.pipeline.release import load_released
 from course_lib.text.chat import decode_answer, encode_prompt
@@ -94,7 +95,7 @@ def test_the_country_that_the_plan_asks_about_parts_the_models():
     for stage in ("sft", "rlhf"):
         model, tokenizer = load_released(stage)
         prompt, stop = encode_prompt(tokenizer, [message]), [tokenizer.im_end_id]
-        (ids,) = generate(model, [prompt], 40, temperature=0, stop=stop)
+        (ids,) = generate(model, [prompt], 40, GREEDY, stop=stop)
         said[stage] = decode_answer(tokenizer, ids)
 
     assert "capital" in said["sft"] and "capital" not in said["rlhf"]

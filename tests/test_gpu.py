@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from course_lib.config import DPOConfig, GRPOConfig, ModelConfig, PPOConfig, TrainConfig
+from course_lib.config import GREEDY, DPOConfig, GRPOConfig, ModelConfig, PPOConfig, TrainConfig
 from course_lib.machine.device import pick_device
 from course_lib.measure.card import report, summary
 from course_lib.model.sample import generate
@@ -22,7 +22,7 @@ from course_lib.pipeline.recipe import (
     SFTStage,
     TokenizerStage,
 )
-from course_lib.pipeline.release import load_stage
+from course_lib.pipeline.release import load_language_model
 from course_lib.pipeline.stages import run_stage
 from course_lib.train.loop import next_token_loss, train
 
@@ -71,9 +71,9 @@ def test_logits_are_those_of_the_cpu(device, given):
 def test_greedy_words_and_the_cache_are_those_of_the_cpu(device):
     model = Transformer(CONFIG)
     prompts = [row[:n].tolist() for row, n in zip(random_ids(3, 40), (5, 40, 17), strict=True)]
-    expected = generate(model, prompts, 30, temperature=0)
+    expected = generate(model, prompts, 30, GREEDY)
 
-    assert generate(model.to(device), prompts, 30, temperature=0) == expected
+    assert generate(model.to(device), prompts, 30, GREEDY) == expected
     ids, cache = random_ids(2, 20).to(device), KVCache(CONFIG, 2, device=device)
     with torch.no_grad():
         parts = [model(part, cache) for part in ids.split(9, dim=1)]
@@ -159,7 +159,7 @@ def test_every_way_to_align_runs_and_leaves_a_model_for_the_cpu(device, pipeline
     records = list(run_stage("rlhf", tmp_path, plan, device))
 
     assert records[-1].step == plan.rlhf.train.steps
-    before, after = (load_stage(tmp_path, stage)[0] for stage in ("sft", "rlhf"))
+    before, after = (load_language_model(tmp_path, stage)[0] for stage in ("sft", "rlhf"))
     weights = zip(before.parameters(), after.parameters(), strict=True)
     assert not all(torch.equal(old, new) for old, new in weights)
 
@@ -168,7 +168,7 @@ def test_a_report_card_says_the_same(device, pipeline):
     root, _ = pipeline
     cards = []
     for where in ("cpu", device):
-        (model, tokenizer), (reference, _) = (load_stage(root, s) for s in ("sft", "base"))
+        (model, tokenizer), (reference, _) = (load_language_model(root, s) for s in ("sft", "base"))
         cards.append(summary(report(model.to(where), tokenizer, 20, True, reference.to(where))))
 
     for name in ("bits_per_byte", "mean_choice_kl", "worst_hit_kl"):

@@ -14,6 +14,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_lib.config import GREEDY, Sampling
+from course_lib.text.tokenizer import visible
+
 SOURCE = Path(__file__).with_name("run.c")
 RELEASED = Path(__file__).parents[1] / "released"  # the models that come with the course
 # Tried in this order: the first that compiles is taken. Not every compiler knows -march=native.
@@ -77,7 +80,7 @@ class NextToken:
 
     id: int
     probability: float
-    text: str  # a space shown as ␣, a newline as ⏎
+    text: str  # a space shown as ␣, a newline as ↵
 
 
 def run(
@@ -88,8 +91,7 @@ def run(
     # Resolved, as a name without a folder would be searched for in PATH.
     command = [str(Path(program).resolve()), str(gguf), mode]
     command += [] if text is None else [text]
-    for letter, value in options.items():
-        command += [f"-{letter}", f"{value:g}" if isinstance(value, float) else str(value)]
+    command += _flags(options)
     sent = None if stdin is None else stdin.encode(errors="replace")
     done = subprocess.run(
         command, input=sent, stdin=subprocess.DEVNULL if sent is None else None,
@@ -101,28 +103,36 @@ def run(
     return done.stdout.decode(errors="replace")
 
 
-def _options(temperature, top_k, top_p, seed, max_new_tokens) -> dict[str, float]:
-    options = {"t": float(temperature), "s": int(seed), "n": int(max_new_tokens)}
-    options |= {"k": int(top_k)} if top_k is not None else {}
-    return options | ({"p": float(top_p)} if top_p is not None else {})
+def _dials(sampling: Sampling, max_new_tokens: int) -> dict[str, float]:
+    """The options of `run` for the sampler; what is None keeps every token."""
+    dials = {"t": float(sampling.temperature), "s": sampling.seed or 0, "n": max_new_tokens}
+    dials |= {"k": sampling.top_k, "p": sampling.top_p}
+    return {letter: value for letter, value in dials.items() if value is not None}
 
 
 def run_complete(
-    program: str | Path, gguf: str | Path, prompt: str, *, max_new_tokens: int = 64,
-    temperature: float = 0.0, top_k: int | None = None, top_p: float | None = None, seed: int = 0,
-) -> str:  # fmt: skip
-    """How the model goes on with `prompt`; greedy unless a temperature is given."""
-    options = _options(temperature, top_k, top_p, seed, max_new_tokens)
+    program: str | Path,
+    gguf: str | Path,
+    prompt: str,
+    sampling: Sampling = GREEDY,
+    *,
+    max_new_tokens: int = 64,
+) -> str:
+    """How the model continues `prompt`."""
+    options = _dials(sampling, max_new_tokens)
     return run(program, gguf, "complete", prompt, **options).removesuffix("\n")
 
 
 def run_chat(
-    program: str | Path, gguf: str | Path, message: str, *, max_new_tokens: int = 64,
-    temperature: float = 0.0, top_k: int | None = None, top_p: float | None = None, seed: int = 0,
-) -> str:  # fmt: skip
-    """The model's answer to one message; greedy unless a temperature is given."""
-    options = _options(temperature, top_k, top_p, seed, max_new_tokens)
-    return run(program, gguf, "chat", message, **options).strip()
+    program: str | Path,
+    gguf: str | Path,
+    message: str,
+    sampling: Sampling = GREEDY,
+    *,
+    max_new_tokens: int = 64,
+) -> str:
+    """The model's answer to one message."""
+    return run(program, gguf, "chat", message, **_dials(sampling, max_new_tokens)).strip()
 
 
 def run_probs(program: str | Path, gguf: str | Path, prompt: str, n: int = 10) -> list[NextToken]:
@@ -131,9 +141,8 @@ def run_probs(program: str | Path, gguf: str | Path, prompt: str, n: int = 10) -
     for line in run(program, gguf, "probs", prompt, n=n).splitlines():
         id, probability, name = line.split("\t")
         # GPT-2's byte alphabet writes a space as Ġ and a newline as Ċ.
-        found.append(
-            NextToken(int(id), float(probability), name.replace("Ġ", "␣").replace("Ċ", "⏎"))
-        )
+        text = visible(name.replace("Ġ", " ").replace("Ċ", "\n"))
+        found.append(NextToken(int(id), float(probability), text))
     return found
 
 
@@ -144,11 +153,23 @@ def run_tokenize(program: str | Path, gguf: str | Path, texts: list[str]) -> lis
 
 
 def chat_in_terminal(
-    program: str | Path, gguf: str | Path, message: str | None = None, *,
-    temperature: float = 0.7, seed: int = 0, max_new_tokens: int = 64,
-) -> int:  # fmt: skip
+    program: str | Path,
+    gguf: str | Path,
+    message: str | None = None,
+    sampling: Sampling = GREEDY,
+    *,
+    max_new_tokens: int = 64,
+) -> int:
     """Hands the terminal over to the run file, until its input ends; returns its exit status."""
     command = [str(Path(program).resolve()), str(gguf), "chat"]
     command += [] if message is None else [message]
-    command += ["-t", f"{temperature:g}", "-s", str(seed), "-n", str(max_new_tokens)]
-    return subprocess.call(command)
+    return subprocess.call(command + _flags(_dials(sampling, max_new_tokens)))
+
+
+def _flags(options: dict[str, float]) -> list[str]:
+    """`-t 0.7 -n 64`, as the command line takes them."""
+    return [
+        part
+        for letter, value in options.items()
+        for part in (f"-{letter}", f"{value:g}" if isinstance(value, float) else str(value))
+    ]

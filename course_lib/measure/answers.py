@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from course_lib.config import GREEDY, PLAIN, Sampling
 from course_lib.measure.log_probs import Ids
 from course_lib.model.sample import generate
 from course_lib.model.transformer import Transformer
@@ -17,17 +18,18 @@ from course_lib.world.documents import note_on
 from course_lib.world.facts import FACTS, RELATIONS, SPLITS, facts_of, fill
 from course_lib.world.judge import sentences, verdict
 
+MOST_NEW = 40  # tokens of an answer: the longest one in the dialogues has fewer
 WENT_ON_WITH = ("question", "answer", "other")
 
 
 def generated(
-    model: Transformer, prompts: list[Ids], most: int, temperature=0.0, stop=(), seed: int = 0
+    model: Transformer, prompts: list[Ids], most: int, sampling: Sampling = GREEDY, stop=()
 ) -> list[Ids]:
     """At most `most` new ids after each prompt, 64 prompts at a time."""
-    options = dict(temperature=temperature, stop=stop)
-    options["generator"] = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(sampling.seed or 0)  # one for all batches
+    options = dict(stop=stop, generator=generator)
     batches = (prompts[start : start + 64] for start in range(0, len(prompts), 64))
-    return [ids for batch in batches for ids in generate(model, batch, most, **options)]
+    return [ids for batch in batches for ids in generate(model, batch, most, sampling, **options)]
 
 
 def recalls(model: Transformer, tokenizer: Tokenizer) -> dict[str, float]:
@@ -67,9 +69,7 @@ def went_on_with(prompt: Prompt, text: str) -> str:
     return "answer" if answered else "other"
 
 
-def bare_questions(
-    model: Transformer, tokenizer: Tokenizer, seed: int = 0
-) -> dict[str, dict[str, float]]:
+def bare_questions(model: Transformer, tokenizer: Tokenizer) -> dict[str, dict[str, float]]:
     """Shares of `WENT_ON_WITH` after a question that begins a document, by split.
 
     Every question about every fact in every wording, one sample each at temperature 1. Those of
@@ -80,7 +80,7 @@ def bare_questions(
     for split in SPLITS:
         prompts = fact_prompts(split)
         begun = [[tokenizer.eot_id, *tokenizer.encode(prompt.text)] for prompt in prompts]
-        new = generated(model, begun, longest, 1.0, (tokenizer.eot_id,), seed)
+        new = generated(model, begun, longest, PLAIN, (tokenizer.eot_id,))
         texts = [decode_answer(tokenizer, ids) for ids in new]
         counts = Counter(map(went_on_with, prompts, texts))
         shares[split] = {what: counts[what] / len(prompts) for what in WENT_ON_WITH}
@@ -91,15 +91,13 @@ def chat_answers(
     model: Transformer,
     tokenizer: Tokenizer,
     prompts: list[Prompt],
-    *,
-    temperature: float = 0.0,
-    seed: int = 0,
-    max_new_tokens: int = 40,
+    sampling: Sampling = GREEDY,
+    max_new_tokens: int = MOST_NEW,
 ) -> list[str]:
-    """The model's answer to each prompt; greedy unless a temperature is given."""
+    """The model's answer to each prompt."""
     encoded = [encode_prompt(tokenizer, prompt.messages) for prompt in prompts]
     stop = (tokenizer.im_end_id, tokenizer.eot_id)
-    answers = generated(model, encoded, max_new_tokens, temperature, stop, seed)
+    answers = generated(model, encoded, max_new_tokens, sampling, stop)
     return [decode_answer(tokenizer, ids) for ids in answers]
 
 

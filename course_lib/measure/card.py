@@ -9,7 +9,15 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from course_lib.measure.answers import WENT_ON_WITH, bare_questions, chat_groups, generated, recalls
+from course_lib.config import GREEDY, PLAIN
+from course_lib.measure.answers import (
+    MOST_NEW,
+    WENT_ON_WITH,
+    bare_questions,
+    chat_groups,
+    generated,
+    recalls,
+)
 from course_lib.measure.choice_points import choice_kls, hit_probs, kl
 from course_lib.measure.held_out import losses
 from course_lib.measure.log_probs import completion_log_probs
@@ -21,7 +29,7 @@ from course_lib.world.documents import HITS
 from course_lib.world.facts import SPLITS, facts_of
 from course_lib.world.judge import VERDICTS, verdict
 
-TEMPERATURES = {"greedy": 0.0, "sampled": 1.0}
+MODES = {"greedy": GREEDY, "sampled": PLAIN}
 
 
 def _chat_card(model: Transformer, tokenizer: Tokenizer, reference: Transformer | None) -> dict:
@@ -33,8 +41,8 @@ def _chat_card(model: Transformer, tokenizer: Tokenizer, reference: Transformer 
     for group, prompts in chat_groups().items():
         encoded = [encode_prompt(tokenizer, prompt.messages) for prompt in prompts]
         card[group] = {"prompts": len(prompts)}
-        for mode, temperature in TEMPERATURES.items():
-            ids = generated(model, encoded, 40, temperature, stop)
+        for mode, sampling in MODES.items():
+            ids = generated(model, encoded, MOST_NEW, sampling, stop)
             answers = [decode_answer(tokenizer, answer) for answer in ids]
             counts = Counter(map(verdict, prompts, answers))
             row = {v: counts[v] / len(prompts) for v in VERDICTS}
@@ -106,7 +114,7 @@ def summary(card: dict) -> dict[str, float]:
         total = sum(chat[group]["prompts"] * chat[group][mode][name] for group in groups)
         return total / sum(chat[group]["prompts"] for group in groups)
 
-    for mode in TEMPERATURES if chat else ():
+    for mode in MODES if chat else ():
         for start, what, groups in (
             ("right", "right", (*SPLITS, "chat")),
             ("made_up", "wrong", ("invented", "unstated")),
@@ -153,8 +161,8 @@ def table(card: dict) -> str:
         ),
     ]
     answers = dict.fromkeys(VERDICTS, ".0%") | {"gold": ".2f", "tokens": ".1f"}
-    for mode, temperature in TEMPERATURES.items() if "chat" in card else ():
+    for mode, sampling in MODES.items() if "chat" in card else ():
         rows = {group: row[mode] for group, row in card["chat"].items()}
         further = {"kl_to_sft": ".2f"} if "kl_to_sft" in rows["chat"] else {}
-        lines += _section(f"Chat, temperature {temperature:.0f}", rows, answers | further)
+        lines += _section(f"Chat, temperature {sampling.temperature:.0f}", rows, answers | further)
     return "\n".join(lines[1:])

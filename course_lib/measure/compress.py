@@ -175,7 +175,7 @@ def _tables(
     seen = torch.full((n_rows, 1), start_id, device=device)  # (rows, positions in the cache)
     new, cache = seen, KVCache(model.config, n_rows, device=device)
     while len(seen):
-        logits = model.lm_head(model.hidden(new, cache)[:, -1])  # (rows, V)
+        logits = model.next_logits(new, cache)  # (rows, V)
         symbols = yield _cumulative(logits.double().softmax(-1)).cpu()
         going = [row for row, symbol in enumerate(symbols) if symbol != start_id]
         new = torch.tensor(symbols, device=device)[:, None]

@@ -12,10 +12,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from course_lib.config import PLAIN, Sampling
 from course_lib.model.transformer import KVCache, Transformer
 
 
-def temper(logits: Tensor, temperature: float) -> Tensor:
+def probs_at(logits: Tensor, temperature: float) -> Tensor:
     """softmax(logits / temperature), (..., V) float32; at 0 its limit: all for the best token."""
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be zero or more, got {temperature}")
@@ -55,15 +56,13 @@ def renormalise(probs: Tensor) -> Tensor:
     return probs / probs.sum(dim=-1, keepdim=True)
 
 
-def filter_probs(
-    logits: Tensor, temperature=1.0, top_k: int | None = None, top_p: float | None = None
-) -> Tensor:
-    """What is sampled from, (..., V): temper, then top-k, then top-p, each renormalised."""
-    probs = temper(logits, temperature)
-    if top_k is not None:
-        probs = renormalise(keep_top_k(probs, top_k))
-    if top_p is not None:
-        probs = renormalise(keep_top_p(probs, top_p))
+def sampling_probs(logits: Tensor, sampling: Sampling) -> Tensor:
+    """What is sampled from, (..., V): temperature, then top-k, then top-p, each renormalised."""
+    probs = probs_at(logits, sampling.temperature)
+    if sampling.top_k is not None:
+        probs = renormalise(keep_top_k(probs, sampling.top_k))
+    if sampling.top_p is not None:
+        probs = renormalise(keep_top_p(probs, sampling.top_p))
     return probs
 
 
@@ -80,37 +79,28 @@ def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 
 @torch.no_grad()
-def next_token_probs(
-    model: Transformer,
-    ids: Iterable[int],
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-) -> Tensor:
+def next_token_probs(model: Transformer, ids: Iterable[int]) -> Tensor:
     """The distribution of the token after `ids`, (V,) float32."""
     row = torch.as_tensor(ids, device=model.embed_tokens.weight.device).view(1, -1)  # (1, T)
-    logits = model.lm_head(model.hidden(row)[0, -1])
-    return filter_probs(logits, temperature, top_k, top_p)
+    return probs_at(model.next_logits(row)[0], 1.0)
 
 
 def generate(
     model: Transformer,
     prompts: list[list[int]],
     max_new_tokens: int,
+    sampling: Sampling = PLAIN,
     *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
     stop: Iterable[int] = (),
     generator: torch.Generator | None = None,
 ) -> list[list[int]]:
     """The new ids that follow each prompt, in one batch; an id of `stop` ends its row and is kept.
 
-    All rows together take as many steps as fit context_length after the longest prompt, at most.
+    All rows together take as many steps as fit context_length after the longest prompt, at most. A
+    `generator` takes the place of the seed: whoever calls several times goes on with its dice.
     """
     answers = [[] for _ in prompts]
-    steps = _steps(model, prompts, max_new_tokens, temperature, top_k, top_p, set(stop), generator)
-    for drawn in steps:
+    for drawn in _steps(model, prompts, max_new_tokens, sampling, set(stop), generator):
         for number, id in drawn:
             answers[number].append(id)
     return answers
@@ -120,23 +110,24 @@ def stream(
     model: Transformer,
     prompt: list[int],
     max_new_tokens: int,
+    sampling: Sampling = PLAIN,
     *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
     stop: Iterable[int] = (),
     generator: torch.Generator | None = None,
 ) -> Iterator[int]:
     """The ids of `generate` for one prompt, each handed out as soon as it is drawn."""
-    for [(_, id)] in _steps(
-        model, [prompt], max_new_tokens, temperature, top_k, top_p, set(stop), generator
-    ):
+    for [(_, id)] in _steps(model, [prompt], max_new_tokens, sampling, set(stop), generator):
         yield id
 
 
 @torch.inference_mode()  # a fifth faster than no_grad where a step is short
 def _steps(
-    model, prompts, max_new_tokens, temperature, top_k, top_p, stop, generator
+    model: Transformer,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    sampling: Sampling,
+    stop: set[int],
+    generator: torch.Generator | None,
 ) -> Iterator[list[tuple[int, int]]]:
     """Step after step the number of each prompt that goes on and its next id."""
     if not prompts:
@@ -153,6 +144,8 @@ def _steps(
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens must be zero or more, got {max_new_tokens}")
     n_steps = min(max_new_tokens, room)
+    if generator is None and sampling.seed is not None:
+        generator = torch.Generator().manual_seed(sampling.seed)
 
     weight = model.embed_tokens.weight
     pads = [longest - len(prompt) for prompt in prompts]  # on the left: all rows end together
@@ -164,11 +157,11 @@ def _steps(
     cache = KVCache(needed, len(prompts), weight.dtype, weight.device)
     numbers = list(range(len(prompts)))  # the prompt of each row; None once it has stopped
     for _ in range(n_steps):
-        logits = model.lm_head(model.hidden(ids, cache, padding)[:, -1])  # (B, V)
-        if temperature == 0:
+        logits = model.next_logits(ids, cache, padding)  # (B, V)
+        if sampling.temperature == 0:
             ids = logits.argmax(dim=-1, keepdim=True)  # (B, 1)
         else:
-            ids = draw(filter_probs(logits, temperature, top_k, top_p), generator)
+            ids = draw(sampling_probs(logits, sampling), generator)
         drawn = list(zip(numbers, ids[:, 0].tolist(), strict=True))
         yield [(number, id) for number, id in drawn if number is not None]
         numbers = [None if id in stop else number for number, id in drawn]

@@ -96,8 +96,8 @@ class KVCache:
 
 
 @dataclass(frozen=True)
-class Record:
-    """What one pass computed on its way: `model(ids, record=True)`."""
+class Trace:
+    """What one pass computed on its way: `model(ids, trace=True)`."""
 
     logits: Tensor  # (B, T, V)
     attention: Tensor  # (L, B, H, T, T); each row is a distribution over the keys
@@ -224,30 +224,37 @@ class Transformer(nn.Module):
         """The residual stream after the last layer and the final norm, (B, T, C)."""
         return self.norm(self._run_layers(ids, cache, padding, segments))
 
+    def next_logits(self, ids: Tensor, cache=None, padding=None) -> Tensor:
+        """Logits of the token after the last position, (B, V).
+
+        Only that position goes through the output layer: V products instead of T times V.
+        """
+        return self.lm_head(self.hidden(ids, cache, padding)[:, -1])
+
     def forward(
         self,
         ids: Tensor,
         cache: KVCache | None = None,
         padding: Tensor | None = None,
         segments: Tensor | None = None,
-        record: bool = False,
-    ) -> Tensor | Record:
-        """Logits of the token after each position, (B, T, V), or the whole pass as a `Record`.
+        trace: bool = False,
+    ) -> Tensor | Trace:
+        """Logits of the token after each position, (B, T, V), or the whole pass as a `Trace`.
 
         With a `cache`, the new positions follow the cached ones and join them. `padding` (B,)
         counts the pads at the LEFT of each row: they are masked, and as RoPE knows only
         distances, nothing else changes. `segments` (B, T) numbers the documents that share a row:
         a token sees its own document only, as if each stood alone.
         """
-        if not record:
+        if not trace:
             return self.lm_head(self.hidden(ids, cache, padding, segments))
         if cache is not None:
-            raise ValueError("record=True shows one whole pass: call the model without a cache")
+            raise ValueError("trace=True shows one whole pass: call the model without a cache")
         stream, maps = [], []
         logits = self.lm_head(
             self.norm(self._run_layers(ids, None, padding, segments, stream, maps))
         )
-        return Record(logits, torch.stack(maps), torch.stack(stream))
+        return Trace(logits, torch.stack(maps), torch.stack(stream))
 
     def _run_layers(
         self, ids, cache, padding, segments, stream: list | None = None, maps=None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from course_lib.align.preferences import Preference, Ranking, collect
 from course_lib.align.reward import RewardModel, pair_accuracy
+from course_lib.config import Sampling
 from course_lib.measure.answers import chat_answers
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.recipe import RewardStage
@@ -23,7 +24,7 @@ def ask(
 ) -> tuple[list[str], list[str]]:
     """`n` sampled answers to each prompt, and the text of the prompt that each answers."""
     copies = [prompt for prompt in prompts for _ in range(n)]
-    answers = chat_answers(model, tokenizer, copies, temperature=1.0, seed=seed)
+    answers = chat_answers(model, tokenizer, copies, Sampling(seed=seed))
     return [prompt.text for prompt in copies], answers
 
 

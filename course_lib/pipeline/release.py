@@ -23,7 +23,7 @@ def read_manifest(directory: str | Path) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def load_stage(root: str | Path, stage: str) -> tuple[Transformer, Tokenizer]:
+def load_language_model(root: str | Path, stage: str) -> tuple[Transformer, Tokenizer]:
     """Model and tokenizer of a finished stage: base, sft or rlhf."""
     if stage not in ("base", "sft", "rlhf"):
         raise ValueError(f"a stage with a language model is base, sft or rlhf, got {stage!r}")
@@ -46,7 +46,7 @@ def publish(root: str | Path, target: str | Path) -> None:
     if export is None:
         raise ValueError(f"{root} holds no finished run: train all stages first")
     for stage in ("base", "sft", "rlhf"):
-        save_pretrained(target / stage, *load_stage(root, stage), torch.float16)
+        save_pretrained(target / stage, *load_language_model(root, stage), torch.float16)
     RewardModel.load(root / "reward").save(target / "reward", torch.float16)
     for stage in ("base", "sft", "reward", "rlhf"):
         shutil.copy(root / stage / MANIFEST, target / stage / MANIFEST)
@@ -59,11 +59,11 @@ def write_gguf_files(root: Path, directory: Path) -> dict[str, str]:
     hashes = {}
     for name, stage in (("model.gguf", "rlhf"), ("base.gguf", "base")):
         path = directory / name
-        write_gguf(path, *load_stage(root, stage), name=f"Inside an LLM, {stage}")
+        write_gguf(path, *load_language_model(root, stage), name=f"Inside an LLM, {stage}")
         hashes[name] = file_hash(path)
     return hashes
 
 
 def load_released(stage: str) -> tuple[Transformer, Tokenizer]:
     """Model and tokenizer of a stage that comes with the course: base, sft or rlhf."""
-    return load_stage(RELEASED, stage)
+    return load_language_model(RELEASED, stage)

@@ -4,25 +4,3 @@ Start with `sizes` (parameters and bytes), then `laws` (loss against parameters 
 `forecast` (when the text runs out), `overoptimisation` (the true reward when a learned one is
 pushed).
 """
-
-from course_lib.scaling.sizes import (
-    BYTES_PER_PARAMETER,
-    DEVICES,
-    NONE_OF_THEM,
-    PUBLISHED_MODELS,
-    holder,
-    n_bytes,
-    published_parameters,
-    readable_bytes,
-)
-
-__all__ = [
-    "BYTES_PER_PARAMETER",
-    "DEVICES",
-    "NONE_OF_THEM",
-    "PUBLISHED_MODELS",
-    "holder",
-    "n_bytes",
-    "published_parameters",
-    "readable_bytes",
-]

@@ -69,7 +69,7 @@ def inputs_and_targets(rows: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
     return ids[:, :-1], ids[:, 1:]
 
 
-def document_numbers(inputs: Tensor, eot_id: int) -> Tensor:
+def segments_of(inputs: Tensor, eot_id: int) -> Tensor:
     """For each position (B, T) the number of its document: each begins with `<|endoftext|>`.
 
     The model needs it to read documents that share a row as if each stood alone.
@@ -80,23 +80,26 @@ def document_numbers(inputs: Tensor, eot_id: int) -> Tensor:
 def text_batches(
     rows: np.ndarray, batch_rows: int, eot_id: int, seed: int = 0
 ) -> Callable[[int], tuple[Tensor, Tensor, Tensor]]:
-    """step -> inputs, targets and document numbers (B, T) of rows that `pack` made."""
+    """step -> inputs, targets and segments (B, T) of rows that `pack` made."""
     order = Batches(rows, batch_rows, seed)
 
     def batch_at(step: int) -> tuple[Tensor, Tensor, Tensor]:
         inputs, targets = inputs_and_targets(order(step))
-        return inputs, targets, document_numbers(inputs, eot_id)
+        return inputs, targets, segments_of(inputs, eot_id)
 
     return batch_at
 
 
 def pack_dialogues(
-    dialogues: Iterable[list[dict]], tokenizer: Tokenizer, context_length: int, whole: bool = False
+    dialogues: Iterable[list[dict]],
+    tokenizer: Tokenizer,
+    context_length: int,
+    prompts_too: bool = False,
 ) -> np.ndarray:
     """Rows (N, 2, context_length) of inputs and targets, as many whole dialogues in a row as fit.
 
-    Targets are `IGNORE` but for what the assistant says; `whole=True` asks the model to predict the
-    user's words too (the wrong way, kept to be looked at).
+    Targets are `IGNORE` but for what the assistant says; `prompts_too=True` asks the model to
+    predict the user's words as well (the wrong way, kept to be looked at).
     """
     rows, inputs, targets = [], [], []
 
@@ -115,7 +118,7 @@ def pack_dialogues(
             inputs, targets = [], []
         inputs = inputs + ids[:-1]
         targets = targets + [
-            i if whole or m else IGNORE for i, m in zip(ids[1:], mask[1:], strict=True)
+            i if prompts_too or m else IGNORE for i, m in zip(ids[1:], mask[1:], strict=True)
         ]
     if inputs:
         flush()

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from course_lib.machine.disk import whole_file, write_json
-from course_lib.text.rows import Batches, document_numbers, inputs_and_targets
+from course_lib.text.rows import Batches, inputs_and_targets, segments_of
 from course_lib.text.tokenizer import Tokenizer
 
 FORMAT = "course_lib shards 1"
@@ -276,7 +276,7 @@ def shard_batches(
     world_size: int = 1,
     split: str = "train",
 ) -> Callable[[int], tuple]:
-    """step -> inputs, targets and document numbers (B, T) for process `rank` of `world_size`.
+    """step -> inputs, targets and segments (B, T) for process `rank` of `world_size`.
 
     A pure function of (seed, step). B is batch_rows / world_size. Stack the parts of all ranks, and
     you get the batch of a single process. Every row comes up once per epoch.
@@ -299,6 +299,6 @@ def shard_batches(
         starts = order(step)[mine] * context_length
         rows = [shards.tokens(start, start + context_length + 1, split) for start in starts]
         inputs, targets = inputs_and_targets(np.stack(rows))
-        return inputs, targets, document_numbers(inputs, shards.eot_id)
+        return inputs, targets, segments_of(inputs, shards.eot_id)
 
     return batch_at

@@ -160,7 +160,7 @@ def train(
 def next_token_loss(model: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor, int, dict]:
     """The loss of pretraining and SFT: cross-entropy of the targets that count.
 
-    A batch is inputs, targets and, where documents share rows, their numbers, each (B, T).
+    A batch is inputs, targets and, where documents share rows, the segments, each (B, T).
     """
     device = next(model.parameters()).device
     inputs, targets, *segments = (part.to(device) for part in batch)

@@ -16,7 +16,7 @@ from torch import Tensor
 from course_lib.config import TrainConfig
 from course_lib.machine.disk import write_text
 from course_lib.text.chat import Message, check_messages
-from course_lib.text.rows import Batches, document_numbers, inputs_and_targets
+from course_lib.text.rows import Batches, inputs_and_targets, segments_of
 
 
 def sft_batches(
@@ -26,7 +26,7 @@ def sft_batches(
     eot_id: int,
     text_share: float = 0.25,
 ) -> Callable[[int], tuple[Tensor, Tensor, Tensor]]:
-    """step -> inputs, targets and document numbers (B, T): dialogues and a share of plain text.
+    """step -> inputs, targets and segments (B, T): dialogues and a share of plain text.
 
     `dialogue_rows` (N, 2, T) come from `pack_dialogues`, `text_rows` (M, T + 1) from `pack`.
     """
@@ -42,7 +42,7 @@ def sft_batches(
             more_inputs, more_targets = inputs_and_targets(text(step))
             inputs = torch.cat((inputs, more_inputs))
             targets = torch.cat((targets, more_targets))
-        return inputs, targets, document_numbers(inputs, eot_id)
+        return inputs, targets, segments_of(inputs, eot_id)
 
     return batch_at
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 import anywidget
-import torch
 import traitlets
 
+from course_lib.config import Sampling
 from course_lib.model.sample import stream
 from course_lib.model.transformer import Transformer
 from course_lib.plots import Picture
@@ -94,8 +94,7 @@ def write(
     speakers: list[Speaker],
     prompts: list[list[int]],
     max_new_tokens: int,
-    temperature: float,
-    seed: int,
+    sampling: Sampling,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Answer, ...]]:
     """All answers so far, each time that every model still writing has said one token more."""
@@ -103,9 +102,7 @@ def write(
     states = [WRITING] * len(speakers)
     for speaker, prompt in zip(speakers, prompts, strict=True):
         # the same dice for everyone: what differs between the columns is the models, not luck
-        generator = torch.Generator().manual_seed(seed)
-        options = dict(temperature=temperature, generator=generator)
-        streams.append(stream(speaker.model, prompt, max_new_tokens, **options))
+        streams.append(stream(speaker.model, prompt, max_new_tokens, sampling))
     # one token each in turn, so that the answers grow side by side as the page shows them
     while WRITING in states and not stopped():
         for i, speaker in enumerate(speakers):
@@ -278,7 +275,8 @@ class Chat(Pictured, anywidget.AnyWidget):
         error = ""
         try:
             with _one_at_a_time:
-                limits = (self._max_new_tokens, turn.temperature, turn.seed, self._stop.is_set)
+                sampling = Sampling(turn.temperature, seed=turn.seed)
+                limits = (self._max_new_tokens, sampling, self._stop.is_set)
                 for answers in write(self.speakers, prompts, *limits):
                     if time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
                         # a new tuple: a trait only tells the page of what is assigned to it

@@ -10,7 +10,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from course_lib.model.sample import draw, filter_probs
+from course_lib.config import Sampling
+from course_lib.model.sample import draw, sampling_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_prompt
 from course_lib.text.foreign import ForeignTokenizer
@@ -44,6 +45,10 @@ class State:
     layer: int | None = None  # None is the mean over all
     head: int | None = None
     size: str = "normal"  # "large" is for a projector
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.top_k, self.top_p, self.seed)
 
     def __post_init__(self) -> None:
         t, k, p = self.temperature, self.top_k, self.top_p
@@ -98,14 +103,13 @@ class Models:
     def _compute_logits(self, name: str, ids: tuple[int, ...], version: int) -> Tensor:
         model = self.models[name]
         row = torch.tensor([ids], device=model.embed_tokens.weight.device)  # (1, T)
-        # only the last position is asked for: V logits instead of T times V
-        return model.lm_head(model.hidden(row)[0, -1]).float().cpu()
+        return model.next_logits(row)[0].float().cpu()
 
     @torch.inference_mode()
     def _compute_attention(self, name: str, ids: tuple[int, ...], version: int) -> Tensor:
         model = self.models[name]
         row = torch.tensor([ids], device=model.embed_tokens.weight.device)
-        return model(row, record=True).attention[:, 0].float().cpu()
+        return model(row, trace=True).attention[:, 0].float().cpu()
 
 
 # ---- Tokens and text ----------------------------------------------------------------------------
@@ -189,7 +193,7 @@ def after(session: Session, message: dict, models: Models) -> Session:
         case "draw":
             seed = state.seed + 1
             logits = models.logits(state.model, prompt_ids(tokenizer, state)[0])
-            probs = filter_probs(logits, state.temperature, state.top_k, state.top_p)
+            probs = sampling_probs(logits, state.sampling)
             [id] = drawn_ids(probs, 1, seed).tolist()
             said = f"Drawn: {token_text(tokenizer, id)}, which had {100 * probs[id]:.1f} %."
             return session.to(with_token(models, replace(state, seed=seed), id), said)

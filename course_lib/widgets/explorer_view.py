@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from course_lib import plots
-from course_lib.model.sample import filter_probs, temper
+from course_lib.model.sample import probs_at, sampling_probs
 from course_lib.text.tokenizer import Tokenizer, visible
 from course_lib.widgets.explorer_state import (
     AnyTokenizer,
@@ -61,12 +61,11 @@ def shown(session: Session, models: Models) -> dict:
     ids, fixed = prompt_ids(tokenizer, state)
     names = list(models.models) if state.compare else []
     names = [state.model, *(name for name in names if name != state.model)]
-    dials = (state.temperature, state.top_k, state.top_p)
     logits = {name: models.logits(name, ids) for name in names}  # (V,) each
-    series = [(name, filter_probs(logits[name], *dials)) for name in names]
-    ranked = [temper(logits[name], 1.0) for name in names]  # so that no dial changes the order
+    series = [(name, sampling_probs(logits[name], state.sampling)) for name in names]
+    ranked = [probs_at(logits[name], 1.0) for name in names]  # so that no dial changes the order
     probs, own = series[0][1], logits[state.model]
-    tempered = temper(own, state.temperature)
+    tempered = probs_at(own, state.temperature)
     removed = tempered.where(probs == 0, 0.0)  # what top-k and top-p cut
     note = ""
     if state.truth:

@@ -2,7 +2,7 @@
 
 The kinds mirror what real mixtures hold (RedPajama's CommonCrawl, Wikipedia, StackExchange, books,
 GitHub): `notes` state facts, `questions` are lists of questions without answers, `faq` answers a few,
-`reports` tell of cricket matches, `stories` of animals, `code` shows Python with its output. `WEIGHTS`
+`reports` tell of cricket matches, `stories` of animals, `code` shows Python with its output. `KIND_SHARES`
 is the share of each in the clean mixture, on which the models are trained. `raw_documents` adds what a
 crawl of the web is full of: `junk` and copies.
 """
@@ -14,7 +14,7 @@ from functools import cache
 from course_lib.world.facts import FACTS, RELATIONS, Fact, facts_of
 from course_lib.world.grammar import Grammar, Part, choose, maybe, repeat, seq, weighted
 
-WEIGHTS = {
+KIND_SHARES = {
     "notes": 0.25,
     "questions": 0.08,
     "faq": 0.14,
@@ -300,7 +300,7 @@ _KINDS = {
     "code": _code,
     "junk": _junk,
 }
-KINDS = tuple(WEIGHTS)  # of the clean mixture
+KINDS = tuple(KIND_SHARES)  # of the clean mixture
 
 
 @cache
@@ -311,8 +311,8 @@ def kind_grammar(kind: str) -> Grammar:
 
 @cache
 def world_grammar() -> Grammar:
-    """The grammar of the clean mixture: a kind drawn by `WEIGHTS`, then a document of that kind."""
-    return Grammar(weighted([(weight, _KINDS[kind]()) for kind, weight in WEIGHTS.items()]))
+    """The grammar of the clean mixture: a kind drawn by `KIND_SHARES`, then a document of that kind."""
+    return Grammar(weighted([(weight, _KINDS[kind]()) for kind, weight in KIND_SHARES.items()]))
 
 
 def documents(n: int | None = None, seed: int = 0) -> Iterator[str]:

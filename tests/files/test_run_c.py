@@ -11,7 +11,7 @@ import pytest
 import tokenizers
 import torch
 
-from course_lib.config import ModelConfig
+from course_lib.config import GREEDY, ModelConfig
 from course_lib.files import gguf, run_file
 from course_lib.files.run_file import NextToken, compile_run_file, run, run_probs, run_tokenize
 from course_lib.model.sample import generate, next_token_probs
@@ -99,7 +99,7 @@ def ids_printed(line: str) -> list[int]:
 def greedy(model: Transformer, prompt: list[int], n: int) -> list[int]:
     """Python's tokens as far as nobody could doubt them: two logits 1e-4 apart end the list."""
     ids = []
-    for id in generate(model, [prompt], n, temperature=0, stop=STOPS)[0]:
+    for id in generate(model, [prompt], n, GREEDY, stop=STOPS)[0]:
         logits = model(torch.tensor([prompt + ids]))[0, -1]
         first, second = logits.topk(2).values.tolist()
         if first - second < 1e-4:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from course_lib.config import ModelConfig
+from course_lib.config import GREEDY, ModelConfig, Sampling
 from course_lib.files import gguf, run_file
 from course_lib.model.sample import generate
 from course_lib.model.transformer import Transformer
@@ -37,7 +37,7 @@ def no_compiler(monkeypatch):
 
 def greedy(prompt: list[int], n: int) -> list[int]:
     stop = (TOKENIZER.eot_id, TOKENIZER.im_end_id)
-    return generate(MODEL, [prompt], n, temperature=0, stop=stop)[0]
+    return generate(MODEL, [prompt], n, GREEDY, stop=stop)[0]
 
 
 def test_the_compiler_is_the_one_asked_for_or_the_first_there_is(monkeypatch, no_compiler):
@@ -99,7 +99,7 @@ def test_run_complete_and_run_chat_say_what_python_says(files):
 
 def test_options_reach_the_run_file(files):
     texts = [
-        run_file.run_complete(*files, "the", temperature=1.0, top_k=k, top_p=p, seed=seed)
+        run_file.run_complete(*files, "the", Sampling(1.0, k, p, seed))
         for k, p, seed in [(None, None, 1), (None, None, 2), (1, None, 1), (None, 1e-9, 2)]
     ]
 
@@ -112,7 +112,7 @@ def test_run_probs_shows_a_space_and_sums_to_one(files):
 
     assert sum(token.probability for token in found) == pytest.approx(1, abs=1e-5)
     assert found[0].probability == max(token.probability for token in found)
-    assert {token.text for token in found} >= {"␣", "⏎", "a", "<|im_end|>"}
+    assert {token.text for token in found} >= {"␣", "↵", "a", "<|im_end|>"}
 
 
 def test_a_failure_becomes_a_value_error_with_the_words_of_the_run_file(files, tmp_path):

@@ -12,7 +12,7 @@ from torch import nn
 from course_lib import __main__ as cli
 from course_lib.config import ModelConfig
 from course_lib.measure.answers import bare_questions, chat_groups, recalls, went_on_with
-from course_lib.measure.card import TEMPERATURES, VERDICTS, _chat_card, report, summary, table
+from course_lib.measure.card import MODES, VERDICTS, _chat_card, report, summary, table
 from course_lib.measure.choice_points import MOST_WORDS, choice_kls, choice_points, hit_probs, kl
 from course_lib.measure.held_out import HELD_OUT_SEED, baselines, held_out, kind_of, losses
 from course_lib.measure.log_probs import (
@@ -395,7 +395,7 @@ def test_the_labelers_own_answers_get_full_marks(monkeypatch):
     due = {"invented": "dont_know", "unstated": "dont_know", "harmful": "refusal"}
     for group, rows in card.items():
         assert rows["prompts"] == len(GROUPS[group])
-        for mode in TEMPERATURES:
+        for mode in MODES:
             assert rows[mode][due.get(group, "right")] == 1
             assert 0.7 < rows[mode]["gold"] <= 1  # a labeler too adds idle sentences
     said = [perfect(prompt) for prompt in GROUPS["harmful"]]
@@ -445,7 +445,7 @@ def test_the_report_card_is_plain_data(card):
     assert set(card["fact_recall"]) == {*SPLITS, "all"}
     assert set(card["bare_questions"]) == set(SPLITS) and set(card["chat"]) == set(GROUPS)
     for rows in card["chat"].values():
-        for mode in TEMPERATURES:
+        for mode in MODES:
             assert sum(rows[mode][v] for v in VERDICTS) == pytest.approx(1)
     for player, row in card["hits"].items():
         by_hand = sum(p * math.log(p / row["model"][hit]) for hit, p in HITS[player].items())
@@ -503,7 +503,7 @@ def test_a_base_models_table_has_no_chat(card):
 
 def test_the_summary_is_flat_and_counts_every_prompt_once(card):
     card, rng = json.loads(json.dumps(card)), random.Random(0)
-    rows = [group[mode] for group in card["chat"].values() for mode in TEMPERATURES]
+    rows = [group[mode] for group in card["chat"].values() for mode in MODES]
     for row in [*rows, *card["bare_questions"].values()]:
         row |= {name: rng.random() for name in row}  # so that no two numbers are the same
 
@@ -554,7 +554,8 @@ def test_the_command_compares_rlhf_with_sft(
 ):
     asked = []
     monkeypatch.setattr(
-        "course_lib.commands.load_stage", lambda root, name: (f"model of {name}", "tokenizer")
+        "course_lib.commands.load_language_model",
+        lambda root, name: (f"model of {name}", "tokenizer"),
     )
     monkeypatch.setattr(
         "course_lib.commands.read_manifest", lambda path: {} if path.name in finished else None

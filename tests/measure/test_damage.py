@@ -68,11 +68,11 @@ def test_no_noise_is_no_change(model):
 def test_without_a_layer_the_stream_passes_it_unchanged(model, number):
     ids = torch.arange(10)[None]
 
-    record = without_layer(model, number)(ids, record=True)
+    trace = without_layer(model, number)(ids, trace=True)
 
-    assert torch.equal(record.residual[number + 1], record.residual[number])
+    assert torch.equal(trace.residual[number + 1], trace.residual[number])
     kept = [i for i in range(3) if i != number]
-    assert all(not torch.equal(record.residual[i + 1], record.residual[i]) for i in kept)
+    assert all(not torch.equal(trace.residual[i + 1], trace.residual[i]) for i in kept)
 
 
 def test_eight_bits_are_what_a_q8_0_file_gives_back(tmp_path):

@@ -8,17 +8,17 @@ import pytest
 import torch
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from course_lib.config import ModelConfig
+from course_lib.config import GREEDY, ModelConfig, Sampling
 from course_lib.model.sample import (
     draw,
-    filter_probs,
     generate,
     keep_top_k,
     keep_top_p,
     next_token_probs,
+    probs_at,
     renormalise,
+    sampling_probs,
     stream,
-    temper,
 )
 from tests.tiny import sharpened
 
@@ -42,10 +42,10 @@ def greedy_by_recomputation(model, prompt, n):
 
 
 @torch.no_grad()
-def sampled_by_recomputation(model, prompt, n, generator, **filters):
+def sampled_by_recomputation(model, prompt, n, generator, sampling):
     ids = list(prompt)
     for _ in range(n):
-        probs = filter_probs(model(torch.tensor([ids]))[:, -1], **filters)
+        probs = sampling_probs(model(torch.tensor([ids]))[:, -1], sampling)
         ids.append(draw(probs, generator).item())
     return ids[len(prompt) :]
 
@@ -62,7 +62,7 @@ def test_filters_equal_those_of_transformers(temperature, top_k, top_p):
     if top_p is not None:
         expected = TopPLogitsWarper(top_p)(None, expected)
 
-    probs = filter_probs(logits, temperature, top_k, top_p)
+    probs = sampling_probs(logits, Sampling(temperature, top_k, top_p))
     torch.testing.assert_close(probs, expected.softmax(-1))
     assert torch.equal(probs == 0, expected.isinf())
 
@@ -77,7 +77,7 @@ def test_each_step_does_what_a_hand_worked_example_says():
     torch.testing.assert_close(keep_top_p(probs, 1.0), probs)
     assert renormalise(torch.tensor([0.0, 1.0, 3.0])).tolist() == [0, 0.25, 0.75]
     # odds of 4:1 become 16:1 at half the temperature
-    sharper = temper(probs.log(), 0.5)
+    sharper = probs_at(probs.log(), 0.5)
     assert (sharper[1] / sharper[0]).item() == pytest.approx(16, rel=1e-4)
 
 
@@ -85,7 +85,7 @@ def test_each_step_does_what_a_hand_worked_example_says():
 def test_extreme_logits_and_temperatures_give_a_distribution(temperature):
     logits = 1000 * torch.randn(5, 97, generator=torch.Generator().manual_seed(0))
 
-    probs = filter_probs(logits, temperature, top_k=50, top_p=0.9)
+    probs = sampling_probs(logits, Sampling(temperature, top_k=50, top_p=0.9))
 
     torch.testing.assert_close(probs.sum(-1), torch.ones(5))
     if temperature < 0.01:
@@ -101,9 +101,11 @@ def test_of_equally_likely_tokens_the_nucleus_takes_the_smaller_ids():
 def test_filters_work_over_any_leading_axes():
     logits = torch.randn(2, 3, 11, generator=torch.Generator().manual_seed(0))
 
-    together = filter_probs(logits, 0.8, top_k=5, top_p=0.7)
+    sampling = Sampling(0.8, top_k=5, top_p=0.7)
 
-    alone = [[filter_probs(logits[i, j], 0.8, 5, 0.7) for j in range(3)] for i in range(2)]
+    together = sampling_probs(logits, sampling)
+
+    alone = [[sampling_probs(logits[i, j], sampling) for j in range(3)] for i in range(2)]
     torch.testing.assert_close(together, torch.stack([torch.stack(row) for row in alone]))
 
 
@@ -134,59 +136,58 @@ def test_next_token_probs_are_the_softmax_of_the_last_logits(model):
 
     assert probs.shape == (97,) and not probs.requires_grad
     torch.testing.assert_close(probs, expected)
-    assert next_token_probs(model, PROMPTS[0], top_k=3).count_nonzero() == 3
 
 
 def test_cached_batched_generation_equals_full_recomputation(model):
-    generated = generate(model, PROMPTS, 12, temperature=0)
+    generated = generate(model, PROMPTS, 12, GREEDY)
 
     assert generated == [greedy_by_recomputation(model, prompt, 12) for prompt in PROMPTS]
     assert len({tuple(row) for row in generated}) == 3  # the prompts matter
 
 
 def test_one_row_sampling_equals_full_recomputation(model):
-    filters = {"temperature": 0.9, "top_k": 30, "top_p": 0.95}
+    sampling = Sampling(0.9, top_k=30, top_p=0.95)
     expected = sampled_by_recomputation(
-        model, PROMPTS[2], 15, torch.Generator().manual_seed(4), **filters
+        model, PROMPTS[2], 15, torch.Generator().manual_seed(4), sampling
     )
 
-    once = generate(model, [PROMPTS[2]], 15, **filters, generator=torch.Generator().manual_seed(4))
-    streamed = stream(model, PROMPTS[2], 15, **filters, generator=torch.Generator().manual_seed(4))
+    once = generate(model, [PROMPTS[2]], 15, sampling, generator=torch.Generator().manual_seed(4))
+    streamed = stream(model, PROMPTS[2], 15, sampling, generator=torch.Generator().manual_seed(4))
 
     assert once == [expected]
     assert list(streamed) == expected
 
 
 def test_a_stop_id_ends_its_row_and_is_kept(model):
-    free = generate(model, PROMPTS, 12, temperature=0)
+    free = generate(model, PROMPTS, 12, GREEDY)
     stop = free[0][4]
 
-    stopped = generate(model, PROMPTS, 12, temperature=0, stop=[stop])
+    stopped = generate(model, PROMPTS, 12, GREEDY, stop=[stop])
 
     for row, whole in zip(stopped, free, strict=True):
         assert row == (whole[: whole.index(stop) + 1] if stop in whole else whole)
-    assert list(stream(model, PROMPTS[0], 12, temperature=0, stop=[stop])) == stopped[0]
+    assert list(stream(model, PROMPTS[0], 12, GREEDY, stop=[stop])) == stopped[0]
 
 
 def test_generation_ends_early_when_all_rows_have_stopped(model, monkeypatch):
-    first = [row[0] for row in generate(model, PROMPTS, 1, temperature=0)]
+    first = [row[0] for row in generate(model, PROMPTS, 1, GREEDY)]
     passes, hidden = [], model.hidden
     monkeypatch.setattr(model, "hidden", lambda *args: passes.append(1) or hidden(*args))
 
-    assert generate(model, PROMPTS, 12, temperature=0, stop=first) == [[id] for id in first]
+    assert generate(model, PROMPTS, 12, GREEDY, stop=first) == [[id] for id in first]
     assert len(passes) == 1
 
 
 def test_rows_that_have_stopped_are_dropped_and_the_others_go_on_unchanged(model, monkeypatch):
     prompts = [[n, 2 * n] for n in range(1, 41)]
-    free = generate(model, prompts, 12, temperature=0)
+    free = generate(model, prompts, 12, GREEDY)
     stop = {row[3] for row in free[:30]}
     rows, hidden = [], model.hidden
     monkeypatch.setattr(
         model, "hidden", lambda ids, *rest: rows.append(len(ids)) or hidden(ids, *rest)
     )
 
-    stopped = generate(model, prompts, 12, temperature=0, stop=stop)
+    stopped = generate(model, prompts, 12, GREEDY, stop=stop)
 
     for row, whole in zip(stopped, free, strict=True):
         ends = [i for i, id in enumerate(whole) if id in stop]
@@ -199,7 +200,7 @@ def test_rows_that_have_stopped_are_dropped_and_the_others_go_on_unchanged(model
 def test_generation_never_runs_past_the_context(model):
     prompt = list(range(20))
 
-    assert [len(row) for row in generate(model, [prompt, [1]], 100, temperature=0)] == [4, 4]
+    assert [len(row) for row in generate(model, [prompt, [1]], 100, GREEDY)] == [4, 4]
     assert len(list(stream(model, prompt[:1], 100))) == 23
 
 

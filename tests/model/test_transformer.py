@@ -108,9 +108,9 @@ def test_rope_turns_a_pair_by_hand_worked_angles():
 
 @torch.no_grad()
 def test_recorded_attention_is_causal_and_sums_to_one():
-    record = sharpened(TINY)(random_ids(2, 9), record=True)
+    trace = sharpened(TINY)(random_ids(2, 9), trace=True)
 
-    maps = record.attention
+    maps = trace.attention
     assert maps.shape == (3, 2, 4, 9, 9)
     torch.testing.assert_close(maps.sum(-1), torch.ones(3, 2, 4, 9))
     assert maps.triu(diagonal=1).abs().max() == 0
@@ -121,17 +121,17 @@ def test_recorded_attention_is_causal_and_sums_to_one():
 def test_record_holds_what_the_model_computed():
     model, ids = sharpened(TINY), random_ids(2, 9)
 
-    record = model(ids, record=True)
+    trace = model(ids, trace=True)
 
-    torch.testing.assert_close(record.logits, model(ids))
-    torch.testing.assert_close(record.residual[0], model.embed_tokens(ids))
-    torch.testing.assert_close(model.norm(record.residual[-1]), model.hidden(ids))
-    h = model.layers[0].input_layernorm(record.residual[0])
+    torch.testing.assert_close(trace.logits, model(ids))
+    torch.testing.assert_close(trace.residual[0], model.embed_tokens(ids))
+    torch.testing.assert_close(model.norm(trace.residual[-1]), model.hidden(ids))
+    h = model.layers[0].input_layernorm(trace.residual[0])
     v = model.layers[0].self_attn.v_proj(h).view(2, 9, 2, 8).repeat_interleave(2, dim=2)
-    mixed = torch.einsum("bhts,bshd->bthd", record.attention[0], v).flatten(2)
-    middle = record.residual[0] + model.layers[0].self_attn.o_proj(mixed)
+    mixed = torch.einsum("bhts,bshd->bthd", trace.attention[0], v).flatten(2)
+    middle = trace.residual[0] + model.layers[0].self_attn.o_proj(mixed)
     after = middle + model.layers[0].mlp(model.layers[0].post_attention_layernorm(middle))
-    torch.testing.assert_close(record.residual[1], after, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(trace.residual[1], after, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -202,10 +202,10 @@ def test_left_padding_changes_nothing_and_makes_no_nan():
 
 @torch.no_grad()
 def test_a_padded_record_looks_at_no_pad():
-    record = sharpened(TINY)(random_ids(1, 6), padding=torch.tensor([2]), record=True)
+    trace = sharpened(TINY)(random_ids(1, 6), padding=torch.tensor([2]), trace=True)
 
-    assert record.attention[:, :, :, 2:, :2].abs().max() == 0
-    torch.testing.assert_close(record.attention.sum(-1), torch.ones(3, 1, 4, 6))
+    assert trace.attention[:, :, :, 2:, :2].abs().max() == 0
+    torch.testing.assert_close(trace.attention.sum(-1), torch.ones(3, 1, 4, 6))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -265,7 +265,7 @@ def test_a_full_cache_and_a_recorded_cache_are_refused():
     with pytest.raises(ValueError, match="25 positions"):
         model(random_ids(1, 1), cache)
     with pytest.raises(ValueError, match="without a cache"):
-        model(random_ids(1, 1), cache, record=True)
+        model(random_ids(1, 1), cache, trace=True)
 
 
 def test_bfloat16_autocast_stays_close_and_gives_gradients():

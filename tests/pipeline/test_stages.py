@@ -15,7 +15,7 @@ import torch
 
 from course_lib.align.preferences import Preference, load_preferences
 from course_lib.align.reward import RewardModel
-from course_lib.config import MODELS, DPOConfig, GRPOConfig, RLConfig, TrainConfig
+from course_lib.config import GREEDY, MODELS, DPOConfig, GRPOConfig, RLConfig, TrainConfig
 from course_lib.files.run_file import run_chat, run_probs
 from course_lib.model.sample import next_token_probs
 from course_lib.pipeline.rankings import pair_metrics
@@ -28,7 +28,7 @@ from course_lib.pipeline.recipe import (
     real_text_recipe,
     recipe,
 )
-from course_lib.pipeline.release import load_stage, publish, read_manifest
+from course_lib.pipeline.release import load_language_model, publish, read_manifest
 from course_lib.pipeline.stages import PREFERENCES, run_all, run_stage
 from course_lib.world.annotators import gold
 from tests.tiny import PLAN
@@ -85,11 +85,11 @@ def test_a_stage_needs_the_ones_before_it(tmp_path):
     with pytest.raises(ValueError, match="a stage is one of"):
         list(run_stage("poetry", tmp_path, PLAN))
     with pytest.raises(ValueError, match="no finished stage"):
-        load_stage(tmp_path, "base")
+        load_language_model(tmp_path, "base")
 
 
 def test_a_stage_that_was_stopped_goes_on_to_the_same_model(root, tmp_path):
-    whole = load_stage(root, "base")[0].state_dict()
+    whole = load_language_model(root, "base")[0].state_dict()
     list(run_stage("tokenizer", tmp_path, PLAN))
 
     for progress in (run := run_stage("base", tmp_path, PLAN)):
@@ -100,19 +100,19 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_model(root, tmp_path):
     steps = [p.step for p in run_stage("base", tmp_path, PLAN) if p.record]
 
     assert steps[0] == 18
-    again = load_stage(tmp_path, "base")[0].state_dict()
+    again = load_language_model(tmp_path, "base")[0].state_dict()
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
 def test_the_stages_differ_and_the_last_one_talks_through_the_run_file(root):
-    models = {name: load_stage(root, name)[0] for name in ("base", "sft", "rlhf")}
+    models = {name: load_language_model(root, name)[0] for name in ("base", "sft", "rlhf")}
     weights = {name: model.layers[0].mlp.up_proj.weight for name, model in models.items()}
     assert not torch.equal(weights["base"], weights["sft"])
     assert not torch.equal(weights["sft"], weights["rlhf"])
 
     binary, gguf = next((root / "export").glob("run*")), root / "export" / "model.gguf"
-    assert isinstance(run_chat(binary, gguf, "Hello", temperature=0), str)
-    model, tokenizer = load_stage(root, "rlhf")
+    assert isinstance(run_chat(binary, gguf, "Hello", GREEDY), str)
+    model, tokenizer = load_language_model(root, "rlhf")
     text = "In that match"
     expected = next_token_probs(model, [tokenizer.eot_id, *tokenizer.encode(text)])
     for entry in run_probs(binary, gguf, text, 5):
@@ -141,7 +141,7 @@ def test_every_way_from_sft_to_rlhf_runs_from_the_same_pairs(root, tmp_path, ali
     records = [p.record for p in run_stage("rlhf", tmp_path, plan)]
 
     assert len(records) == 4 and all(record.extra for record in records)
-    before, after = (load_stage(tmp_path, name)[0] for name in ("sft", "rlhf"))
+    before, after = (load_language_model(tmp_path, name)[0] for name in ("sft", "rlhf"))
     assert not torch.equal(before.norm.weight, after.norm.weight)
 
 
@@ -157,7 +157,7 @@ def test_a_further_round_of_dpo_judges_new_answers_and_can_be_left(root, tmp_pat
             if progress.step == stop:
                 break
         list(run_stage("rlhf", tmp_path / name, plan))
-        weights.append(load_stage(tmp_path / name, "rlhf")[0].state_dict())
+        weights.append(load_language_model(tmp_path / name, "rlhf")[0].state_dict())
 
     pairs = load_preferences(tmp_path / "left" / "rlhf" / "round-2.jsonl")
     judge = RewardModel.load(root / "reward")
@@ -179,7 +179,7 @@ def test_a_release_holds_the_stages_in_16_bits(root, tmp_path):
     publish(root, tmp_path)
 
     for stage in ("base", "sft", "rlhf"):
-        whole, rounded = (load_stage(folder, stage)[0] for folder in (root, tmp_path))
+        whole, rounded = (load_language_model(folder, stage)[0] for folder in (root, tmp_path))
         for name, weight in whole.state_dict().items():
             torch.testing.assert_close(weight.half().float(), rounded.state_dict()[name])
         size = (tmp_path / stage / "model.safetensors").stat().st_size
@@ -257,7 +257,7 @@ def test_real_text_goes_as_far_as_the_base_model(book, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "shards", "tokenizer"]
     metrics = read_manifest(tmp_path / "base")["metrics"]
     assert 0 < metrics["bits_per_byte"] < 8 and metrics["epochs"] <= 1
-    model, tokenizer = load_stage(tmp_path, "base")
+    model, tokenizer = load_language_model(tmp_path, "base")
     assert tokenizer.vocab_size == model.config.vocab_size == 280
     with pytest.raises(ValueError, match="no stage 'sft' on real text: it needs dialogues"):
         list(run_stage("sft", tmp_path, plan))
@@ -292,6 +292,6 @@ def test_a_run_on_real_text_that_was_killed_goes_on_to_the_same_weights(book, tm
     torch.set_num_threads(before)
 
     assert steps == list(range(501, 561))
-    killed, whole = (load_stage(tmp_path / name, "base")[0] for name in "ab")
+    killed, whole = (load_language_model(tmp_path / name, "base")[0] for name in "ab")
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, killed.state_dict()[name])

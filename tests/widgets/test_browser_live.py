@@ -10,6 +10,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 STEPS = 300
 CELLS = [
     f"""import time
+from course_lib.config import GREEDY
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.text.rows import pack, text_batches
 from course_lib.model.transformer import Transformer
@@ -24,7 +25,7 @@ batch_at = text_batches(rows, 4, tokenizer.eot_id)
 shape = ModelConfig(context_length=32, dim=32, n_layers=1, n_heads=2, n_kv_heads=1, ffn_dim=64)
 config = TrainConfig(steps={STEPS}, batch_rows=4, learning_rate=1e-2, precision="float32")
 def write(model):
-    return tokenizer.decode(generate(model, [[tokenizer.eot_id]], 8, temperature=0)[0])""",
+    return tokenizer.decode(generate(model, [[tokenizer.eot_id]], 8, GREEDY)[0])""",
     # a learning rate of 1e30: the loss is soon no number
     """broken = Transformer(shape, seed=0)
 wild = replace(config, learning_rate=1e30)

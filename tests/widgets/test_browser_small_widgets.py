@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells, write_notebook
 
 CELLS = [
-    "from course_lib.scaling import published_parameters\n"
+    "from course_lib.scaling.sizes import published_parameters\n"
     "from course_lib.widgets import sizes\n"
     "sizes(published_parameters())",
     "from course_lib.pipeline.release import load_released\n"

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from course_lib.config import ModelConfig
+from course_lib.config import GREEDY, ModelConfig
 from course_lib.model.sample import generate
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.release import load_released
@@ -82,7 +82,7 @@ def states(widget):
 def greedy(pair, ids):
     model, tokenizer = pair
     stop = (tokenizer.im_end_id, tokenizer.eot_id)
-    [answer] = generate(model, [ids], 40, temperature=0, stop=stop)
+    [answer] = generate(model, [ids], 40, GREEDY, stop=stop)
     return decode_answer(tokenizer, answer)
 
 
@@ -153,7 +153,7 @@ def test_half_a_character_is_not_shown(models, monkeypatch):
     monkeypatch.setattr(MODULE, "stream", lambda *args, **options: iter(spoken))
     speaker = Speaker("model", models["SFT"][0], tokenizer)
 
-    texts = [answer.text for (answer,) in write([speaker], [[1]], 9, temperature=0.0, seed=0)]
+    texts = [answer.text for (answer,) in write([speaker], [[1]], 9, GREEDY)]
 
     assert texts == ["", "é", "é"]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from course_lib.config import ModelConfig
-from course_lib.model.sample import filter_probs, next_token_probs, temper
+from course_lib.model.sample import filter_probs, next_token_probs, probs_at
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.release import load_released
 from course_lib.text.chat import encode_prompt
@@ -81,7 +81,7 @@ def test_bars_are_the_probabilities_that_the_sampler_draws_from(base, dials):
 def test_the_steps_tell_what_was_cut_and_by_how_much_the_rest_grew(base):
     model, tokenizer = base
     ids = torch.tensor([[tokenizer.eot_id, *tokenizer.encode(FIRST)]])
-    tempered = temper(model(ids)[0, -1].detach(), 0.7)
+    tempered = probs_at(model(ids)[0, -1].detach(), 0.7)
 
     view = explorer(base, temperature=0.7, top_k=2).view
 
@@ -164,7 +164,7 @@ def test_models_side_by_side_each_show_their_own(models):
 def test_attention_is_the_models_own_map(base):
     model, tokenizer = base
     ids = torch.tensor([[tokenizer.eot_id, *tokenizer.encode(FIRST)]])
-    maps = model(ids, record=True).attention[:, 0]  # (L, H, T, T)
+    maps = model(ids, trace=True).attention[:, 0]  # (L, H, T, T)
 
     mean = explorer(base, token=6).view["attention"]["weights"]
     head = explorer(base, token=6, layer=1, head=2).view["attention"]["weights"]

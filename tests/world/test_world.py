@@ -120,7 +120,7 @@ def test_words_of_the_grammar_are_words_of_the_tokenizer():
 
 
 def test_the_mixture_is_the_weighted_sum_of_the_kinds():
-    weights, total = docs.WEIGHTS, sum(docs.WEIGHTS.values())
+    weights, total = docs.KIND_SHARES, sum(docs.KIND_SHARES.values())
     for text in SAMPLE[:200]:
         by_kind = sum(
             weight / total * math.exp(docs.kind_grammar(kind).log_prob(text))
@@ -176,7 +176,7 @@ def test_junk_is_no_part_of_the_clean_mixture():
     rng = random.Random(3)
     drawn = [docs.kind_grammar("junk").sample(rng) for _ in range(200)]
 
-    assert "junk" not in docs.WEIGHTS and len(set(drawn)) > 150
+    assert "junk" not in docs.KIND_SHARES and len(set(drawn)) > 150
     assert all(docs.world_grammar().log_prob(text) == -math.inf for text in drawn)
     assert all(text.isascii() and len(text) < 250 for text in drawn)
 
