@@ -90,13 +90,8 @@ class Run:
         file = Path(directory or "") / TRAINING_STATE
         if directory is None or not self.ranks.on_first(file.exists):
             return
-        progress = load_training_state(directory, self.model, self.optimizer, self.ranks)
-        if progress["config"] != asdict(self.config):
-            raise ValueError(
-                f"{directory} holds a run with other settings: {progress['config']}, "
-                f"not {asdict(self.config)}. "
-                "Delete the folder to start again, or use its settings"
-            )
+        config = asdict(self.config)
+        progress = load_training_state(directory, self.model, self.optimizer, self.ranks, config)
         self.done, self.tokens = progress["step"], progress["tokens"]
         self.saved, self.tokens_before = self.done, self.tokens
         self.started = time.perf_counter()

@@ -70,16 +70,24 @@ def load_training_state(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     ranks: Ranks = ALONE,
+    config: dict | None = None,
 ) -> dict:
     """Fills model and optimizer from `save_training_state`'s file; its `progress` is returned.
 
-    Nothing is changed unless everything fits. With `ranks` every rank calls it and reads the file.
+    Nothing is changed unless everything fits: names, shapes, the kind of optimizer and, where it is
+    given, the `config` of the run. What doesn't raises ValueError, which says what to do. With
+    `ranks` every rank calls it and reads the file.
     """
     path = Path(directory) / TRAINING_STATE
     own = own_tensors(model)
-    weights, state, groups, progress = ranks.together(
-        lambda: _read_training_state(path, own, optimizer)
-    )
+
+    def read() -> tuple:
+        try:
+            return _read_training_state(path, own, optimizer, config)
+        except ValueError as error:
+            raise ValueError(f"{error}. To begin this run anew, delete {path}") from error
+
+    weights, state, groups, progress = ranks.together(read)
     copy_into(own, {name: split_as(own[name], weight) for name, weight in weights.items()})
     for parameter, values in zip(_parameters(optimizer), state, strict=True):
         for name, value in values.items():
@@ -94,7 +102,9 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def _read_training_state(path: Path, own: dict[str, Tensor], optimizer) -> tuple:
+def _read_training_state(
+    path: Path, own: dict[str, Tensor], optimizer: torch.optim.Optimizer, config: dict | None
+) -> tuple:
     """Weights by name, what the optimizer keeps of each parameter, its groups and the progress;
     ValueError where any of it doesn't fit."""
     tensors, metadata = read_safetensors(path)
@@ -105,6 +115,11 @@ def _read_training_state(path: Path, own: dict[str, Tensor], optimizer) -> tuple
     if metadata["optimizer"] != type(optimizer).__name__:
         raise ValueError(
             f"{path} holds the state of {metadata['optimizer']}, not of {type(optimizer).__name__}"
+        )
+    progress = json.loads(metadata["progress"])
+    if config is not None and progress["config"] != config:
+        raise ValueError(
+            f"{path} holds a run with other settings: {progress['config']}, not {config}"
         )
     groups = json.loads(metadata["param_groups"])
     own_groups = optimizer.state_dict()["param_groups"]
@@ -132,4 +147,4 @@ def _read_training_state(path: Path, own: dict[str, Tensor], optimizer) -> tuple
             )
         state[int(index)][key] = value
     check_fit(own, weights, path)
-    return weights, state, groups, json.loads(metadata["progress"])
+    return weights, state, groups, progress
