@@ -18,7 +18,7 @@ from course_lib.align.preferences import Preference
 from course_lib.config import DPOConfig, TrainConfig
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_dialogue, exchange
-from course_lib.text.rows import IGNORE, Batches, pad_right
+from course_lib.text.rows import IGNORE, Batches, pad_right, targets_of
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.losses import dpo, sequence_log_prob
 
@@ -29,7 +29,7 @@ def answer_rows(tokenizer: Tokenizer, prompts: list[str], answers: list[str]) ->
     for prompt, answer in zip(prompts, answers, strict=True):
         ids, mask = encode_dialogue(tokenizer, exchange(prompt, answer))
         inputs.append(ids[:-1])
-        targets.append([i if m else IGNORE for i, m in zip(ids[1:], mask[1:], strict=True)])
+        targets.append(targets_of(ids, mask))
     return pad_right(inputs, tokenizer.eot_id), pad_right(targets, IGNORE)
 
 
