@@ -131,10 +131,10 @@ def reward_loss(model: RewardModel, batch: list[Preference]) -> tuple[Tensor, in
 
 
 @torch.no_grad()
-def pair_accuracy(model: RewardModel, pairs: list[Preference], batch_rows: int = 64) -> float:
+def pair_accuracy(model: RewardModel, pairs: list[Preference]) -> float:
     """The share of pairs whose chosen answer gets the higher reward."""
     right = 0.0
-    for start in range(0, len(pairs), batch_rows):
-        batch = pairs[start : start + batch_rows]
+    for start in range(0, len(pairs), 64):  # few enough at a time to fit any memory
+        batch = pairs[start : start + 64]
         right += reward_loss(model, batch)[2]["accuracy"] * len(batch)
     return right / len(pairs)

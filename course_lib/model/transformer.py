@@ -98,10 +98,6 @@ class KVCache:
         """Go on with these rows of the batch only, in this order."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]
 
-    def reset(self) -> None:
-        """Forget everything."""
-        self.truncate(0)
-
 
 @dataclass(frozen=True)
 class Trace:
