@@ -210,7 +210,7 @@ def test_a_padded_record_looks_at_no_pad():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_parameter_count_is_the_configs(name):
-    config = MODELS[name].replace(n_layers=2)
+    config = replace(MODELS[name], n_layers=2)
 
     assert sum(p.numel() for p in Transformer(config).parameters()) == config.n_parameters
 

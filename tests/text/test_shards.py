@@ -146,7 +146,7 @@ def test_an_interrupt_or_a_full_disk_leaves_no_manifest_and_the_next_call_starts
     with pytest.raises(ValueError, match="holds no finished shards"):
         Shards(tmp_path)
 
-    def full(path, contents):
+    def full(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
