@@ -128,6 +128,7 @@ def train(
     loss_of: LossOf,
     config: TrainConfig,
     *,
+    schedule: Callable[[int, TrainConfig], float] = wsd,
     state_dir: Path | None = None,
     save_every: int = 500,
     together: int = 1,
@@ -141,7 +142,7 @@ def train(
     a pure function of the step, and so a run can stop after any of them. In RL it depends on the
     model as it is now, too: a rollout is the model's own answers, from which the next few steps
     learn. Such steps belong `together`: an interrupted run takes the last of them before it saves,
-    as the rollout itself is not kept.
+    as the rollout itself is not kept. `schedule(step, config)` gives a step's learning rate.
 
     With `state_dir` the run saves itself there every `save_every` steps, when it is interrupted and
     at its end, and continues what it finds there, to the last bit. A loss that is not a number
@@ -158,7 +159,7 @@ def train(
     run.load(state_dir)
 
     def advance() -> TrainRecord:
-        return run.step(batch_at(run.done), loss_of, wsd(run.done, config))
+        return run.step(batch_at(run.done), loss_of, schedule(run.done, config))
 
     model.train()
     with ranks.interruptible() as interrupted:
