@@ -34,8 +34,8 @@ class TrainRecord:
     loss: float
     learning_rate: float
     grad_norm: float  # before clipping
-    # Trained on since the run began. A reward model's loss is a mean over pairs of answers, so there
-    # this counts pairs. The name stays, as in every other run these are tokens.
+    # Trained on since the run began. A reward model's loss is a mean over pairs of answers, so in
+    # its run this counts pairs; in every other run it counts tokens, and so the name stays.
     tokens: int
     seconds: float  # since this process began to train
     tokens_per_second: float  # in this process
@@ -111,9 +111,9 @@ class Run:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        # bfloat16 has the range of float32, but hardly 3 digits. That will do for products. It won't
-        # do for the weights: a step 500 times smaller than its weight would be rounded away. So
-        # they stay float32, and autocast rounds copies. (float16 has not even the range.)
+        # bfloat16 has the range of float32, but hardly 3 digits. That will do for products, but not
+        # for the weights: a step 500 times smaller than its weight would be rounded away. So they
+        # stay float32, and autocast rounds copies. (float16 has not even the range.)
         kind, half = next(self.model.parameters()).device.type, self.config.precision == "bfloat16"
         with torch.autocast(kind, torch.bfloat16, enabled=half):
             loss, n_tokens, extra = self.ranks.pooled(*loss_of(self.forward, batch))
