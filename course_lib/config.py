@@ -37,8 +37,6 @@ class ModelConfig:
             )
         if self.head_dim % 2:
             raise ValueError(f"RoPE rotates pairs, so head_dim must be even, got {self.head_dim}")
-        if self.rope_theta <= 0 or self.norm_eps <= 0:
-            raise ValueError("rope_theta and norm_eps must be above zero")
 
     @property
     def head_dim(self) -> int:

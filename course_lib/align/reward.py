@@ -44,20 +44,35 @@ class RewardModel(nn.Module):
         """A fresh reward model on a copy of the SFT model."""
         return cls(deepcopy(sft), tokenizer, seed)
 
-    def forward(self, prompts: list[str], answers: list[str]) -> Tensor:
-        """Rewards (B,) of the answers to the prompts."""
-        rows, last = [], []
-        for prompt, answer in zip(prompts, answers, strict=True):
-            ids = encode_dialogue(self.tokenizer, exchange(prompt, answer))[0]
-            end = len(ids) - 1 - ids[::-1].index(self.tokenizer.im_end_id)
-            # Broken bytes grow when they are decoded and encoded again: keep the end.
-            rows.append(ids[: end + 1][-self.backbone.config.context_length :])
-            last.append(len(rows[-1]) - 1)
-        device = self.head.weight.device
-        # Padding on the right: a causal model never looks there.
-        hidden = self.backbone.hidden(pad_right(rows, self.tokenizer.eot_id).to(device))
-        at_end = hidden[torch.arange(len(rows), device=device), torch.tensor(last, device=device)]
+    def forward(self, ids: Tensor, ends: Tensor) -> Tensor:
+        """Rewards (B,) of the dialogues `ids` (B, T), each read where its answer ends, `ends` (B,).
+
+        That is the answer's `<|im_end|>`: the one place where the model has seen all of the answer
+        and knows that nothing more will come.
+        """
+        hidden = self.backbone.hidden(ids)  # (B, T, C)
+        at_end = hidden[torch.arange(len(ids), device=ids.device), ends]  # (B, C)
         return (self.head(at_end.float()).squeeze(-1) - self.mean) / self.std
+
+    def __call__(self, prompts: list[str], answers: list[str]) -> Tensor:
+        """Rewards (B,) of the answers to the prompts: a door for text, as `forward` takes ids."""
+        return super().__call__(*self.encoded(prompts, answers))
+
+    def encoded(self, prompts: list[str], answers: list[str]) -> tuple[Tensor, Tensor]:
+        """The dialogues as `forward` takes them: ids (B, T), and where each answer ends (B,)."""
+        rows, ends = [], []
+        for prompt, answer in zip(prompts, answers, strict=True):
+            ids, said = encode_dialogue(self.tokenizer, exchange(prompt, answer))
+            end = max(place for place, by_assistant in enumerate(said) if by_assistant)
+            # Any text may come in here, also one that is longer than the context: a sampled answer
+            # with broken bytes grows when it is decoded, since each of them becomes a "\ufffd" of
+            # three bytes. What has to stay is the end, where the reward is read.
+            rows.append(ids[: end + 1][-self.backbone.config.context_length :])
+            ends.append(len(rows[-1]) - 1)
+        # Padding goes to the right, where a causal model never looks.
+        padded = pad_right(rows, self.tokenizer.eot_id)
+        device = self.head.weight.device
+        return padded.to(device), torch.tensor(ends, device=device)
 
     @torch.no_grad()
     def score(self, prompts: list[str], answers: list[str], batch_rows: int = 64) -> list[float]:
@@ -116,10 +131,10 @@ def reward_loss(model: RewardModel, batch: list[Preference]) -> tuple[Tensor, in
 
 
 @torch.no_grad()
-def pair_accuracy(model: RewardModel, pairs: list[Preference], batch_rows: int = 64) -> float:
+def pair_accuracy(model: RewardModel, pairs: list[Preference]) -> float:
     """The share of pairs whose chosen answer gets the higher reward."""
     right = 0.0
-    for start in range(0, len(pairs), batch_rows):
-        batch = pairs[start : start + batch_rows]
+    for start in range(0, len(pairs), 64):  # few enough at a time to fit any memory
+        batch = pairs[start : start + 64]
         right += reward_loss(model, batch)[2]["accuracy"] * len(batch)
     return right / len(pairs)

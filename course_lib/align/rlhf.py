@@ -105,11 +105,11 @@ def rollout(
     config: RLConfig,
     generator: torch.Generator,
 ) -> Rollout:
-    """`config.answers` answers to each prompt, graded."""
+    """`config.answers` answers to each prompt, graded; the answers to one prompt are neighbours."""
     actor, critic = _parts(model)
     device = next(actor.parameters()).device
-    prompts = [prompt for prompt in prompts for _ in range(config.answers)]
-    encoded = [encode_prompt(tokenizer, [{"role": "user", "content": p}]) for p in prompts]
+    asked = [prompt for prompt in prompts for _ in range(config.answers)]
+    encoded = [encode_prompt(tokenizer, [{"role": "user", "content": prompt}]) for prompt in asked]
     stop = (tokenizer.im_end_id, tokenizer.eot_id)
     # At temperature 1: what `answer_log_probs` says must be how the answers were drawn.
     new = generate(actor, encoded, config.max_new_tokens, stop=stop, generator=generator)
@@ -119,7 +119,9 @@ def rollout(
     targets, padding = pad_right(new, IGNORE).to(device), padding.to(device)
     log_prob = answer_log_probs(actor, ids, padding, targets)
     before = answer_log_probs(reference, ids, padding, targets)
-    reward = reward_model(prompts, answers)
+    # The answer is graded as people would type it: its text, encoded anew. The ids in `new` can be
+    # other ones, as a model may spell a word in pieces that the tokenizer would have merged.
+    reward = reward_model(asked, answers)
     finished = torch.tensor([row[-1] == tokenizer.im_end_id for row in new], device=device)
     reward = reward.where(finished, config.unfinished)
     if critic is None:
@@ -135,7 +137,7 @@ def rollout(
         values = critic(ids, padding, targets.shape[1])
         advantage, returns = gae(rewards, values, mask, config.gae_lambda)
     return Rollout(
-        prompts, answers, ids, padding, targets, log_prob, before, reward, advantage, returns
+        asked, answers, ids, padding, targets, log_prob, before, reward, advantage, returns
     )
 
 

@@ -74,11 +74,19 @@ class KVCache:
         self.length = 0
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """One layer's keys and values up to now, (B, K, S, D), the new (B, K, T, D) included."""
-        start, end = self.length, self.length + k.shape[2]  # `length` grows after the last layer
+        """One layer's keys and values up to now, (B, K, S, D), the new (B, K, T, D) included.
+
+        Every layer writes its own at the same positions, so none may move `length`: whoever runs
+        the layers calls `advance` once, after the last.
+        """
+        start, end = self.length, self.length + k.shape[2]
         self.keys[layer, :, :, start:end] = k
         self.values[layer, :, :, start:end] = v
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def advance(self, n: int) -> None:
+        """Count `n` more positions as filled, now that every layer has written them."""
+        self.length += n
 
     def truncate(self, n: int) -> None:
         """Rewind to the first `n` positions."""
@@ -89,10 +97,6 @@ class KVCache:
     def keep(self, rows: list[int]) -> None:
         """Go on with these rows of the batch only, in this order."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]
-
-    def reset(self) -> None:
-        """Forget everything."""
-        self.truncate(0)
 
 
 @dataclass(frozen=True)
@@ -128,17 +132,20 @@ class Attention(nn.Module):
         self.v_proj = linear(config.dim, config.n_kv_heads * config.head_dim)
         self.o_proj = linear(config.n_heads * config.head_dim, config.dim)
 
-    def forward(self, x, cos, sin, mask=None, cache=None, maps: list | None = None) -> Tensor:
-        """The heads' answers, (B, T, C); the attention maps (B, H, T, S) are added to `maps`."""
-        B, T, C = x.shape
+    def queries_keys_values(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
+        """What each head asks, offers and passes on: (B, H, T, D) and twice (B, K, T, D)."""
+        B, T, _ = x.shape
         q = self.q_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, H, T, D)
         k = self.k_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, K, T, D)
         v = self.v_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, K, T, D)
-        q, k, v = rotate(q, cos, sin).type_as(x), rotate(k, cos, sin).type_as(x), v.type_as(x)
+        return rotate(q, cos, sin).type_as(x), rotate(k, cos, sin).type_as(x), v.type_as(x)
+
+    def forward(self, x, cos, sin, mask=None, cache: KVCache | None = None) -> Tensor:
+        """The heads' answers, (B, T, C)."""
+        B, T, C = x.shape
+        q, k, v = self.queries_keys_values(x, cos, sin)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)  # (B, K, S, D)
-        if maps is not None:
-            maps.append(attention_map(q, k, mask))
         # No mask is plain causal attention, or one new position, which sees all there is.
         # A CPU's fused attention is slower in bfloat16 than in float32: no autocast here.
         with torch.autocast("cpu", enabled=False):
@@ -147,15 +154,15 @@ class Attention(nn.Module):
             )  # (B, H, T, D)
         return self.o_proj(y.transpose(1, 2).reshape(B, T, C))
 
+    def attention_map(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+        """softmax(q k^T / sqrt(D)) over the visible keys, (B, H, T, T).
 
-def attention_map(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(D)) over the visible keys, (B, H, T, S).
-
-    The fused kernel never forms this map; here it is written out to be looked at.
-    """
-    k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)  # (B, H, S, D)
-    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
-    return scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+        The fused kernel in `forward` never forms this map; here it is written out to be looked at.
+        """
+        q, k, _ = self.queries_keys_values(x, cos, sin)
+        k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)  # (B, H, T, D)
+        scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+        return scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
 
 
 class MLP(nn.Module):
@@ -181,8 +188,9 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.dim, config.norm_eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, *context) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), *context)
+    def forward(self, x: Tensor, cos, sin, mask=None, cache: KVCache | None = None) -> Tensor:
+        """The residual stream (B, T, C) after the layer has added to it."""
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask, cache)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -250,43 +258,47 @@ class Transformer(nn.Module):
             return self.lm_head(self.hidden(ids, cache, padding, segments))
         if cache is not None:
             raise ValueError("trace=True shows one whole pass: call the model without a cache")
-        stream, maps = [], []
-        logits = self.lm_head(
-            self.norm(self._run_layers(ids, None, padding, segments, stream, maps))
-        )
-        return Trace(logits, torch.stack(maps), torch.stack(stream))
+        return self._trace(ids, padding, segments)
 
-    def _run_layers(
-        self, ids, cache, padding, segments, stream: list | None = None, maps=None
-    ) -> Tensor:
+    def _run_layers(self, ids, cache, padding, segments) -> Tensor:
         """The residual stream before the final norm, (B, T, C)."""
         T = ids.shape[-1]
         start = 0 if cache is None else cache.length
-        self._check(ids, start + T)
+        self._check(ids, start, segments)
         mask = None
-        if segments is not None and (cache is not None or segments.shape != ids.shape):
-            raise ValueError("segments must have the shape of ids, and no cache goes with them")
-        given = padding is not None or segments is not None or maps is not None
-        if given or (start > 0 and T > 1):
+        if padding is not None or segments is not None or (start > 0 and T > 1):
             mask = visible(T, start + T, padding, segments, ids.device)
         cos, sin = self.cos[start : start + T], self.sin[start : start + T]
         x = self.embed_tokens(ids)  # (B, T, C)
         for layer in self.layers:
-            if stream is not None:
-                stream.append(x)
-            x = layer(x, cos, sin, mask, cache, maps)
-        if stream is not None:
-            stream.append(x)
+            x = layer(x, cos, sin, mask, cache)
         if cache is not None:
-            cache.length += T
+            cache.advance(T)
         return x
 
-    def _check(self, ids: Tensor, n_positions: int) -> None:
+    def _trace(self, ids, padding, segments) -> Trace:
+        """The same pass, keeping what it computes on its way; slower, as it forms every map."""
+        T = ids.shape[-1]
+        self._check(ids, 0, segments)
+        mask = visible(T, T, padding, segments, ids.device)
+        cos, sin = self.cos[:T], self.sin[:T]
+        maps, stream = [], [self.embed_tokens(ids)]
+        for layer in self.layers:
+            x = stream[-1]
+            maps.append(layer.self_attn.attention_map(layer.input_layernorm(x), cos, sin, mask))
+            stream.append(layer(x, cos, sin, mask))
+        logits = self.lm_head(self.norm(stream[-1]))
+        return Trace(logits, torch.stack(maps), torch.stack(stream))
+
+    def _check(self, ids: Tensor, start: int, segments: Tensor | None) -> None:
         limit, last = self.config.context_length, self.config.vocab_size - 1
         if ids.dim() != 2 or ids.numel() == 0:
             raise ValueError(f"ids must be (B, T) with one id at least, got {tuple(ids.shape)}")
-        if n_positions > limit:
-            raise ValueError(f"{n_positions} positions exceed context_length {limit}: feed fewer")
+        n = start + ids.shape[1]
+        if n > limit:
+            raise ValueError(f"{n} positions exceed context_length {limit}: feed fewer")
+        if segments is not None and (start > 0 or segments.shape != ids.shape):
+            raise ValueError("segments must have the shape of ids, and no cache goes with them")
         if torch.compiler.is_compiling():
             return  # reading values would split the compiled graph
         low, high = ids.min().item(), ids.max().item()

@@ -40,10 +40,6 @@ class ForeignTokenizer:
         """The ids of `text`, none of them a control token."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
-    def encode_batch(self, texts: list[str]) -> list[list[int]]:
-        """The ids of each text."""
-        return [self.encode(text) for text in texts]
-
     def decode(self, ids: list[int]) -> str:
         """The text of `ids`, control tokens spelled out."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)

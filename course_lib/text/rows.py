@@ -90,6 +90,14 @@ def text_batches(
     return batch_at
 
 
+def targets_of(ids: list[int], mask: list[bool]) -> list[int]:
+    """What to predict at each place but the last: the next id where its mask is True, or `IGNORE`.
+
+    `ids` and `mask` are those of `encode_dialogue`; the inputs that go with it are `ids[:-1]`.
+    """
+    return [id if counts else IGNORE for id, counts in zip(ids[1:], mask[1:], strict=True)]
+
+
 def pack_dialogues(
     dialogues: Iterable[list[dict]],
     tokenizer: Tokenizer,
@@ -117,9 +125,7 @@ def pack_dialogues(
             flush()
             inputs, targets = [], []
         inputs = inputs + ids[:-1]
-        targets = targets + [
-            i if prompts_too or m else IGNORE for i, m in zip(ids[1:], mask[1:], strict=True)
-        ]
+        targets = targets + targets_of(ids, [True] * len(ids) if prompts_too else mask)
     if inputs:
         flush()
     if not rows:

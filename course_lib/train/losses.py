@@ -105,7 +105,7 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, lam: float) -> tuple[Tens
     return advantages, (advantages + values) * mask
 
 
-def group_advantages(rewards: Tensor, divide_by_std: bool = True, eps: float = 1e-4) -> Tensor:
+def group_advantages(rewards: Tensor, divide_by_std: bool = False) -> Tensor:
     """GRPO's advantage: each reward less its group's mean, in the group's standard deviations.
 
     Rewards (P, G) -> (P, G). A group of equal rewards teaches nothing: its advantages are 0.
@@ -118,4 +118,4 @@ def group_advantages(rewards: Tensor, divide_by_std: bool = True, eps: float = 1
             f"rewards must be (prompts, 2 or more answers), got {tuple(rewards.shape)}"
         )
     advantages = rewards - rewards.mean(1, keepdim=True)
-    return advantages / (rewards.std(1, keepdim=True) + eps) if divide_by_std else advantages
+    return advantages / (rewards.std(1, keepdim=True) + 1e-4) if divide_by_std else advantages

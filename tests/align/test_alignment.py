@@ -106,6 +106,17 @@ def test_a_reward_does_not_depend_on_its_neighbours_in_the_batch(reward_model):
     torch.testing.assert_close(alone[0], padded[0], atol=1e-5, rtol=1e-5)
 
 
+def test_a_reward_is_read_where_the_answer_ends(reward_model):
+    ids, ends = reward_model.encoded(["What?", "Is it yes?"], ["yes", "no no no no"])
+    changed = ids.clone()
+    changed[0, ends[0] + 1 :] += 1  # after the shorter answer there is padding only
+
+    assert ids[range(2), ends].tolist() == [TOKENIZER.im_end_id] * 2
+    rewards = reward_model.forward(ids, ends)
+    assert torch.equal(reward_model.forward(changed, ends), rewards)
+    assert not torch.allclose(reward_model.forward(ids, ends - 1), rewards, atol=1e-3)
+
+
 def test_scores_are_the_rewards_in_order_whatever_the_batch(reward_model):
     prompts, answers = ["Hello", "Who are you?", "Hello"], ["Hi.", "I am a model.", "No, never."]
 

@@ -210,24 +210,32 @@ def test_no_prompts_and_no_tokens_are_no_work(model):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("sampling", "message"),
     [
-        ({"temperature": -1}, "temperature"),
-        ({"temperature": float("nan")}, "temperature"),
-        ({"top_k": 0}, "top_k must be 1 or more"),
-        ({"top_p": 0.0}, "top_p must be above 0"),
-        ({"top_p": 1.5}, "top_p must be above 0 and at most 1"),
-        ({"prompts": [[1], []]}, "a prompt is empty"),
-        ({"prompts": [[1] * 24]}, "leaves no room in context_length 24"),
-        ({"prompts": [[97]]}, "ids must be 0 to 96"),
-        ({"max_new_tokens": -1}, "zero or more, got -1"),
+        (Sampling(temperature=-1), "temperature"),
+        (Sampling(temperature=float("nan")), "temperature"),
+        (Sampling(top_k=0), "top_k must be 1 or more"),
+        (Sampling(top_p=0.0), "top_p must be above 0"),
+        (Sampling(top_p=1.5), "top_p must be above 0 and at most 1"),
     ],
 )
-def test_what_cannot_be_sampled_is_refused(model, arguments, message):
-    arguments = {"prompts": [[1]], "max_new_tokens": 2, **arguments}
-
+def test_dials_that_mean_nothing_are_refused(model, sampling, message):
     with pytest.raises(ValueError, match=message):
-        generate(model, **arguments)
+        generate(model, [[1]], 2, sampling)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "max_new_tokens", "message"),
+    [
+        ([[1], []], 2, "a prompt is empty"),
+        ([[1] * 24], 2, "leaves no room in context_length 24"),
+        ([[97]], 2, "ids must be 0 to 96"),
+        ([[1]], -1, "zero or more, got -1"),
+    ],
+)
+def test_what_cannot_be_continued_is_refused(model, prompts, max_new_tokens, message):
+    with pytest.raises(ValueError, match=message):
+        generate(model, prompts, max_new_tokens)
 
 
 def test_generation_leaves_no_trace(model):

@@ -169,8 +169,7 @@ def test_a_rewound_cache_takes_another_continuation():
 
     whole = model(torch.cat([ids[:, :4], other[:, 4:]], dim=1))
     torch.testing.assert_close(logits, whole[:, 4:], atol=1e-4, rtol=1e-4)
-    cache.reset()
-    assert cache.length == 0
+    cache.truncate(0)
     with pytest.raises(ValueError, match="holds 0 positions"):
         cache.truncate(1)
 
@@ -266,6 +265,19 @@ def test_a_full_cache_and_a_recorded_cache_are_refused():
         model(random_ids(1, 1), cache)
     with pytest.raises(ValueError, match="without a cache"):
         model(random_ids(1, 1), cache, trace=True)
+
+
+@torch.no_grad()
+def test_only_a_pass_through_all_layers_moves_a_cache_on():
+    model, ids = sharpened(TINY), random_ids(1, 6)
+    cache, x = KVCache(TINY, batch_size=1), model.embed_tokens(ids)
+    cos, sin = model.cos[:6], model.sin[:6]
+
+    for _ in range(2):  # a layer may be called alone, as often as one likes
+        first = model.layers[0](x, cos, sin, None, cache)
+
+    assert cache.length == 0
+    torch.testing.assert_close(first, model(ids, trace=True).residual[1], atol=1e-4, rtol=1e-4)
 
 
 def test_bfloat16_autocast_stays_close_and_gives_gradients():

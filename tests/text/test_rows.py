@@ -66,6 +66,10 @@ def test_targets_are_the_inputs_shifted_by_one():
     assert inputs.tolist() == [[5, 6, 7]] and targets.tolist() == [[6, 7, 8]]
 
 
+def test_what_is_not_said_by_the_assistant_is_no_target():
+    assert data.targets_of([5, 6, 7, 8], [False, True, False, True]) == [6, IGNORE, 8]
+
+
 def test_packed_dialogues_ask_for_the_assistants_words_only():
     rows = data.pack_dialogues(TALK, BYTES, context_length=200)
 

@@ -99,12 +99,13 @@ def test_kl_estimators_agree_with_the_exact_kl_on_average():
 def test_group_advantages_equal_a_value_worked_out_by_hand():
     rewards = torch.tensor([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])
 
-    found = losses.group_advantages(rewards, eps=1e-12)
+    found = losses.group_advantages(10 * rewards)
+    in_deviations = losses.group_advantages(10 * rewards, divide_by_std=True)
 
-    torch.testing.assert_close(found[0], torch.tensor([-1.0, 0.0, 1.0]))
-    spread = losses.group_advantages(10 * rewards, divide_by_std=False)
-    torch.testing.assert_close(spread[0], torch.tensor([-10.0, 0.0, 10.0]))
-    assert found[1].abs().max() == 0
+    torch.testing.assert_close(found[0], torch.tensor([-10.0, 0.0, 10.0]))
+    # the deviation of 10, 20, 30 is 10; the paper adds a little, so that nothing divides by zero
+    torch.testing.assert_close(in_deviations[0], torch.tensor([-10.0, 0.0, 10.0]) / 10.0001)
+    assert found[1].abs().max() == in_deviations[1].abs().max() == 0
     with pytest.raises(ValueError, match="2 or more answers"):
         losses.group_advantages(torch.zeros(4, 1))
 
