@@ -34,7 +34,7 @@ hypothesis.settings.load_profile("course")
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """A folder with all stages of `tests.tiny.PLAN`, run once for all tests: read it only."""
-    from filelock import FileLock  # torch brings it
+    from filelock import FileLock
 
     from course_lib.pipeline.stages import run_all
     from tests.tiny import PLAN

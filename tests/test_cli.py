@@ -123,6 +123,38 @@ def test_report_is_a_table_or_json(root, capsys):
     assert status == 0 and "bits a byte" in out
 
 
+@pytest.mark.parametrize(
+    ("stage", "finished", "chat", "reference"),
+    [
+        ("base", {"base", "sft"}, False, None),
+        ("sft", {"base", "sft"}, True, None),
+        ("rlhf", {"base", "sft", "rlhf"}, True, "model of sft"),
+        ("rlhf", {"base", "rlhf"}, True, None),
+    ],
+)
+def test_the_command_compares_rlhf_with_sft(
+    monkeypatch, capsys, tmp_path, stage, finished, chat, reference
+):
+    asked = []
+    monkeypatch.setattr(
+        "course_lib.commands.load_language_model",
+        lambda root, name: (f"model of {name}", "tokenizer"),
+    )
+    monkeypatch.setattr(
+        "course_lib.commands.read_manifest", lambda path: {} if path.name in finished else None
+    )
+    monkeypatch.setattr(
+        "course_lib.commands.report_card", lambda *args, **more: asked.append((args, more)) or {}
+    )
+
+    cli.main(["report", "--from", str(tmp_path), "--stage", stage, "--documents", "7", "--json"])
+
+    assert asked == [
+        ((f"model of {stage}", "tokenizer", 7), {"chat": chat, "reference": reference})
+    ]
+    assert json.loads(capsys.readouterr().out) == {}
+
+
 def test_export_writes_any_stage_as_gguf(root, tmp_path, capsys):
     status, out, _ = run(capsys, "export", "--from", root, "--stage", "sft", tmp_path / "my.gguf")
 

@@ -8,6 +8,7 @@ import importlib.metadata as metadata
 import re
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def imported(folder: str) -> set[str]:
                 modules |= {name.name.partition(".")[0] for name in node.names}
             elif isinstance(node, ast.ImportFrom):
                 modules.add(node.module.partition(".")[0])
-    modules -= {*sys.stdlib_module_names, "benchmarks", "course_lib", "tests"}
+    modules -= {*sys.stdlib_module_names, "benchmarks", "course_lib", "tests", "tools"}
     brought_by = metadata.packages_distributions()
     return {canonicalize_name(brought_by[name][0]) for name in modules if name in brought_by}
 
@@ -67,7 +68,8 @@ def test_what_is_imported_is_declared():
 
     on_demand = {"datasets", "pyarrow"}  # course_lib.text.sources names them where they are missing
     assert imported("course_lib") - on_demand <= set(map(canonicalize_name, core))
-    assert imported("tests") | imported("benchmarks") <= set(map(canonicalize_name, dev))
+    for folder in ("tests", "benchmarks", "tools"):
+        assert imported(folder) <= set(map(canonicalize_name, dev)), folder
 
 
 @pytest.mark.parametrize("dependency", direct_dependencies(), ids=str)
@@ -97,6 +99,19 @@ def test_what_the_dependencies_bring_is_pinned_too():
                 waiting += [(needed, wanted) for needed in metadata.requires(name) or []]
 
     assert {name for name, _ in seen} - set(pins()) == set()
+
+
+def test_what_the_makefile_imports_is_there():
+    # `make release` trains for half an hour before it would notice
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    modules = re.findall(r"python -m ((?:course_lib|tools)[.\w]*)", makefile)
+    imports = re.findall(r'python -c "(from .*?);', makefile)
+
+    assert len(modules) == 4 and len(imports) == 1
+    for module in modules:
+        assert find_spec(module), module
+    for line in imports:
+        exec(line, {})
 
 
 def test_conda_and_pip_ask_for_the_same_python():

@@ -1,5 +1,6 @@
 """What stands at the entrance, README, TEACHING and CITATION, tells of what is there."""
 
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -45,6 +46,29 @@ def test_links_lead_somewhere(name):
         if anchor:
             found = [h.lower().replace(" ", "-") for h in headings(file.read_text("utf-8"))]
             assert anchor in found, f"{name} leads to {link['target']}"
+
+
+@pytest.mark.parametrize("name", [*PAGES, "Makefile"])
+def test_what_a_page_imports_is_there(name):
+    for module, names in re.findall(r"from (course_lib[\w.]*) import ([\w, ]+)", text(name)):
+        for each in names.split(","):
+            there = hasattr(importlib.import_module(module), each.strip())
+            assert there, f"{name} imports {each} from {module}, which has no such thing"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_file_that_a_page_names_is_there(name):
+    folders = "|".join(path.name for path in ROOT.iterdir() if path.is_dir())
+    for path in re.findall(rf"`((?:{folders})/[\w./*]*)`", text(name)):
+        assert list(ROOT.glob(path)), f"{name} names {path}, which is not there"
+
+
+def test_the_readmes_python_runs():
+    blocks = re.findall(r"^```python\n(.*?)^```", text("README.md"), re.M | re.S)
+
+    assert blocks
+    for block in blocks:
+        exec(block, {})
 
 
 def test_the_readme_is_short_and_its_picture_is_light():

@@ -12,7 +12,13 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "course_lib"
+import nbformat
+
+from tests.test_layers import FLOOR
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "course_lib"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 ENGINE = ("config", "text.tokenizer", "text.rows", "model", "train", "align")  # what learns
 ENGINE_LINES, MODULE_LINES, ROOM_LINES = 2500, 300, 900
@@ -106,6 +112,47 @@ def test_no_module_grows_over_its_size():
     show("the largest modules", sizes())
 
     assert {name: n for name, n in sizes().items() if n > MODULE_LINES} == {}
+
+
+@cache
+def rooms_of(notebook: Path) -> set[str]:
+    """The rooms that the code of a notebook imports from."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    return set(re.findall(r"^(?:from|import) course_lib\.(\w+)", code, re.M))
+
+
+def test_the_readme_shows_every_room_once_with_its_floor_notebooks_and_lines():
+    row = r"^\| (\d+) \| \[`(\w+)`\]\(course_lib/(\S+)\) \| .+? \| ([^|]*) ?\| ([\d,]+) \|$"
+    rows = re.findall(row, (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+
+    assert sorted(room for _, room, _, _, _ in rows) == sorted(FLOOR)
+    assert [int(floor) for floor, *_ in rows] == sorted(int(floor) for floor, *_ in rows)
+    for floor, room, path, notebooks, lines in rows:
+        assert int(floor) == FLOOR[room] + 1 and path.removesuffix(".py") == room
+        importing = ", ".join(each.stem[:2] for each in NOTEBOOKS if room in rooms_of(each))
+        everywhere = ", ".join(each.stem[:2] for each in NOTEBOOKS)
+        assert notebooks.strip() == ("all" if importing == everywhere else importing), room
+        assert_about(lines, total(room), room)
+
+
+def test_the_readme_says_how_long_the_files_to_read_first_are():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    read_first = re.findall(r"^\d\. \[`(\S+)`\]\(course_lib/\1\), (\d+) lines", readme, re.M)
+    (engine,) = re.findall(r"engine, ([\d,]+)\s+lines", readme)
+
+    assert read_first[0][0] == "text/tokenizer.py" and read_first[-1][0] == "files/run.c"
+    for path, lines in read_first:
+        source = (PACKAGE / path).read_text(encoding="utf-8")
+        count = code_lines if path.endswith(".py") else page_lines
+        assert_about(lines, len(count(source)), path)
+    assert_about(engine, sum(map(total, ENGINE)), "the engine")
+
+
+def assert_about(said: str, lines: int, what: str) -> None:
+    """The README rounds to the nearest 50 lines."""
+    near = abs(int(said.replace(",", "")) - lines) <= 25
+    assert near, f"{what} has {lines} lines: write {50 * round(lines / 50):,} in the README"
 
 
 def page_lines(source: str) -> list[str]:

@@ -4,6 +4,6 @@
 of the notebook that they are named like.
 """
 
-from course_lib.check.guesses import band, beside, guess, guesses, guesses_file
+from course_lib.check.guesses import band, beside, guess, guesses
 
-__all__ = ["band", "beside", "guess", "guesses", "guesses_file"]
+__all__ = ["band", "beside", "guess", "guesses"]

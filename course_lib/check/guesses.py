@@ -41,6 +41,11 @@ def guess(name: str, value: Number | str | None = None) -> str | None:
     return f"Your guess is kept: {shown(kept[name]['guess'])}" if name in kept else None
 
 
+def kept_guess(name: str) -> Number | str | None:
+    """The guess that is kept under `name`, or None as long as there is none."""
+    return _load().get(name, {}).get("guess")
+
+
 def beside(name: str, truth: Number | str, unit: str = "") -> str:
     """The kept guess and the truth, in one line; the truth is kept beside the guess."""
     truth = truth.item() if hasattr(truth, "item") else truth  # a tensor's or an array's number

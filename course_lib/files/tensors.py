@@ -1,6 +1,8 @@
 """Named tensors on disk: safetensors files, and whether they fit a model.
 
-Nothing is pickled, so that a file from elsewhere can hold numbers and nothing else.
+A safetensors file is a table of names, types and shapes as JSON, and then the bare numbers. Nothing
+is pickled: a pickle may hold code that runs when it is opened, these files hold numbers only.
+https://huggingface.co/docs/safetensors
 """
 
 from pathlib import Path
@@ -10,14 +12,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from course_lib.machine.ranks import split_as
-
 
 def write_safetensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
     """Writes the tensors as a file; raises OSError where there is no room, or no permission."""
     try:
+        # The library takes no strided views. Ours are few (a transposed table): copying is cheap.
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
     except safetensors.SafetensorError as error:  # how the library reports what the disk said
         raise OSError(
@@ -26,8 +27,25 @@ def write_safetensors(
         ) from error
 
 
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """A file's tensors, on the CPU, and its metadata; ValueError where the file is damaged.
+
+    The tensors are windows into the file, read when somebody looks: clone what is to be changed.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            names = file.keys()  # the file itself is no iterable
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
+
+
 def own_tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and persistent buffers by name, a shared (tied) one under its first name only."""
+    # The token table of a tied model is its output head too. Saved twice it would cost twice the
+    # room, and whoever changed one copy in the file would have a model that isn't tied any more.
     first = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         first.setdefault(id(tensor), (name, tensor.detach()))
@@ -51,16 +69,6 @@ def check_fit(own: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> N
 
 @torch.no_grad()
 def copy_into(own: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """Overwrites each tensor with the one of its name, whatever device or dtype that has."""
     for name, tensor in own.items():
-        tensor.copy_(split_as(tensor, found[name]))
-
-
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            names = file.keys()  # the file itself is no iterable
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
+        tensor.copy_(found[name])

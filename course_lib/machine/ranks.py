@@ -100,34 +100,39 @@ class Ranks:
         loss = weighted + (mean - weighted.detach())
         return loss, total, dict(zip(extra, means, strict=True))
 
-    def together(self, act: Callable[[], Any]) -> list:
-        """What `act()` returned on each rank, once all have done it; one's error is raised on all.
+    def together(self, act: Callable[[], Any]) -> Any:
+        """What `act()` returned here, once every rank has done it; one's error is raised on all.
 
         `act` itself must not talk to other ranks: one that failed would not answer.
         """
         if self.size == 1:
-            return [act()]
+            return act()
+        found = mine = None
         try:
-            mine = act(), None
+            found = act()
         except Exception as error:  # whatever it is: it must not leave the others waiting
-            mine = None, error
-        outcomes = [None] * self.size
-        dist.all_gather_object(outcomes, mine, group=self.waiting)
-        for _, error in (mine, *outcomes):
+            mine = error
+        errors = [None] * self.size
+        dist.all_gather_object(errors, mine, group=self.waiting)
+        for error in (mine, *errors):  # one's own first: it still knows the line that raised it
             if error is not None:
                 raise error
-        return [found for found, _ in outcomes]
+        return found
 
     def on_first(self, act: Callable[[], Any]) -> Any:
         """What `act()` returned on rank 0, which alone does it while the others wait."""
-        return self.together(lambda: act() if self.first else None)[0]
+        found = [self.together(lambda: act() if self.first else None)]
+        if self.size > 1:
+            dist.broadcast_object_list(found, src=0, group=self.waiting)
+        return found[0]
 
     def gathered(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors, split ones put together; on every rank but the first nothing is kept."""
+        """The tensors, split ones put together on the CPU; none on any rank but the first."""
         if self.size == 1 and any(map(is_split, tensors.values())):
             raise ValueError("the model is split over ranks: give this function the `ranks`, too")
         found = {}
         for name, tensor in tensors.items():
+            # Every rank has to take part in this line; only the first keeps what comes of it.
             tensor = whole(tensor).cpu() if is_split(tensor) else tensor
             if self.first:
                 found[name] = tensor
@@ -175,8 +180,11 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def split_as(own: Tensor, full: Tensor) -> Tensor:
-    """`full`, as rank 0 has it, split over the ranks as `own` is; itself where `own` is whole."""
-    if not is_split(own):
+    """`full`, as rank 0 has it, split over the ranks as `own` is; itself where `own` is whole.
+
+    A single number (how many steps a weight has taken) has nothing to split.
+    """
+    if not is_split(own) or not full.dim():
         return full
     from torch.distributed.tensor import distribute_tensor
 

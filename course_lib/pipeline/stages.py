@@ -159,7 +159,7 @@ def _on_first(ranks: Ranks, work: Generator[Progress, None, dict]) -> Iterator[P
             raise failed
         return metrics
 
-    return ranks.together(outcome)[0]
+    return ranks.on_first(outcome)
 
 
 # ---- The stages ---------------------------------------------------------------------------------

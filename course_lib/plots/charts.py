@@ -22,6 +22,7 @@ from course_lib.plots.picture import (
     new_axes,
 )
 from course_lib.scaling.sizes import readable_bytes
+from course_lib.text.tokenizer import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -178,7 +179,7 @@ def _token_boxes(title: str, pieces, shades, notes) -> "Figure":
 
     boxes, x, row = [], 0.0, 0  # in characters of a line of 76
     for piece, strength, note in zip(pieces, shades, notes, strict=True):
-        shown = piece.replace(" ", "␣").replace("\n", "↵")
+        shown = visible(piece)
         width = max(len(shown), 3) + 0.6
         if x + width > 76:
             x, row = 0.0, row + 1

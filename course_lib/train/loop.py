@@ -2,8 +2,8 @@
 
 Pretraining, SFT, the reward model and RLHF all run through `train`; they differ in the batch that
 they hand in for a step and in the loss that they compute on it. The loop yields records and shows
-nothing: a progress bar, a dashboard or a test reads them. It saves its state so that a run goes on
-where it stopped, to the last bit.
+nothing: a progress bar, a dashboard or a test reads them. It saves its state so that a run
+continues where it stopped, to the last bit.
 """
 
 import math
@@ -22,6 +22,9 @@ from course_lib.text.rows import IGNORE
 from course_lib.train.losses import cross_entropy
 from course_lib.train.state import TRAINING_STATE, load_training_state, save_training_state
 
+# loss_of(model, batch) -> loss, the number of tokens that it is a mean over, what else to record.
+LossOf = Callable[[nn.Module, Any], tuple[Tensor, int, dict]]
+
 
 @dataclass(frozen=True)
 class TrainRecord:
@@ -31,9 +34,9 @@ class TrainRecord:
     loss: float
     learning_rate: float
     grad_norm: float  # before clipping
-    tokens: int  # tokens trained on since the run began
+    tokens: int  # trained on since the run began; a reward model's loss counts pairs of answers
     seconds: float  # since this process began to train
-    tokens_per_second: float
+    tokens_per_second: float  # in this process
     extra: dict = field(default_factory=dict)  # what the loss function reports beside the loss
 
 
@@ -61,10 +64,68 @@ def adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     )
 
 
+@dataclass
+class Run:
+    """A training run as it stands: what is learned, how, and how far it has come."""
+
+    model: nn.Module
+    forward: nn.Module  # the same weights as they are called: compiled, or over several ranks
+    optimizer: torch.optim.Optimizer
+    config: TrainConfig
+    ranks: Ranks
+    done: int = 0  # optimizer steps
+    tokens: int = 0
+    saved: int = 0  # steps that are safe on disk
+    started: float = field(default_factory=time.perf_counter)
+    tokens_before: int = 0  # those of earlier processes, which say nothing about today's speed
+
+    def save(self, directory: Path | None) -> None:
+        if directory is not None:
+            progress = {"step": self.done, "tokens": self.tokens, "config": asdict(self.config)}
+            save_training_state(directory, self.model, self.optimizer, progress, self.ranks)
+            self.saved = self.done
+
+    def load(self, directory: Path | None) -> None:
+        """Continue the run that the folder holds; where it holds none, there is nothing to do."""
+        file = Path(directory or "") / TRAINING_STATE
+        if directory is None or not self.ranks.on_first(file.exists):
+            return
+        config = asdict(self.config)
+        progress = load_training_state(directory, self.model, self.optimizer, self.ranks, config)
+        self.done, self.tokens = progress["step"], progress["tokens"]
+        self.saved, self.tokens_before = self.done, self.tokens
+        self.started = time.perf_counter()
+
+    def step(self, batch: Any, loss_of: LossOf, learning_rate: float) -> TrainRecord:
+        """One optimizer step: forward, backward, and every weight moves a little downhill."""
+        device, half = next(self.model.parameters()).device, self.config.precision == "bfloat16"
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            loss, n_tokens, extra = self.ranks.pooled(*loss_of(self.forward, batch))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        grad_norm = whole(norm).item()
+        if not math.isfinite(loss.item()) or not math.isfinite(grad_norm):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.done + 1}, its gradient {grad_norm}: "
+                "the weights are as they were a step before. Try a lower learning_rate or "
+                "precision='float32'"
+            )
+        self.optimizer.step()
+        self.done, self.tokens = self.done + 1, self.tokens + n_tokens
+        seconds = time.perf_counter() - self.started
+        speed = (self.tokens - self.tokens_before) / seconds
+        return TrainRecord(
+            self.done, loss.item(), learning_rate, grad_norm, self.tokens, seconds, speed, extra
+        )
+
+
 def train(
     model: nn.Module,
     batch_at: Callable[[int], Any],
-    loss_of: Callable[[nn.Module, Any], tuple[Tensor, int, dict]],
+    loss_of: LossOf,
     config: TrainConfig,
     *,
     state_dir: Path | None = None,
@@ -75,85 +136,47 @@ def train(
 ) -> Iterator[TrainRecord]:
     """Train `model` in place for `config.steps` steps; yields a record after each.
 
-    `batch_at(step)` gives a step's batch, a pure function of the step; `loss_of(model, batch)`
-    gives the loss, the number of tokens it was computed on and anything worth recording. With
-    `state_dir` the run saves itself there every `save_every` steps, when it is interrupted and at
-    its end, and goes on from what it finds there. Steps that learn from one rollout belong
-    `together`: an interrupted run takes the last of them before it saves, as the rollout itself is
-    not kept. A loss that is not a number stops the run: what was saved before stays.
+    `batch_at(step)` gives a step's batch; `loss_of(model, batch)` the loss, the number of tokens
+    that it is a mean over, and anything worth recording. In pretraining, SFT and DPO `batch_at` is
+    a pure function of the step, and so a run can stop after any of them. In RL it depends on the
+    model as it is now, too: a rollout is the model's own answers, from which the next few steps
+    learn. Such steps belong `together`: an interrupted run takes the last of them before it saves,
+    as the rollout itself is not kept.
+
+    With `state_dir` the run saves itself there every `save_every` steps, when it is interrupted and
+    at its end, and continues what it finds there, to the last bit. A loss that is not a number
+    stops the run with FloatingPointError: what was saved before stays.
 
     With `ranks`, several processes train together. Each calls `train` with the same model, config
-    and folder, and a `batch_at` that gives THIS rank's rows (`ranks.part(batch_at)` takes them from
-    whole batches, `shard_batches` reads no others); all take as many records, and these tell of
-    the whole batch. A run may go on with another number of processes.
+    and folder, and a `batch_at` that gives THIS rank's rows: `ranks.part(batch_at)` takes them from
+    whole batches, `shard_batches` reads no others. All of them get the same number of records, and
+    each record tells of the whole batch. Another number of processes may continue the run.
     """
-    device = next(model.parameters()).device
     distributed = ranks.distribute(model)  # before the optimizer, which has to know the parts
-    optimizer = adamw(model, config)
-    done, tokens = 0, 0
-    if state_dir is not None and ranks.on_first((Path(state_dir) / TRAINING_STATE).exists):
-        progress = load_training_state(state_dir, model, optimizer, ranks)
-        if progress["config"] != asdict(config):
-            raise ValueError(
-                f"{state_dir} holds a run with other settings: {progress['config']}, "
-                f"not {asdict(config)}. "
-                "Delete the folder to start again, or use its settings"
-            )
-        done, tokens = progress["step"], progress["tokens"]
-
-    def save(step: int) -> None:
-        if state_dir is not None:
-            progress = {"step": step, "tokens": tokens, "config": asdict(config)}
-            save_training_state(state_dir, model, optimizer, progress, ranks)
-
     forward = torch.compile(distributed) if compile else distributed
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-    started, before, saved = time.perf_counter(), tokens, done
+    run = Run(model, forward, adamw(model, config), config, ranks)
+    run.load(state_dir)
 
     def advance() -> TrainRecord:
-        """One optimizer step."""
-        nonlocal done, tokens
-        batch = batch_at(done)
-        learning_rate = wsd(done, config)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
-        with autocast:
-            loss, n_tokens, extra = ranks.pooled(*loss_of(forward, batch))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        grad_norm = whole(norm).item()
-        if not math.isfinite(loss.item()) or not math.isfinite(grad_norm):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {done + 1}, its gradient {grad_norm}: "
-                "the weights are as they were a step before. Try a lower learning_rate or "
-                "precision='float32'"
-            )
-        optimizer.step()
-        done, tokens = done + 1, tokens + n_tokens
-        seconds = time.perf_counter() - started
-        speed = (tokens - before) / seconds
-        return TrainRecord(
-            done, loss.item(), learning_rate, grad_norm, tokens, seconds, speed, extra
-        )
+        return run.step(batch_at(run.done), loss_of, wsd(run.done, config))
 
     model.train()
     with ranks.interruptible() as interrupted:
         try:
-            while done < config.steps:
+            while run.done < config.steps:
                 record = advance()
-                if done - saved >= save_every and done % together == 0 and done < config.steps:
-                    save(done)
-                    saved = done
+                due = run.done - run.saved >= save_every and run.done < config.steps
+                if due and run.done % together == 0:
+                    run.save(state_dir)
                 yield record
                 if interrupted():
                     raise KeyboardInterrupt
         except (KeyboardInterrupt, GeneratorExit):
-            while done % together and done < config.steps:
+            while run.done % together and run.done < config.steps:
                 advance()
-            save(done)
+            run.save(state_dir)
             raise
-        save(done)
+        run.save(state_dir)
     model.eval()
 
 

@@ -1,6 +1,12 @@
-"""A training run on disk: weights, optimizer and progress in one file, so that it can go on.
+"""A training run on disk: weights, optimizer and progress in one file, so that it can continue.
 
-`training_state.safetensors` holds every tensor by name; nothing is pickled.
+Weights alone won't do. AdamW keeps two running means for each of them (of the gradient and of its
+square), and a run that has lost these takes other steps. `training_state.safetensors` holds every
+tensor by name and the rest as JSON; nothing is pickled.
+
+Left out: torch's own `torch.distributed.checkpoint.state_dict`. Asked for a state before the first
+step, it takes one, and a run that was saved is no longer the run that wasn't; it fills a model and
+then finds that the optimizer doesn't fit; and it takes two seconds to import.
 """
 
 import json
@@ -31,7 +37,7 @@ def save_training_state(
     progress: dict,
     ranks: Ranks = ALONE,
 ) -> None:
-    """Writes all that a run needs to go on as if it had never stopped, in one file.
+    """Writes all that a run needs to continue as if it had never stopped, in one file.
 
     `progress` is the caller's (step, tokens, seeds ...) and must survive JSON. With `ranks` every
     rank calls it: the first writes, and all go on when the file is there.
@@ -41,16 +47,15 @@ def save_training_state(
     except TypeError as error:
         raise ValueError(f"progress must survive JSON (numbers, text, lists): {error}") from error
     state = optimizer.state_dict()
-    tensors = {f"model.{name}": tensor for name, tensor in own_tensors(model).items()}
-    for index, values in state["state"].items():
-        for name, value in values.items():
-            tensors[f"optimizer.{index}.{name}"] = value
     metadata = {
         "format": TRAINING_FORMAT,
         "optimizer": type(optimizer).__name__,
         "param_groups": json.dumps(state["param_groups"]),
         "progress": progress_json,
     }
+    tensors = {f"model.{name}": tensor for name, tensor in own_tensors(model).items()}
+    for index, values in state["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
     tensors = ranks.gathered(tensors)
 
     def write() -> None:
@@ -65,28 +70,43 @@ def load_training_state(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     ranks: Ranks = ALONE,
+    config: dict | None = None,
 ) -> dict:
     """Fills model and optimizer from `save_training_state`'s file; its `progress` is returned.
 
-    Nothing is changed unless everything fits. With `ranks` every rank calls it and reads the file.
+    Nothing is changed unless everything fits: names, shapes, the kind of optimizer and, where it is
+    given, the `config` of the run. What doesn't raises ValueError, which says what to do. With
+    `ranks` every rank calls it and reads the file.
     """
     path = Path(directory) / TRAINING_STATE
-    own = {f"model.{name}": tensor for name, tensor in own_tensors(model).items()}
-    read = []
-    ranks.together(lambda: read.append(_read_training_state(path, own, optimizer)))
-    [(tensors, state, groups, progress)] = read
-    copy_into(own, tensors)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for index, values in state.items():
-        for key, value in values.items():
-            # Cloned, as the optimizer would go on to write into a map of the file.
-            values[key] = (split_as(parameters[index], value) if value.dim() else value).clone()
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    own = own_tensors(model)
+
+    def read() -> tuple:
+        try:
+            return _read_training_state(path, own, optimizer, config)
+        except ValueError as error:
+            raise ValueError(f"{error}. To begin this run anew, delete {path}") from error
+
+    weights, state, groups, progress = ranks.together(read)
+    copy_into(own, {name: split_as(own[name], weight) for name, weight in weights.items()})
+    for parameter, values in zip(_parameters(optimizer), state, strict=True):
+        for name, value in values.items():
+            # Cloned, as the optimizer would go on to write into a window of the file.
+            values[name] = split_as(parameter, value).clone()
+    optimizer.load_state_dict({"state": dict(enumerate(state)), "param_groups": groups})
     return progress
 
 
-def _read_training_state(path: Path, own: dict[str, Tensor], optimizer) -> tuple:
-    """The file's weights, optimizer state, parameter groups and progress, if they fit."""
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """All of an optimizer's parameters, in the order by which its state numbers them."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _read_training_state(
+    path: Path, own: dict[str, Tensor], optimizer: torch.optim.Optimizer, config: dict | None
+) -> tuple:
+    """Weights by name, what the optimizer keeps of each parameter, its groups and the progress;
+    ValueError where any of it doesn't fit."""
     tensors, metadata = read_safetensors(path)
     if metadata.get("format") != TRAINING_FORMAT:
         raise ValueError(
@@ -95,6 +115,11 @@ def _read_training_state(path: Path, own: dict[str, Tensor], optimizer) -> tuple
     if metadata["optimizer"] != type(optimizer).__name__:
         raise ValueError(
             f"{path} holds the state of {metadata['optimizer']}, not of {type(optimizer).__name__}"
+        )
+    progress = json.loads(metadata["progress"])
+    if config is not None and progress["config"] != config:
+        raise ValueError(
+            f"{path} holds a run with other settings: {progress['config']}, not {config}"
         )
     groups = json.loads(metadata["param_groups"])
     own_groups = optimizer.state_dict()["param_groups"]
@@ -106,16 +131,20 @@ def _read_training_state(path: Path, own: dict[str, Tensor], optimizer) -> tuple
     for group, mine in zip(groups, own_groups, strict=True):  # JSON has no tuples
         group.update({k: tuple(group[k]) for k, v in mine.items() if isinstance(v, tuple)})
 
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    state = {}
-    for name in [name for name in tensors if name.startswith("optimizer.")]:
-        _, index, key = name.split(".", 2)
-        value = tensors.pop(name)
+    parameters = _parameters(optimizer)
+    state: list[dict[str, Tensor]] = [{} for _ in parameters]
+    weights = {}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "model":
+            weights[rest] = value
+            continue
+        index, _, key = rest.partition(".")
         if value.dim() and value.shape != parameters[int(index)].shape:
             raise ValueError(
                 f"{path}: {name} must be {tuple(parameters[int(index)].shape)}, "
                 f"got {tuple(value.shape)}: the optimizer's parameters came in another order"
             )
-        state.setdefault(int(index), {})[key] = value
-    check_fit(own, tensors, path)
-    return tensors, state, groups, json.loads(metadata["progress"])
+        state[int(index)][key] = value
+    check_fit(own, weights, path)
+    return weights, state, groups, progress

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import ipywidgets
 import numpy as np
 
-from course_lib.check import beside, guess
+from course_lib.check.guesses import beside, guess, kept_guess
 from course_lib.plots import Picture
 from course_lib.plots.bottleneck import meeting, readable_tokens
 from course_lib.scaling.forecast import (
@@ -245,10 +245,9 @@ class RunOut(Pictured, ipywidgets.VBox):
         )
 
     def _tell_kept(self) -> None:
-        kept = [guess(KEPT_YEAR), guess(KEPT_DIALS)]
+        year, dials = kept_guess(KEPT_YEAR), kept_guess(KEPT_DIALS)
         told = "Nothing of yours is kept yet."
-        if all(kept):
-            year, dials = (line.removeprefix("Your guess is kept: ") for line in kept)
+        if year and dials:
             told = f"Kept: {year} with {dials}. With the published inputs: {in_words(forecast())}."
         self._kept.value = f'<div class="course-forecast"><p>{html.escape(told)}</p></div>'
 

@@ -22,7 +22,7 @@ from course_lib.align.preferences import (
     ranking_to_pairs,
     save_preferences,
 )
-from course_lib.check import guesses_file
+from course_lib.check.guesses import artifacts_folder
 from course_lib.plots import Picture, text_card
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
@@ -259,7 +259,7 @@ def ranker(
     """A widget that asks for a ranking of each group of answers, blind, and stores the pairs.
 
     The same answer twice is shown once; a group of one answer has nothing to rank and is left out.
-    Pairs go to `file`, by default `rankings.jsonl` beside the kept guesses; what stands there
+    Pairs go to `file`, by default `rankings.jsonl` among the learner's files; what stands there
     already counts.
     """
     if len(prompts) != len(answer_groups) or not prompts:
@@ -274,5 +274,5 @@ def ranker(
         raise ValueError("every prompt has one answer only, so there is nothing to rank")
     if max(len(answers) for _, answers in kept) > 9:
         raise ValueError("9 answers to a prompt are the most that can be ranked")
-    place = Path(file) if file is not None else guesses_file().with_name(FILE)
+    place = Path(file) if file is not None else artifacts_folder() / FILE
     return Ranker([p for p, _ in kept], [a for _, a in kept], place)

@@ -13,7 +13,7 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 
-from course_lib.check import guesses_file
+from course_lib.check.guesses import artifacts_folder
 from course_lib.config import TrainConfig
 from course_lib.measure.answers import chat_answers
 from course_lib.model.transformer import Transformer
@@ -125,7 +125,7 @@ class Teacher(Pictured, ipywidgets.VBox):
         self.button = ipywidgets.Button(description="Teach", button_style="primary")
         self._bar = ipywidgets.IntProgress(0, 0, steps, layout={"display": "none"})
         self.file = ipywidgets.Text(
-            str(guesses_file().with_name("my_examples.jsonl")),
+            str(artifacts_folder() / "my_examples.jsonl"),
             description="File",
             layout=ipywidgets.Layout(flex="1 1 240px", width="auto"),
         )

@@ -5,7 +5,15 @@ import json
 import pytest
 import torch
 
-from course_lib.check.guesses import artifacts_folder, band, beside, guess, guesses, guesses_file
+from course_lib.check.guesses import (
+    artifacts_folder,
+    band,
+    beside,
+    guess,
+    guesses,
+    guesses_file,
+    kept_guess,
+)
 from course_lib.check.verdict import Verdict, examine
 
 
@@ -80,8 +88,9 @@ def test_a_broken_file_of_guesses_stops_no_lesson(folder):
     guess("02 six", 30)
     guesses_file().write_text("{half a fi")
 
-    assert guess("02 six", None) is None
+    assert guess("02 six", None) is None and kept_guess("02 six") is None
     assert guess("02 six", 31) == "Your guess is kept: 31"
+    assert kept_guess("02 six") == 31
 
 
 def test_a_verdict_says_so_in_its_first_word():

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,11 +146,11 @@ def test_an_interrupt_or_a_full_disk_leaves_no_manifest_and_the_next_call_starts
     with pytest.raises(ValueError, match="holds no finished shards"):
         Shards(tmp_path)
 
-    def full(path, contents):
+    def full(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(library, "_write_to_disk", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(OSError, match="No space left"):
             write_shards(stories(300), BYTES, tmp_path, **options)
 

@@ -10,6 +10,7 @@ from course_lib.config import ModelConfig, TrainConfig
 from course_lib.model.transformer import Transformer
 from course_lib.text.rows import Batches, inputs_and_targets
 from course_lib.train.loop import adamw, next_token_loss, train, wsd
+from course_lib.train.state import TRAINING_STATE
 
 TINY = ModelConfig(
     vocab_size=32, context_length=16, dim=32, n_layers=2, n_heads=2, n_kv_heads=1, ffn_dim=64
@@ -102,9 +103,12 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path):
 
 def test_a_state_of_other_settings_is_refused(tmp_path):
     run(Transformer(TINY), state_dir=tmp_path)
+    mine = Transformer(TINY, seed=3)
 
-    with pytest.raises(ValueError, match="other settings"):
-        run(Transformer(TINY), replace(CONFIG, learning_rate=1e-3), state_dir=tmp_path)
+    with pytest.raises(ValueError, match=f"other settings.*delete .*{TRAINING_STATE}"):
+        run(mine, replace(CONFIG, learning_rate=1e-3), state_dir=tmp_path)
+
+    assert torch.equal(weights(mine), weights(Transformer(TINY, seed=3)))
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from course_lib.config import ModelConfig
-from course_lib.model.sample import filter_probs, next_token_probs, probs_at
+from course_lib.config import ModelConfig, Sampling
+from course_lib.model.sample import next_token_probs, probs_at, sampling_probs
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.release import load_released
 from course_lib.text.chat import encode_prompt
@@ -69,7 +69,8 @@ def shares(view, series=0):
 )
 def test_bars_are_the_probabilities_that_the_sampler_draws_from(base, dials):
     model, tokenizer = base
-    expected = next_token_probs(model, [tokenizer.eot_id, *tokenizer.encode(FIRST)], **dials)
+    ids = torch.tensor([[tokenizer.eot_id, *tokenizer.encode(FIRST)]])
+    expected = sampling_probs(model.next_logits(ids)[0].detach(), Sampling(**dials))
 
     view = explorer(base, **dials).view
 
@@ -232,7 +233,7 @@ def test_a_chat_is_the_template_with_the_picked_tokens_after_it(models):
 def test_a_foreign_model_is_explored_as_ours(foreign):
     model, tokenizer = foreign
     widget = explorer(foreign, "the cat")
-    expected = filter_probs(model(torch.tensor([tokenizer.encode("the cat")]))[0, -1])
+    expected = model(torch.tensor([tokenizer.encode("the cat")]))[0, -1]
 
     view = send(widget, "set", temperature=0.0, truth=True)
 

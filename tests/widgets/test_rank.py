@@ -141,7 +141,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(widget, monkeypatch):
     def broken(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("course_lib.align.preferences.os.replace", broken)
+    monkeypatch.setattr("course_lib.machine.disk.os.replace", broken)
     press(widget, do="store")
     assert "no space left" in widget.told and widget.preferences == stored
     press(widget, do="undo")
