@@ -252,10 +252,10 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
-        """Draw every matrix from N(0, 0.02), as GPT-2 does; the norms start at 1.
+        """Draw every matrix with a standard deviation of 0.02, as GPT-2 does; norms start at 1.
 
-        The 2 L matrices that write to the residual stream are drawn from N(0, 0.02 / sqrt(2 L)),
-        so that its variance doesn't grow with the depth.
+        The 2 L matrices that write to the residual stream get 0.02 / sqrt(2 L): it sums up what
+        they write, and its variance shouldn't grow with the depth.
         """
         # Dice of its own: a seed means the same model, whatever was drawn before it.
         generator = torch.Generator().manual_seed(seed)
@@ -301,7 +301,7 @@ class Transformer(nn.Module):
         """The residual stream before the final norm, (B, T, C)."""
         T = ids.shape[-1]
         start = 0 if cache is None else cache.length
-        self._check(ids, start, segments)
+        self._check(ids, cache, segments)
         # Mostly no mask is needed. It is with padding, with documents that share a row, and where
         # several new positions follow cached ones: is_causal would line those up with the start.
         mask = None
@@ -322,7 +322,7 @@ class Transformer(nn.Module):
         computes queries and keys twice, which nobody notices in one prompt.
         """
         T = ids.shape[-1]
-        self._check(ids, 0, segments)
+        self._check(ids, None, segments)
         mask = visible(T, T, padding, segments, ids.device)
         cos, sin = self.cos[:T], self.sin[:T]
         maps, stream = [], [self.embed_tokens(ids)]
@@ -333,14 +333,15 @@ class Transformer(nn.Module):
         logits = self.lm_head(self.norm(stream[-1]))
         return Trace(logits, torch.stack(maps), torch.stack(stream))
 
-    def _check(self, ids: Tensor, start: int, segments: Tensor | None) -> None:
+    def _check(self, ids: Tensor, cache: KVCache | None, segments: Tensor | None) -> None:
+        """Raises ValueError where ids, cache, segments and model don't go together."""
         limit, last = self.config.context_length, self.config.vocab_size - 1
         if ids.dim() != 2 or ids.numel() == 0:
             raise ValueError(f"ids must be (B, T) with one id at least, got {tuple(ids.shape)}")
-        n = start + ids.shape[1]
+        n = ids.shape[1] + (0 if cache is None else cache.length)
         if n > limit:
             raise ValueError(f"{n} positions exceed context_length {limit}: feed fewer")
-        if segments is not None and (start > 0 or segments.shape != ids.shape):
+        if segments is not None and (cache is not None or segments.shape != ids.shape):
             raise ValueError("segments must have the shape of ids, and no cache goes with them")
         if torch.compiler.is_compiling():
             return  # reading values would split the compiled graph
