@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import torch
+
 from course_lib.check.guesses import Number
 from course_lib.check.verdict import Verdict, examine
-from course_lib.model.sample import next_token_probs
+from course_lib.model.sample import probs_at
 from course_lib.pipeline.release import load_released
 
 
@@ -14,8 +16,9 @@ def temperature_for_six(temperature: Number | None) -> Verdict:
         return Verdict(False, "Put a number in the place of None.")
     model, tokenizer = load_released("base")
     ids = [tokenizer.eot_id, *tokenizer.encode("In that match Virat Kohli hit a")]
+    logits = model.next_logits(torch.tensor([ids]))[0].detach()
     try:
-        probs = next_token_probs(model, ids, temperature)
+        probs = probs_at(logits, temperature)
     except (TypeError, ValueError) as error:
         return Verdict(False, f"That is no temperature: {error}.")
     six = probs[tokenizer.encode(" six")[0]].item()

@@ -11,10 +11,10 @@ import pytest
 import tokenizers
 import torch
 
-from course_lib.config import GREEDY, ModelConfig
+from course_lib.config import GREEDY, ModelConfig, Sampling
 from course_lib.files import gguf, run_file
 from course_lib.files.run_file import NextToken, compile_run_file, run, run_probs, run_tokenize
-from course_lib.model.sample import generate, next_token_probs
+from course_lib.model.sample import generate, next_token_probs, sampling_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_prompt
 from course_lib.text.tokenizer import Tokenizer
@@ -218,11 +218,12 @@ def test_the_smaller_formats_are_really_read(program, folder):
 )
 def test_the_filters_leave_what_pythons_leave(options, program, tied):
     long = {"t": "temperature", "k": "top_k", "p": "top_p"}
-    ids = [TOKENIZER.eot_id, *TOKENIZER.encode("The cat")]
+    ids = torch.tensor([[TOKENIZER.eot_id, *TOKENIZER.encode("The cat")]])
 
     printed = run(program, tied, "probs", "The cat", n=352, **options)
 
-    expected = next_token_probs(TIED, ids, **{long[k]: v for k, v in options.items()})
+    dials = Sampling(**{long[k]: v for k, v in options.items()})
+    expected = sampling_probs(TIED.next_logits(ids)[0].detach(), dials)
     rows = [line.split("\t") for line in printed.splitlines()]
     assert {int(row[0]) for row in rows} == set(expected.nonzero().flatten().tolist())
     for id, probability, _ in rows:
