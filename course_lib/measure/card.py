@@ -40,18 +40,23 @@ def _chat_card(model: Transformer, tokenizer: Tokenizer, reference: Transformer 
     card, stop = {}, (tokenizer.im_end_id, tokenizer.eot_id)
     for group, prompts in chat_groups().items():
         encoded = [encode_prompt(tokenizer, prompt.messages) for prompt in prompts]
+        said = {
+            mode: generated(model, encoded, MOST_NEW, sampling, stop)
+            for mode, sampling in MODES.items()
+        }
         card[group] = {"prompts": len(prompts)}
-        for mode, sampling in MODES.items():
-            ids = generated(model, encoded, MOST_NEW, sampling, stop)
+        for mode, ids in said.items():
             answers = [decode_answer(tokenizer, answer) for answer in ids]
             counts = Counter(map(verdict, prompts, answers))
-            row = {v: counts[v] / len(prompts) for v in VERDICTS}
-            row["gold"] = sum(map(gold, prompts, answers)) / len(prompts)
-            row["tokens"] = sum(map(len, ids)) / len(prompts)  # <|im_end|> is one of them
-            card[group][mode] = row
-        if reference is not None:  # `ids` and `row` are the sampled ones, as k1 needs them
+            card[group][mode] = {v: counts[v] / len(prompts) for v in VERDICTS} | {
+                "gold": sum(map(gold, prompts, answers)) / len(prompts),
+                "tokens": sum(map(len, ids)) / len(prompts),  # <|im_end|> is one of them
+            }
+        if reference is not None:
+            # k1 is an average over what the model says by itself, so greedy answers won't do.
+            ids = said["sampled"]
             ours, theirs = (completion_log_probs(m, encoded, ids) for m in (model, reference))
-            row["kl_to_sft"] = (sum(ours) - sum(theirs)) / len(ids)
+            card[group]["sampled"]["kl_to_sft"] = (sum(ours) - sum(theirs)) / len(ids)
     return card
 
 

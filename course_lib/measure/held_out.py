@@ -6,15 +6,13 @@ with different tokenizers can be compared.
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
+from types import MappingProxyType
 
-from course_lib.measure.log_probs import (
-    completion_log_probs,
-    document_log_probs,
-)
+from course_lib.measure.log_probs import completion_log_probs, document_log_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import KINDS, documents, kind_grammar, world_grammar
@@ -72,12 +70,12 @@ def kind_of(text: str) -> str:
 
 
 @cache
-def held_out_set(n: int) -> dict[str, list[str]]:
+def held_out_set(n: int) -> Mapping[str, tuple[str, ...]]:
     """The first `n` held-out documents of the mixture, by kind."""
     found = {kind: [] for kind in KINDS}
     for text in documents(n, seed=HELD_OUT_SEED):
         found[kind_of(text)].append(text)
-    return {kind: texts for kind, texts in found.items() if texts}
+    return MappingProxyType({kind: tuple(texts) for kind, texts in found.items() if texts})
 
 
 def losses(model: Transformer, tokenizer: Tokenizer, n_documents: int) -> dict:
