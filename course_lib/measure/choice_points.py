@@ -1,4 +1,8 @@
-"""Where more than one word can follow: the model's probabilities beside the true ones."""
+"""Where more than one word can follow: the model's probabilities beside the true ones.
+
+A low loss says that a model is close to the world on average. This looks at single places, from the
+six that Virat Kohli hits to a hundred in documents that no model has read.
+"""
 
 import math
 import random
@@ -13,11 +17,11 @@ from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import HITS, KINDS, documents, world_grammar
 from course_lib.world.grammar import END, split_words
 
-MOST_WORDS = 40  # each word that can follow is a row to compute: wider choice points are left out
+MOST_WORDS = 40  # each word that can follow costs a row: where there are more we don't look
 
 
 def hit_probs(model: Transformer, tokenizer: Tokenizer, player: str) -> dict[str, float]:
-    """The model's probabilities where the world's are `HITS[player]`."""
+    """What does the player hit? The model's probabilities; the world's are `HITS[player]`."""
     if player not in HITS:
         raise ValueError(f"a player is one of {', '.join(HITS)}, got {player!r}")
     words = [f" {hit}" for hit in HITS[player]]
@@ -26,7 +30,7 @@ def hit_probs(model: Transformer, tokenizer: Tokenizer, player: str) -> dict[str
 
 
 def kl(truth: Mapping[str, float], log_probs: Mapping[str, float]) -> float:
-    """KL(truth || model) in nats, from the model's ln P of every word that is possible in truth."""
+    """KL(truth || model) in nats; `log_probs`: the model's ln P of every word that can follow."""
     return sum(p * (math.log(p) - log_probs[word]) for word, p in truth.items() if p)
 
 
