@@ -6,6 +6,7 @@ those of the stages before. A run with other settings is noticed there, and neve
 
 import math
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from course_lib.config import (
     DPOConfig,
@@ -16,6 +17,7 @@ from course_lib.config import (
     model_preset,
 )
 
+DEFAULT_ROOT = Path("artifacts/nano")  # where the stages go if you name no other folder
 STAGES = ("tokenizer", "base", "sft", "reward", "rlhf", "export")
 
 
