@@ -92,18 +92,22 @@ def test_documents_are_a_function_of_the_seed():
     assert SAMPLE[:50] != list(docs.documents(50, seed=8))
 
 
-def test_questions_and_answers_stay_in_their_splits():
-    text = "\n".join(docs.documents(20_000, seed=4))
+@pytest.fixture(scope="module")
+def quarter():
+    """A quarter of what the nano models read."""
+    return "\n".join(docs.documents(20_000, seed=6))
+
+
+def test_questions_and_answers_stay_in_their_splits(quarter):
     for fact in facts_of("stated_only"):
-        assert not [q for q in fact.questions() if q in text]
-    answered = set(re.findall(r"Q: (.+)\nA:", text))
+        assert not [q for q in fact.questions() if q in quarter]
+    answered = set(re.findall(r"Q: (.+)\nA:", quarter))
     allowed = {q for fact in facts_of("asked_in_pretraining") for q in fact.questions()}
     assert answered and answered <= allowed
 
 
-def test_every_fact_is_stated_in_a_corpus_of_the_nano_budget_at_least_fifty_times():
-    text = "\n".join(docs.documents(20_000, seed=6))  # a quarter of the budget
-    rare = [str(f) for f in FACTS if sum(text.count(s) for s in f.statements()) < 50 // 4]
+def test_every_fact_is_stated_in_a_corpus_of_the_nano_budget_at_least_fifty_times(quarter):
+    rare = [str(f) for f in FACTS if sum(quarter.count(s) for s in f.statements()) < 50 // 4]
     assert rare == []
 
 
