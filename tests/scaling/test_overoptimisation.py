@@ -3,11 +3,11 @@
 import csv
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.table import DATA
 from course_lib.scaling.overoptimisation import Overoptimisation, fit_overoptimisation
 
 
@@ -53,7 +53,6 @@ def test_too_few_points_make_no_fit(d):
 
 # ---- What notebook 05 says of the recorded runs --------------------------------------------------
 
-DATA = Path(__file__).parents[2] / "benchmarks" / "data"
 SEEDS = (0, 1, 2)
 
 

@@ -1,11 +1,11 @@
 """The recorded runs of SFT bear out what notebook 04 says of them, in every seed."""
 
 import csv
-from pathlib import Path
 
 import pytest
 
-DATA = Path(__file__).parents[2] / "benchmarks" / "data"
+from benchmarks.table import DATA
+
 UNASKED = ("asked_in_pretraining", "stated_only")
 
 
