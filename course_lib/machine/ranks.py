@@ -82,6 +82,7 @@ class Ranks:
             return nn.parallel.DistributedDataParallel(model)
         from torch.distributed.fsdp import FSDPModule, fully_shard  # takes a moment to import
 
+        # Who trains one model twice hands in a split one, which may not be split again.
         if not isinstance(model, FSDPModule):
             # DDP sends rank 0's weights to the others by itself; FSDP takes what each rank has.
             for weight in model.parameters():
@@ -126,6 +127,7 @@ class Ranks:
             found = act()
         except Exception as error:  # whatever it is: it must not leave the others waiting
             mine = error
+        # Errors travel, results don't: a result may be a whole model.
         errors = [None] * self.size
         dist.all_gather_object(errors, mine, group=self.waiting)
         for error in (mine, *errors):  # one's own first: it still knows the line that raised it
@@ -188,6 +190,7 @@ ALONE = Ranks()
 
 def is_split(tensor: Tensor) -> bool:
     """Whether the rank holds a part of the tensor only (FSDP's DTensor)."""
+    # Asked by its method and not by its class, whose import takes three seconds.
     return hasattr(tensor, "full_tensor")
 
 
@@ -219,6 +222,7 @@ def process_group(
     part of a step stops with an error, and `torchrun` then ends them all. Once in a program: a
     second group would find the addresses that the first one left.
     """
+    # torchrun speaks to its processes through these variables alone; see its documentation.
     device, environment = torch.device(device), os.environ
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy is one of {', '.join(STRATEGIES)}, got {strategy!r}")
