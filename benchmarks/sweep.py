@@ -1,16 +1,21 @@
 """What the sweeps share: the shape of their small models, and two ways to train them."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from copy import deepcopy
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.model.transformer import Transformer
 from course_lib.text.rows import text_batches
 from course_lib.text.tokenizer import Tokenizer
-from course_lib.train.loop import adamw, next_token_loss, train
+from course_lib.train.loop import next_token_loss, train, wsd
 
 BATCH_ROWS = 2  # small batches buy steps: see the scaling sweep in RESULTS.md
 
@@ -54,28 +59,34 @@ def cooled(
     arXiv 2404.06395). `config.steps` belongs to the longest run; `config.warmup` is a share of it.
     """
     batch_at = text_batches(rows, config.batch_rows, tokenizer.eot_id, config.seed)
-    model = Transformer(shape, config.seed)
-    optimizer, done = adamw(model, config), 0
-    warm = config.warmup * config.steps
+    rising = replace(config, decay=0.0)
 
-    def advance(model, optimizer, step: int, share: float) -> None:
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * min((step + 1) / (warm + 1), share)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-            loss = next_token_loss(model, batch_at(step))[0]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        optimizer.step()
+    def constant(step: int, _: TrainConfig) -> float:
+        return wsd(step, rising)
 
-    for steps in sorted(step_counts):
-        falling = round(config.decay * steps)
-        for step in range(done, steps - falling):
-            advance(model, optimizer, step, 1.0)
-        done = steps - falling
-        branch = deepcopy(model)
-        its_optimizer = adamw(branch, config)
-        its_optimizer.load_state_dict(deepcopy(optimizer.state_dict()))
-        for step in range(done, steps):
-            advance(branch, its_optimizer, step, (steps - step) / (falling + 1))
-        yield steps, branch.eval()
+    def grow(model: Transformer, folder: Path, n: int, schedule=constant) -> None:
+        """The next `n` steps of the run that lies in the folder."""
+        records = train(
+            model, batch_at, next_token_loss, config, state_dir=folder, schedule=schedule
+        )
+        with closing(records):  # which saves the run
+            for _ in islice(records, n):
+                pass
+
+    trunk, done = Transformer(shape, config.seed), 0
+    with TemporaryDirectory() as root:
+        stem = Path(root) / "trunk"
+        for steps in sorted(step_counts):
+            falling = round(config.decay * steps)
+            grow(trunk, stem, steps - falling - done)
+            done = steps - falling
+
+            def cooling(step: int, config: TrainConfig, steps=steps, falling=falling) -> float:
+                share = (steps - step) / (falling + 1)
+                return min(constant(step, config), config.learning_rate * share)
+
+            branch, twig = deepcopy(trunk), Path(root) / f"{steps}"
+            if stem.exists():
+                copytree(stem, twig, dirs_exist_ok=True)
+            grow(branch, twig, falling, cooling)
+            yield steps, branch.eval()

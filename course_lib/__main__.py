@@ -1,15 +1,17 @@
 """The command line: `python -m course_lib --help`.
 
-Its options are here, what each command does is in `commands`. These two, and only these two, show
-results: the package below yields records and returns data.
+Its options are here, what each command does is in `commands`. Only these two print: the rooms below
+them return data or yield records, so that a notebook can do with those what it likes.
 """
 
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-DEFAULT_ROOT = Path("artifacts/nano")
+from course_lib.config import MODELS
+from course_lib.pipeline.recipe import ALIGNMENTS, BUDGETS, DEFAULT_ROOT, STAGES
 
 DESCRIPTION = """Inside an LLM: train a small language model from nothing and talk to it.
 
@@ -18,7 +20,7 @@ DESCRIPTION = """Inside an LLM: train a small language model from nothing and ta
                                            base model, SFT, reward model, RLHF, model.gguf
   python -m course_lib train --data FOLDER a base model of your own text
   torchrun --nproc-per-node 2 -m course_lib train
-                                           the same, by two processes
+                                           the same, shared by two processes
   python -m course_lib chat                talk to what you trained
   python -m course_lib probs "In that match Virat Kohli hit a"
                                            what could come next, beside the truth
@@ -31,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # Windows consoles may not speak UTF-8
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    # Before torch is imported: threads that spin while they wait make a busy machine crawl.
+    # Before torch is imported. Threads that spin while they wait make a busy machine crawl.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     try:
@@ -39,13 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever reads has seen enough, as `| head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # silent at exit, too
+        # Python flushes stdout once more when it exits, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, FloatingPointError, OSError) as error:
         _tell(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        _tell("\nStopped. What was done is kept: the same command goes on from there.")
+        _tell("\nStopped. What was done is kept: the same command continues from there.")
         return 130
 
 
@@ -58,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _tell(message: str) -> None:
-    """To stderr; of several processes, which all end for one reason, the first one speaks."""
+    """Print to stderr. Several processes end for the same reason, so only the first one speaks."""
     if os.environ.get("RANK", "0") == "0":
         print(message, file=sys.stderr)
 
@@ -72,116 +75,83 @@ def _parser() -> argparse.ArgumentParser:
         title="commands", dest="command", metavar="COMMAND", required=True
     )
 
-    def command(name: str, help: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=help, description=help[:1].upper() + help[1:] + ".")
+    def command(name: str, help: str) -> tuple[argparse.ArgumentParser, Callable]:
+        sub = commands.add_parser(name, help=help, description=help[:1].upper() + help[1:] + ".")
+
+        def add(option: str, help: str, default: object = None, **more) -> None:
+            told = "" if default is None else f" (default: {default})"
+            sub.add_argument(option, help=help + told, default=default, **more)
+
+        return sub, add
 
     command("doctor", "check this machine, in plain words")
 
-    train = command(
-        "train", "train one stage or all of them, going on where an earlier run stopped"
+    train, add = command(
+        "train", "train one stage or all of them, continuing where an earlier run stopped"
     )
-    train.add_argument(
-        "--preset", default="nano", choices=("nano", "small", "gpt2"), help="size (default: nano)"
-    )
-    train.add_argument(
-        "--budget",
-        default="quick",
-        choices=("quick", "full"),
-        help="quick: minutes; full: what the released models got (default: quick)",
-    )
-    train.add_argument(
-        "--align",
-        default="grpo",
-        choices=("grpo", "ppo", "dpo", "iterative-dpo"),
-        help="the way from SFT to RLHF (default: grpo)",
-    )
-    train.add_argument(
-        "--stage", default="all", help="tokenizer, base, sft, reward, rlhf, export (default: all)"
-    )
-    train.add_argument(
+    add("--preset", "size", "nano", choices=MODELS)
+    add("--budget", "quick: minutes; full: what the released models got", "quick", choices=BUDGETS)
+    add("--align", "the way from SFT to RLHF", "grpo", choices=ALIGNMENTS)
+    add("--stage", ", ".join(STAGES), "all")
+    add(
         "--data",
+        "a base model of real text: a file or folder of .txt, .jsonl, .parquet or .py, a Hugging "
+        "Face data set such as roneneldan/TinyStories, or `python`, the text that comes with "
+        "Python",
         metavar="PATH|NAME",
-        help="a base model of real text: a file or folder of .txt, .jsonl, .parquet or .py, a "
-        "Hugging Face data set such as roneneldan/TinyStories, or `python`, the text that comes "
-        "with Python",
     )
-    train.add_argument("--tokens", type=int, help="with --data: how many to train on, about")
-    train.add_argument("--vocab", type=int, help="with --data: tokens that the tokenizer knows")
-    train.add_argument(
+    add("--tokens", "with --data: how many to train on, about", type=int)
+    add("--vocab", "with --data: tokens that the tokenizer knows", type=int)
+    add(
         "--out",
+        "folder of the stages (default: artifacts/PRESET, with --data artifacts/NAME-PRESET)",
         type=Path,
-        help="folder of the stages (default: artifacts/PRESET, with --data artifacts/NAME-PRESET)",
     )
-    train.add_argument(
-        "--seed", type=int, default=0, help="another seed, another model (default: 0)"
-    )
-    train.add_argument(
-        "--device", help="cpu, cuda or mps (default: the best that computes rightly)"
-    )
-    train.add_argument("--threads", type=int, help="CPU threads (default: the cores that are free)")
-    train.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        help="number format of the products (default: what is fast)",
-    )
-    train.add_argument(
+    add("--seed", "another seed, another model", 0, type=int)
+    add("--device", "cpu, cuda or mps (default: the best one that computes correctly)")
+    add("--threads", "CPU threads (default: the cores that are free)", type=int)
+    precisions = ("float32", "bfloat16")
+    add("--precision", "number format of the products (default: the fast one)", choices=precisions)
+    add(
         "--strategy",
-        default="ddp",
-        choices=("ddp", "fsdp"),
-        help="under torchrun: ddp keeps a whole model in each process, fsdp splits it over them "
-        "(default: ddp)",
+        "under torchrun: ddp keeps a whole model in each process, fsdp splits it over them",
+        "ddp",
+        choices=("ddp", "fsdp"),  # `machine.ranks.STRATEGIES`, which would load torch
     )
     train.add_argument(
         "--compile", action="store_true", help="use torch.compile: slow to start, faster on a GPU"
     )
 
-    chat = command("chat", "talk to a trained model, through run.c where there is a compiler")
+    chat, add = command("chat", "talk to a trained model, through run.c where there is a compiler")
     chat.add_argument("message", nargs="?", help="one message; without it you talk line by line")
-    chat.add_argument(
-        "--engine", choices=("c", "python"), help="which run file (default: c if it was compiled)"
-    )
-    chat.add_argument(
-        "--temperature",
-        type=float,
-        default=0.7,
-        help="0 is always the likeliest word (default: 0.7)",
-    )
-    chat.add_argument(
-        "--seed", type=int, default=0, help="another seed, other answers (default: 0)"
-    )
+    add("--engine", "which run file (default: c if it was compiled)", choices=("c", "python"))
+    add("--temperature", "0 is always the likeliest word", 0.7, type=float)
+    add("--seed", "another seed, other answers", 0, type=int)
+    _which_model(add, "rlhf")
 
-    probs = command("probs", "show what could come next, beside the world's own probabilities")
+    probs, add = command("probs", "show what could come next, beside the world's own probabilities")
     probs.add_argument(
         "text", help='the beginning of a document, for example "In that match Virat Kohli hit a"'
     )
-    probs.add_argument("--top", type=int, default=10, help="how many tokens (default: 10)")
+    add("--top", "how many tokens", 10, type=int)
+    _which_model(add, "base")
 
-    report = command("report", "write the report card of a trained model")
+    report, add = command("report", "write the report card of a trained model")
     report.add_argument("--json", action="store_true", help="as JSON, for programs")
-    report.add_argument(
-        "--documents", type=int, default=2000, help="documents for the loss (default: 2000)"
-    )
+    add("--documents", "documents for the loss", 2000, type=int)
+    _which_model(add, "rlhf")
 
-    export = command(
+    export, add = command(
         "export", "write a stage as model.gguf, the file that run.c and llama.cpp read"
     )
     export.add_argument("file", type=Path, help="where to, for example my_model.gguf")
-
-    for sub, stage in ((chat, "rlhf"), (probs, "base"), (report, "rlhf"), (export, "rlhf")):
-        sub.add_argument(
-            "--from",
-            dest="root",
-            type=Path,
-            default=DEFAULT_ROOT,
-            help="folder of the stages",
-        )
-        sub.add_argument(
-            "--stage",
-            default=stage,
-            choices=("base", "sft", "rlhf"),
-            help=f"which model (default: {stage})",
-        )
+    _which_model(add, "rlhf")
     return parser
+
+
+def _which_model(add: Callable, stage: str) -> None:
+    add("--from", "folder of the stages", DEFAULT_ROOT, dest="root", type=Path)
+    add("--stage", "which model", stage, choices=("base", "sft", "rlhf"))
 
 
 def _doctor() -> int:
@@ -194,7 +164,7 @@ def _doctor() -> int:
         if finding.advice:
             print(f"       -> {finding.advice}")
         worst = max(worst, finding.status == "fail")
-    print("Mend what failed, then ask again." if worst else "Ready.")
+    print("Fix what failed, then ask again." if worst else "Ready.")
     return int(worst)
 
 

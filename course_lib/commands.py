@@ -1,6 +1,7 @@
-"""What each command of the command line does, but for `doctor`: see `__main__` for their options.
+"""What the commands do, all but `doctor`. Their options are in `__main__`.
 
-Loading this loads torch, which `--help` and `doctor` do without.
+Loading this loads torch. `--help` and `doctor` do without it, so they answer at once, and even
+where torch is broken.
 """
 
 import json
@@ -29,7 +30,7 @@ from course_lib.measure.card import table
 from course_lib.measure.log_probs import word_probs
 from course_lib.model.sample import generate, next_token_probs, stream
 from course_lib.model.transformer import Transformer
-from course_lib.pipeline.recipe import STAGES, real_text_recipe, recipe
+from course_lib.pipeline.recipe import DEFAULT_ROOT, STAGES, real_text_recipe, recipe
 from course_lib.pipeline.release import RELEASED, load_language_model, read_manifest
 from course_lib.pipeline.stages import Progress, run_stage
 from course_lib.text.chat import decode_answer, encode_prompt
@@ -37,7 +38,6 @@ from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import world_grammar
 from course_lib.world.grammar import END
 
-DEFAULT_ROOT = Path("artifacts/nano")
 CARD_DOCUMENTS = 500  # for the report card at the end of a training run
 ANSWER_TOKENS = 64  # of an answer in a chat, at most
 ROOM = 40  # tokens that must be left for an answer, or the oldest turn is forgotten
@@ -62,7 +62,7 @@ def train(options: Namespace) -> int:
 
 
 def _train_stages(options: Namespace, ranks: Ranks) -> tuple[Path, bool]:
-    """Train the wanted stages; their folder, and whether there was anything left to train."""
+    """Train the wanted stages. Returns their folder, and whether anything was left to train."""
     show = print if ranks.first else lambda *_: None
     threads = options.threads or max(1, free_cores() // ranks.on_machine)
     set_threads(threads)
@@ -82,7 +82,7 @@ def _train_stages(options: Namespace, ranks: Ranks) -> tuple[Path, bool]:
         machine = f"{ranks.size} processes ({ranks.strategy}) of {machine}"
     show(
         f"{options.preset}: {plan.model.n_parameters:,} parameters, {machine}, "
-        f"{plan.base.train.precision}, seed {plan.seed}. Ctrl-C stops; the same command goes on."
+        f"{plan.base.train.precision}, seed {plan.seed}. Ctrl-C stops; the same command continues."
     )
     started, trained = time.perf_counter(), False
     for stage in wanted:
@@ -119,7 +119,7 @@ def _show_samples(root: Path) -> None:
     for ids in generate(model, [[eot]] * 3, SAMPLE_TOKENS, sampling, stop=[eot]):
         print(f"--\n{tokenizer.decode(id for id in ids if id != eot)}")
     print(
-        "--\nA base model: SFT and RLHF need dialogues, which the course's own world alone writes."
+        "--\nA base model: SFT and RLHF need dialogues, which only the course's own world writes."
     )
     print(f'The likeliest next tokens:  python -m course_lib probs --from {root} "The"')
 
@@ -140,17 +140,19 @@ def _note(progress: Progress) -> str:
     extra = "".join(
         f", {name.replace('_', ' ')} {value:.2f}" for name, value in record.extra.items()
     )
+    # The loop counts what its loss function counts, and a reward model learns from pairs.
     unit = "pairs" if progress.stage == "reward" else "tokens"
     return f"loss {record.loss:.3f}, {record.tokens_per_second:,.0f} {unit}/s{extra}"
 
 
 def _load(options: Namespace) -> tuple[Transformer, Tokenizer]:
-    """Model and tokenizer of the wanted stage; where nothing was trained, those of the course."""
+    """Model and tokenizer of the wanted stage; the course's own where you have trained none."""
     options.root = _root(options)
     return load_language_model(options.root, options.stage)
 
 
 def _root(options: Namespace) -> Path:
+    """The folder to take models from: if you named none and trained none, the course's own."""
     if options.root != DEFAULT_ROOT or read_manifest(options.root / options.stage) is not None:
         return options.root
     print("You have trained no such model yet: this is the one of the course.", file=sys.stderr)
@@ -171,7 +173,10 @@ def chat(options: Namespace) -> int:
 
 
 def _the_two_files(options: Namespace) -> tuple[Path, Path] | None:
-    """The compiled run file and the parameters file to chat with; None where C can't serve."""
+    """The compiled run file and the parameters file to chat with; None if it must be Python.
+
+    Only the last stage was exported as a parameters file, and there may be no compiler.
+    """
     folder = options.root / "export"
     if options.stage != "rlhf":
         return None
@@ -200,7 +205,7 @@ def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace
         messages.append({"role": "user", "content": text})
         prompt = encode_prompt(tokenizer, messages)
         while len(prompt) > model.config.context_length - ROOM and len(messages) > 1:
-            del messages[:2]  # forget the oldest turn
+            del messages[:2]  # forget the oldest question and its answer
             prompt = encode_prompt(tokenizer, messages)
         ids = []
         for id in stream(model, prompt, ANSWER_TOKENS, sampling, stop=stop, generator=generator):
@@ -213,7 +218,7 @@ def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace
     if options.message is not None:
         reply(options.message)
         return
-    print("Type a question; an empty line ends the talk.")
+    print("Type a question; an empty line ends the conversation.")
     while True:
         try:
             text = input("> ").strip()

@@ -1,7 +1,8 @@
 """The sizes of a model and the settings of a training run, as frozen dataclasses.
 
 Nothing here computes with tensors: `model` builds a Transformer from a `ModelConfig`, `train`
-follows a `TrainConfig`. Derived values are properties, so that no two fields can disagree.
+follows a `TrainConfig`, `align` an `RLConfig`. Derived values are properties, so that no two fields
+can disagree. `dataclasses.replace` gives a copy with other values.
 """
 
 from dataclasses import dataclass, field, fields
@@ -44,21 +45,19 @@ class ModelConfig:
 
     @property
     def n_parameters(self) -> int:
-        """Exact number of parameters: no biases, two norms a layer and one at the end."""
+        """Exact number of parameters: no biases, two norms per layer and one at the end."""
         kv_dim = self.n_kv_heads * self.head_dim
-        layer = (
-            2 * self.dim * self.dim
-            + 2 * self.dim * kv_dim
-            + 3 * self.dim * self.ffn_dim
-            + 2 * self.dim
-        )
+        attention = 2 * self.dim * self.dim + 2 * self.dim * kv_dim  # q and o, k and v
+        mlp = 3 * self.dim * self.ffn_dim
+        layer = attention + mlp + 2 * self.dim
         tables = 1 if self.tied_embeddings else 2
         return tables * self.vocab_size * self.dim + self.n_layers * layer + self.dim
 
     @property
     def flops_per_token(self) -> int:
-        """Training FLOPs a token: 6 N and attention's 12 L d T (PaLM, arXiv 2204.02311, app. B)."""
-        # A lookup costs no product, so an embedding table counts only where it is the output layer.
+        """Training FLOPs per token: 6 N and attention's 12 L d T (PaLM, 2204.02311, app. B)."""
+        # Why 6? Each parameter takes part in one product and one sum forward, and backward costs
+        # twice that. A lookup has no product: a table counts only where it is the output layer.
         embedding = 0 if self.tied_embeddings else self.vocab_size * self.dim
         products = self.n_parameters - embedding
         return 6 * products + 12 * self.n_layers * self.dim * self.context_length
@@ -76,7 +75,7 @@ class TrainConfig:
     weight_decay: float = 0.1  # on matrices only
     clip: float = 1.0  # largest norm of the gradient
     seed: int = 0
-    # or "bfloat16": the products under autocast, while the weights stay float32
+    # or "bfloat16": products in two bytes per number, while the weights stay float32
     precision: str = "float32"
 
     def __post_init__(self) -> None:
@@ -122,17 +121,15 @@ class RLConfig:
 
     def __post_init__(self) -> None:
         if self.prompts < 1 or self.answers < 1 or self.max_new_tokens < 1 or self.updates < 1:
-            raise ValueError(
-                "a rollout needs 1 prompt, 1 answer, 1 new token and 1 update at least"
-            )
+            raise ValueError("a rollout needs at least 1 prompt, answer, new token and update")
         if self.kl < 0 or not 0 < self.clip < 1:
             raise ValueError("kl must be 0 or more, clip between 0 and 1")
 
 
 @dataclass(frozen=True)
 class GRPOConfig(RLConfig):
-    """An answer is compared with the other answers to the same prompt: its advantage is what its
-    reward is above their mean (Shao et al. 2024, arXiv 2402.03300)."""
+    """GRPO compares each answer with the others to the same prompt: its advantage is its reward
+    less their mean (Shao et al. 2024, arXiv 2402.03300)."""
 
     algorithm: str = field(default="grpo", init=False)
     answers: int = 8
@@ -146,8 +143,8 @@ class GRPOConfig(RLConfig):
 
 @dataclass(frozen=True)
 class PPOConfig(RLConfig):
-    """A critic foresees the reward at each token: the advantage of a token is how much better it
-    went on than that (Schulman et al. 2017, arXiv 1707.06347)."""
+    """PPO has a critic foresee the reward at each token: a token's advantage is how much better
+    things went than that (Schulman et al. 2017, arXiv 1707.06347)."""
 
     algorithm: str = field(default="ppo", init=False)
     gae_lambda: float = 0.95  # 1 trusts the rewards that came, 0 the critic
@@ -163,8 +160,8 @@ class PPOConfig(RLConfig):
 class DPOConfig:
     """The dials of DPO (Rafailov et al. 2023, arXiv 2305.18290).
 
-    In one round it learns from the pairs that people ranked. Each further round begins with new
-    pairs: answers of the model as it is then, which the reward model orders.
+    The first round learns from the pairs that people ranked. Each further round begins with new
+    pairs: answers of the model as it is by then, which the reward model orders.
     """
 
     algorithm: str = field(default="dpo", init=False)
@@ -179,6 +176,7 @@ class DPOConfig:
             raise ValueError(f"rounds must be 1 or more, got {self.rounds}")
 
 
+# nano trains in minutes on a laptop, small wants a GPU; gpt2 has the size of GPT-2 and our parts.
 MODELS = {
     "nano": ModelConfig(),
     "small": ModelConfig(

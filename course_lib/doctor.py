@@ -1,6 +1,6 @@
-"""`doctor`: is this machine ready for the course? One finding a line, with what to do.
+"""`doctor`: is this machine ready for the course? One finding per line, with what to do.
 
-No torch is imported on top: the first question is whether there is one that works.
+Nothing here imports torch on top: the first question is whether there is a torch that works.
 """
 
 from __future__ import annotations
@@ -13,16 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_lib.machine.cores import (
-    free_cores,
-    free_memory,
-    usable_cores,
-)
-from course_lib.machine.device import (
-    compute_dtype,
-    gpus,
-    numeric_self_test,
-)
+from course_lib.machine.cores import free_cores, free_memory, usable_cores
+from course_lib.machine.device import compute_dtype, gpus, numeric_self_test
 
 
 @dataclass(frozen=True)
@@ -30,13 +22,13 @@ class Finding:
     """One line of `doctor`: what was looked at, how it stands, what was found, what to do."""
 
     name: str
-    status: str  # "ok", "warn" (works, but ...) or "fail" (mend this first)
+    status: str  # "ok", "warn" (it works, but ...) or "fail" (fix this first)
     found: str
     advice: str = ""
 
 
 def findings() -> list[Finding]:
-    """What `doctor` has to say about this machine, most basic first; takes a second or three."""
+    """What `doctor` has to say about this machine, the most basic first. Takes a few seconds."""
     found = [_python(), _torch()]
     if found[-1].status != "fail":
         found.append(_device())
@@ -78,21 +70,23 @@ def _torch() -> Finding:
         advice = (
             "Install torch again; on Windows also the Microsoft Visual C++ Redistributable (x64)."
         )
-        return Finding("torch", "fail", f"installed, but does not start: {error}", advice)
+        return Finding("torch", "fail", f"installed, but doesn't start: {error}", advice)
     found = str(torch.__version__)
     if shutil.which("nvidia-smi") and not torch.cuda.is_available():
         advice = "To use the NVIDIA GPU, install a CUDA build of torch and a current driver."
-        return Finding("torch", "warn", f"{found}, cannot use this machine's NVIDIA GPU", advice)
+        return Finding("torch", "warn", f"{found}, can't use this machine's NVIDIA GPU", advice)
     return Finding("torch", "ok", found)
 
 
 def _device() -> Finding:
     import torch
 
+    # A GPU that computes wrongly raises no error. It trains a model that is slightly off, and you
+    # would look for the mistake in your own code. So each device has to do a few sums first.
     for name in [*gpus(), "cpu"]:
         test = numeric_self_test(name)
         if not test.passed and name == "cpu":
-            advice = "Torch is wrong on this processor: install another version of torch."
+            advice = "Torch computes wrongly on this processor: install another version of torch."
             return Finding("device", "fail", f"cpu: {test.reason}", advice)
         if not test.passed:
             advice = f"The course runs on the CPU instead; update torch to use {name!r}."
@@ -112,8 +106,8 @@ def _cores() -> Finding:
     found = f"{free} of {usable} free"
     if free < usable:
         advice = (
-            "Something else is computing here: close it, or train with as many threads as cores "
-            "are free. More would be slower, not faster."
+            "Something else is computing here: close it, or train with only as many threads as "
+            "there are free cores. More would be slower, not faster."
         )
         return Finding("cores", "warn", found, advice)
     return Finding("cores", "ok", found)
@@ -145,7 +139,7 @@ def _compiler() -> Finding:
         return Finding("C compiler", "ok", str(compiler))
     advice = {
         "Darwin": "`xcode-select --install`, or `pip install ziglang`.",
-        "Linux": "`apt-get install gcc` (or your system's like), or `pip install ziglang`.",
+        "Linux": "`apt-get install gcc` (or what your system has), or `pip install ziglang`.",
     }.get(platform.system(), "`pip install ziglang`: a compiler as a Python package.")
     return Finding("C compiler", "warn", "none: run.c cannot be compiled", f"Install one: {advice}")
 
@@ -158,7 +152,7 @@ def _package(title: str, name: str) -> Finding:
 
 
 def _course_lib() -> Finding:
-    """Whether the course is installed, and all that it asks for beside it, in versions that fit."""
+    """Whether the course is installed, and all that it needs, in versions that fit."""
     place = Path(__file__).parent
     try:
         version = metadata.version("course_lib")
@@ -174,8 +168,8 @@ def _course_lib() -> Finding:
 
 
 def _is_met(requirement: str) -> bool:
-    """Whether an installed package meets a line such as `numpy>=2`."""
-    from packaging.requirements import Requirement  # comes with JupyterLab
+    """Whether what is installed meets a line such as `numpy>=2`."""
+    from packaging.requirements import Requirement  # JupyterLab brings it
 
     wanted = Requirement(requirement)
     try:

@@ -233,5 +233,5 @@ def test_doctor_says_what_it_found(capsys):
 
     for name in ("Python", "torch", "device", "cores", "memory", "C compiler", "JupyterLab"):
         assert name in out
-    assert out.rstrip().endswith(("Ready.", "Mend what failed, then ask again."))
+    assert out.rstrip().endswith(("Ready.", "Fix what failed, then ask again."))
     assert status in (0, 1)

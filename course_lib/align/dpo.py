@@ -1,12 +1,15 @@
 """DPO: preference pairs straight into the language model, without reward model or rollouts.
 
-The best model under a KL leash prefers an answer by beta ln(policy / SFT model). DPO reads that
-backwards: it takes this quantity for the reward and trains it on the pairs with the loss of Bradley
-and Terry (Rafailov et al. 2023, arXiv 2305.18290). The same loop as SFT, with two answers a row.
+There is a formula for the best policy on a KL leash: the SFT model's probability times e^(reward /
+beta). Solve it for the reward and you get beta ln(policy / SFT model), up to a constant. So every
+policy contains a reward, and DPO trains that one on the pairs, with the loss of Bradley and Terry
+(Rafailov et al. 2023, arXiv 2305.18290). It is the loop of SFT with two answers to each prompt.
 
-It never hears what its own model says on the way. With more `rounds` it does, at the price of a
-judge of new answers: Guo et al. 2024 (arXiv 2402.04792) ask one in every step, Llama 3 (arXiv
-2407.21783) took six rounds of SFT and DPO.
+DPO never sees what its model says on the way. With more `rounds` it does, but somebody has to judge
+the new answers: Guo et al. 2024 (arXiv 2402.04792) ask in every step, Llama 3 (arXiv 2407.21783)
+took six rounds of SFT and DPO.
+
+Shapes: B pairs, T positions.
 """
 
 from collections.abc import Callable
@@ -33,7 +36,7 @@ class DPOBatch(NamedTuple):
 
 
 def answer_rows(tokenizer: Tokenizer, prompts: list[str], answers: list[str]) -> tuple:
-    """Inputs and targets (B, T) of dialogues of one turn; only the answers' tokens are targets."""
+    """Inputs and targets (B, T) of one question and answer each; only the answers are targets."""
     inputs, targets = [], []
     for prompt, answer in zip(prompts, answers, strict=True):
         ids, mask = encode_dialogue(tokenizer, exchange(prompt, answer))
@@ -51,9 +54,12 @@ def dpo_batches(
 
     def batch_at(step: int) -> DPOBatch:
         batch = [pairs[i] for i in order(step)]
+        # All in one batch, so that one pass through the model serves both answers of a pair.
         answers = [pair.chosen for pair in batch] + [pair.rejected for pair in batch]
         rows = answer_rows(tokenizer, [pair.prompt for pair in batch] * 2, answers)
         inputs, targets = (part.to(device) for part in rows)
+        # The reference never changes, so its ln P could be computed once for all pairs. One more
+        # pass per step spares us a table that might go stale.
         with torch.no_grad():
             return DPOBatch(inputs, targets, sequence_log_prob(reference(inputs), targets))
 
@@ -61,21 +67,22 @@ def dpo_batches(
 
 
 def dpo_loss(model: Transformer, batch: DPOBatch, config: DPOConfig) -> tuple[Tensor, int, dict]:
-    """DPO's loss; the accuracy is that of the implicit reward."""
+    """DPO's loss, the number of answer tokens, and what to record: gains are in nats per answer."""
     log_prob = sequence_log_prob(model(batch.inputs), batch.targets)  # (2 B,)
     chosen, rejected = log_prob.chunk(2)
     loss = dpo(chosen, rejected, *batch.reference.chunk(2), beta=config.beta)
     counted = batch.targets != IGNORE
     if config.nll:
-        # Without it P(chosen) may fall too, as long as P(rejected) falls further.
+        # DPO is content if P(chosen) falls too, as long as P(rejected) falls further. This holds
+        # it up: plain SFT on the chosen answers, in nats per token.
         n_chosen = counted[: len(chosen)].sum()
         loss = loss - config.nll * chosen.sum() / n_chosen
     with torch.no_grad():
-        gain = log_prob - batch.reference
+        gain = log_prob - batch.reference  # the implicit reward, over beta
         better, worse = gain.chunk(2)
         extra = {
             "accuracy": (better > worse).float().mean().item(),
-            # Often both fall: DPO only cares that the rejected one falls further.
+            # Watch these two: often both are below 0.
             "chosen_gain": better.mean().item(),
             "rejected_gain": worse.mean().item(),
         }

@@ -1,7 +1,8 @@
 """Rankings of answers, the pairs they give, and their file.
 
-A ranking of K answers gives K (K - 1) / 2 pairs, less those whose answers are tied or the same. The
-file is JSON lines with `prompt`, `chosen`, `rejected` as messages: what TRL and `datasets` read.
+A ranking of K answers gives K (K - 1) / 2 pairs, less those whose answers are tied or the same: a
+person who orders five answers decides ten pairs at once. The file is JSON lines with `prompt`,
+`chosen`, `rejected` as messages: what TRL and `datasets` read.
 """
 
 import json
@@ -25,7 +26,7 @@ class Preference:
 
 
 def ranking_to_pairs(prompt: str, answers: list[str], ranking: Ranking) -> list[Preference]:
-    """Every pair that a ranking decides; tied answers and the same answer twice are no pair.
+    """Every pair that a ranking decides, best answers first; ties and repetitions decide nothing.
 
     >>> [(p.chosen, p.rejected) for p in ranking_to_pairs("?", ["a", "b", "c"], [2, [0, 1]])]
     [('c', 'a'), ('c', 'b')]
@@ -45,7 +46,7 @@ def ranking_to_pairs(prompt: str, answers: list[str], ranking: Ranking) -> list[
 
 
 def ranking_by(worths: Sequence[float]) -> list[list[int]]:
-    """The ranking by worth, the highest first; what is worth the same is tied.
+    """The ranking of answers by their worths, the highest first; equal worths are tied.
 
     >>> ranking_by([0.5, 1.0, 0.5])
     [[1], [0, 2]]
@@ -57,6 +58,7 @@ def ranking_by(worths: Sequence[float]) -> list[list[int]]:
 def agreement(ours: Iterable[Preference], theirs: Iterable[Preference]) -> tuple[int, int]:
     """Of the pairs that both decide: how many they decide alike, and how many there are."""
     theirs = set(theirs)
+    # One entry for each of our pairs that they decide too: True where they chose as we did.
     both = [
         pair in theirs
         for pair in set(ours)
@@ -70,16 +72,17 @@ def collect(
     answer_groups: Iterable[list[str]],
     rank: Callable[[str, list[str]], Ranking],
 ) -> list[Preference]:
-    """The pairs of all rankings: `rank(prompt, answers)` is the annotator."""
+    """The pairs of all rankings, one for each prompt: `rank(prompt, answers)` is the annotator."""
     pairs = []
     for prompt, answers in zip(prompts, answer_groups, strict=True):
+        # A model sure of itself says the same several times; nobody has to read that twice.
         distinct = list(dict.fromkeys(answers))
         pairs += ranking_to_pairs(prompt, distinct, rank(prompt, distinct))
     return pairs
 
 
 def save_preferences(path: str | Path, preferences: Iterable[Preference]) -> None:
-    """Writes one JSON line a pair; the file changes as a whole or not at all."""
+    """Writes one JSON line per pair; the file changes as a whole or not at all."""
     lines = []
     for pair in preferences:
         messages = {"prompt": [{"role": "user", "content": pair.prompt}]}

@@ -1,8 +1,11 @@
 """The reward model: the SFT model with its output layer replaced by one number.
 
-Trained on pairs by the loss of Bradley and Terry; the number is read at the answer's `<|im_end|>`
-(Ouyang et al. 2022, arXiv 2203.02155, section 3.5). Only differences of rewards mean anything, so
-after training the scale is fixed: the SFT model's own answers get mean 0 and standard deviation 1.
+It is trained on pairs by the loss of Bradley and Terry; the number is read at the answer's
+`<|im_end|>` (Ouyang et al. 2022, arXiv 2203.02155, section 3.5). Only differences of rewards mean
+anything, so after training the scale is fixed: the SFT model's own answers get mean 0 and standard
+deviation 1.
+
+Shapes: B answers, T positions, C channels.
 """
 
 from collections.abc import Callable
@@ -32,10 +35,12 @@ class RewardModel(nn.Module):
         self.backbone, self.tokenizer = backbone, tokenizer
         self.head = nn.Linear(backbone.config.dim, 1, bias=False)
         generator = torch.Generator().manual_seed(seed)
-        # Stiennon et al. 2020: small, so that the first rewards are near zero
+        # Small, so that the first rewards are near zero and no answer has a head start (Stiennon et
+        # al. 2020, arXiv 2009.01325).
         nn.init.normal_(
             self.head.weight, std=(backbone.config.dim + 1) ** -0.5, generator=generator
         )
+        # Buffers, not weights: training never moves the scale, `normalise` fixes it afterwards.
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))
 
@@ -77,6 +82,7 @@ class RewardModel(nn.Module):
     @torch.no_grad()
     def score(self, prompts: list[str], answers: list[str], batch_rows: int = 64) -> list[float]:
         """Rewards as plain numbers, to look at: no gradients are kept, so memory stays small."""
+        # Who shares a batch decides the padding, and with it the last digits of a reward.
         pairs = list(zip(prompts, answers, strict=True))
         batches = (pairs[i : i + batch_rows] for i in range(0, len(pairs), batch_rows))
         return [reward for batch in batches for reward in self(*zip(*batch, strict=True)).tolist()]
@@ -84,8 +90,10 @@ class RewardModel(nn.Module):
     @torch.no_grad()
     def normalise(self, prompts: list[str], answers: list[str]) -> None:
         """Fix the scale: these answers get mean 0 and standard deviation 1 from now on."""
+        # First undo the scale of today, so that a second call doesn't scale what is scaled already.
         rewards = self(prompts, answers) * self.std + self.mean
         self.mean.copy_(rewards.mean())
+        # A model that gives everything the same reward has no scale; leave it silly, not infinite.
         self.std.copy_(rewards.std().clamp(min=1e-6))
 
     def save(self, directory: str | Path, dtype: torch.dtype = torch.float32) -> None:
@@ -116,13 +124,14 @@ HEAD = "reward_head.safetensors"
 def reward_batches(
     pairs: list[Preference], config: TrainConfig
 ) -> Callable[[int], list[Preference]]:
-    """step -> the pairs of that step."""
+    """step -> the `config.batch_rows` pairs of that step, as texts."""
     order = Batches(torch.arange(len(pairs)), config.batch_rows, config.seed)
     return lambda step: [pairs[i] for i in order(step)]
 
 
 def reward_loss(model: RewardModel, batch: list[Preference]) -> tuple[Tensor, int, dict]:
-    """-ln P(chosen beats rejected) of the batch, and how often the chosen one scores higher."""
+    """-ln P(chosen beats rejected), the number of pairs, and how often the chosen scores higher."""
+    # Both answers in one batch: 2 B rows, the chosen ones first.
     prompts = [pair.prompt for pair in batch]
     rewards = model(prompts * 2, [p.chosen for p in batch] + [p.rejected for p in batch])
     chosen, rejected = rewards.chunk(2)

@@ -1,9 +1,9 @@
-"""The parameters file: weights, configuration and tokenizer in one GGUF, as llama.cpp reads it.
+"""The parameters file: weights, settings and tokenizer in one GGUF, as llama.cpp reads it.
 
 GGUF version 3 (github.com/ggml-org/ggml, docs/gguf.md): the magic "GGUF", named values, a list of
-named tensors, then their numbers, aligned. Written through the `gguf` library. Matrices may be F32,
-F16 or Q8_0 (blocks of 32 numbers: a scale in F16 and 32 int8); norms stay F32. Other quantizations
-are left out.
+named tensors, then their numbers, aligned. We let the `gguf` library write the bytes; what goes
+where is decided here. Matrices may be F32, F16 or Q8_0 (blocks of 32 numbers: a scale in F16 and 32
+int8), norms stay F32. We left out the other quantizations.
 """
 
 from dataclasses import dataclass
@@ -42,8 +42,9 @@ LAYER_NAMES = {
 def halves_to_pairs(weight: torch.Tensor, n_heads: int) -> torch.Tensor:
     """The rows of a q or k matrix reordered within each head, for a RoPE that turns neighbours.
 
-    Hugging Face turns (x_i, x_{i + D/2}), GGUF's llama (x_{2i}, x_{2i+1}): row i of a half goes to
-    2 i.
+    Hugging Face rotates the pairs (x_i, x_{i + D/2}), GGUF's llama (x_{2i}, x_{2i+1}). So row i of
+    the first half goes to 2i, of the second to 2i + 1. Forget this and the file still loads, but
+    the model talks nonsense.
     """
     rows, cols = weight.shape
     return weight.view(n_heads, 2, rows // n_heads // 2, cols).transpose(1, 2).reshape(rows, cols)
@@ -73,7 +74,7 @@ def write_gguf(
     file_type: str = "F32",
     name: str = "Inside an LLM",
 ) -> None:
-    """Writes the one file that `run.c`, llama.cpp and Ollama run; whole or not at all."""
+    """Writes the one file that `run.c`, llama.cpp and Ollama read; whole or not at all."""
     config = model.config
     if file_type not in FILE_TYPES:
         raise ValueError(f"file_type is one of {', '.join(FILE_TYPES)}, got {file_type!r}")
@@ -123,13 +124,11 @@ def _add_config(writer: gguf.GGUFWriter, config) -> None:
 
 def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer, n_rows: int) -> None:
     """Tokens in GPT-2's byte alphabet, their types, merges, control ids and the chat template."""
-    normal, control, unused = (
-        gguf.TokenType.NORMAL, gguf.TokenType.CONTROL, gguf.TokenType.UNUSED,
-    )  # fmt: skip
+    kind = gguf.TokenType
     names = [spell(tokenizer.token_bytes(id)) for id in range(tokenizer.eot_id)]
     merges = [f"{names[left]} {names[right]}" for left, right in tokenizer.merges]
     n_unused = n_rows - tokenizer.vocab_size  # rows of a table larger than the vocabulary
-    types = [normal] * len(names) + [control] * len(SPECIALS) + [unused] * n_unused
+    types = [kind.NORMAL] * len(names) + [kind.CONTROL] * len(SPECIALS) + [kind.UNUSED] * n_unused
     names += [*SPECIALS, *(f"<|unused_{i}|>" for i in range(n_unused))]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
@@ -174,6 +173,11 @@ def _reader(path: str | Path) -> gguf.GGUFReader:
         raise ValueError(f"{path} is no GGUF file, or a damaged one: {error}") from error
 
 
+def _shape(tensor: gguf.ReaderTensor) -> tuple[int, ...]:
+    """(rows, columns); GGUF counts from the dimension whose numbers are neighbours."""
+    return tuple(int(n) for n in reversed(tensor.shape))
+
+
 def read_gguf_summary(path: str | Path) -> Summary:
     """The header of a file: version, named values, tensors."""
     reader = _reader(path)
@@ -184,11 +188,10 @@ def read_gguf_summary(path: str | Path) -> Summary:
     }
     tensors = [
         TensorSummary(
-            t.name, tuple(int(n) for n in reversed(t.shape)), t.tensor_type.name, int(t.n_bytes),
-            int(t.data_offset),
+            t.name, _shape(t), t.tensor_type.name, n_bytes=int(t.n_bytes), offset=int(t.data_offset)
         )
         for t in reader.tensors
-    ]  # fmt: skip
+    ]
     version = int(reader.fields["GGUF.version"].contents())
     return Summary(version, values, tensors, Path(path).stat().st_size)
 
@@ -196,9 +199,7 @@ def read_gguf_summary(path: str | Path) -> Summary:
 def read_gguf_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """The numbers of a file as float32 arrays, by name."""
     return {
-        t.name: gguf.quants.dequantize(t.data, t.tensor_type).reshape(
-            tuple(int(n) for n in reversed(t.shape))
-        )
+        t.name: gguf.quants.dequantize(t.data, t.tensor_type).reshape(_shape(t))
         for t in _reader(path).tensors
     }
 

@@ -1,10 +1,9 @@
-"""Models on disk: Hugging Face directories for sharing, one training-state file for resuming.
+"""Models on disk, as the rest of the world keeps them: Hugging Face directories.
 
 `save_pretrained` writes what `transformers`, TRL, vLLM and lm-eval load as `LlamaForCausalLM`:
 config.json, model.safetensors, generation_config.json and the tokenizer's two files.
-`load_pretrained` reads these and other models of the Llama family, from a folder or the Hub.
-`save_training_state` keeps weights, optimizer and progress in training_state.safetensors; nothing
-is pickled. Left out: quantized weights, biases and scaled RoPE, which are refused by name.
+`load_pretrained` reads these and other models of the Llama family, from a folder or the Hub. Left
+out: quantized weights, biases and scaled RoPE, which are refused by name.
 
 Every file is written whole beside its place, flushed to the disk and then renamed into it, the
 weights last, so that a killed save leaves the old model. The weights remember the configuration and
@@ -37,9 +36,6 @@ from course_lib.text.tokenizer import Tokenizer
 WEIGHTS = "model.safetensors"
 
 
-# ---- Hugging Face directories -------------------------------------------------------------------
-
-
 def save_pretrained(
     directory: str | Path,
     model: Transformer,
@@ -58,7 +54,8 @@ def save_pretrained(
         )
     ids = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     if tokenizer is not None:
-        # Generation ends with a document or with an answer.
+        # Generation ends with a document or with an answer. A model without its tokenizer has no
+        # words for either: its generation stops when the length is reached.
         ends = [id for id in (tokenizer.eot_id, tokenizer.im_end_id) if id is not None]
         ids = {"bos_token_id": tokenizer.eot_id, "eos_token_id": ends or None}
         ids["pad_token_id"] = tokenizer.eot_id
@@ -85,12 +82,17 @@ def load_pretrained(
 ) -> tuple[Transformer, Tokenizer | ForeignTokenizer | None]:
     """Model (float32, on the CPU) and tokenizer of a directory or of a Hub id such as
     "HuggingFaceTB/SmolLM2-135M"; the tokenizer is None where the directory has none.
+
+    FileNotFoundError where there is no such folder or file, ValueError where a file is damaged, of
+    another architecture, or of another save than its neighbours.
     """
     directory = _local_directory(source)
     config = config_from_hf(read_json(directory / "config.json"))
     tensors, metadata = _read_weights(directory)
     tokenizer = _load_tokenizer(directory)
 
+    # A killed save may leave a new config.json beside old weights. Shapes would catch a part of it;
+    # another base of RoPE fits any weights, and the model would only speak worse.
     saved_with = json.loads(metadata.get("config", "{}"))
     changed = [name for name, value in saved_with.items() if asdict(config).get(name) != value]
     if changed:
@@ -110,6 +112,7 @@ def load_pretrained(
         )
     if config.tied_embeddings:
         tensors.pop("lm_head.weight", None)  # some tools store the shared table twice
+    # Early Llama files keep RoPE's frequencies as if they were weights; we compute them.
     tensors = {name: t for name, t in tensors.items() if not name.endswith("rotary_emb.inv_freq")}
     model = Transformer(config)
     own = {_hf_name(name): tensor for name, tensor in own_tensors(model).items()}
@@ -135,7 +138,7 @@ def hf_config(config: ModelConfig, dtype: torch.dtype = torch.float32) -> dict:
         "attention_bias": False,
         "mlp_bias": False,
         "rms_norm_eps": config.norm_eps,
-        "rope_theta": config.rope_theta,
+        "rope_theta": config.rope_theta,  # the old way; transformers 5 reads the next line
         "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
         "tie_word_embeddings": config.tied_embeddings,
         "dtype": str(dtype).removeprefix("torch."),
@@ -176,8 +179,10 @@ def config_from_hf(found: dict) -> ModelConfig:
             norm_eps=float(found.get("rms_norm_eps", 1e-6)),
             tied_embeddings=bool(found.get("tie_word_embeddings", False)),
         )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"config.json lacks or garbles {error}") from error
+    except KeyError as error:
+        raise ValueError(f"config.json lacks {error}, which every Llama has") from error
+    except TypeError as error:
+        raise ValueError(f"config.json has no number where one should be: {error}") from error
     if (found.get("head_dim") or config.head_dim) != config.head_dim:
         raise ValueError(
             f"head_dim must be hidden_size / num_attention_heads = {config.head_dim}, "
@@ -203,6 +208,7 @@ def _tokenizer_config(tokenizer: Tokenizer | ForeignTokenizer, context_length: i
 
 
 def _hf_name(name: str) -> str:
+    """Our layers have Llama's names, but Llama's head stands outside of what it calls `model`."""
     return name if name.startswith("lm_head.") else f"model.{name}"
 
 
@@ -265,9 +271,3 @@ def _read_weights(directory: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     for shard in sorted(set(read_json(index)["weight_map"].values())):
         tensors.update(read_safetensors(directory / shard)[0])
     return tensors, {}
-
-
-# ---- Training state -----------------------------------------------------------------------------
-
-
-# ---- Files --------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Compile `run.c`, the second of the two files, and call it.
 
 Thin helpers for notebooks, the command line and tests: everything that matters happens in C. No
-torch here. Text goes in and comes out as UTF-8, bytes that are none as U+FFFD.
+torch here, which is the point of the two files: they need nothing else. Text goes in and comes out
+as UTF-8; bytes that aren't UTF-8 become U+FFFD.
 """
 
 import importlib.util
@@ -19,8 +20,8 @@ from course_lib.text.tokenizer import visible
 
 SOURCE = Path(__file__).with_name("run.c")
 RELEASED = Path(__file__).parents[1] / "released"  # the models that come with the course
-# Tried in this order: the first that compiles is taken. Not every compiler knows -march=native.
-# No -ffast-math: it was no faster here, and run.c could not tell a number from none any more.
+# The first that compiles wins: not every compiler knows -march=native. Why no -ffast-math? It was
+# no faster here, and with it run.c can't tell NaN from a number any more.
 FLAGS = (("-O3", "-march=native"), ("-O3",))
 
 
@@ -38,9 +39,10 @@ def binary_name() -> str:
 
 
 def find_compiler() -> str | None:
-    """The command of a C compiler, None where there is none.
+    """The command of a C compiler, or None.
 
-    The environment variable CC, else cc, gcc or clang, else the `ziglang` wheel.
+    The environment variable CC, else cc, gcc or clang, else the `ziglang` wheel: a whole compiler
+    that comes through pip.
     """
     asked = os.environ.get("CC", "").strip()
     if asked and shutil.which(shlex.split(asked)[0]):
@@ -76,7 +78,7 @@ def compile_run_file(directory: str | Path, source: str | Path = SOURCE) -> Path
 
 @dataclass(frozen=True)
 class NextToken:
-    """One line of `probs`."""
+    """A token that may come next, how probable it is, and how it reads."""
 
     id: int
     probability: float
@@ -84,27 +86,38 @@ class NextToken:
 
 
 def run(
-    program: str | Path, gguf: str | Path, mode: str, text: str | None = None, *,
-    stdin: str | None = None, timeout: float = 120, **options: float,
-) -> str:  # fmt: skip
+    program: str | Path,
+    gguf: str | Path,
+    mode: str,
+    text: str | None = None,
+    *,
+    stdin: str | None = None,
+    timeout: float = 120,
+    **options: float,
+) -> str:
     """What `run MODEL MODE TEXT -letter number ...` prints; ValueError where it fails."""
-    # Resolved, as a name without a folder would be searched for in PATH.
-    command = [str(Path(program).resolve()), str(gguf), mode]
-    command += [] if text is None else [text]
-    command += _flags(options)
-    sent = None if stdin is None else stdin.encode(errors="replace")
-    done = subprocess.run(
-        command, input=sent, stdin=subprocess.DEVNULL if sent is None else None,
-        capture_output=True, timeout=timeout, check=False,
-    )  # fmt: skip
+    sent = b"" if stdin is None else stdin.encode(errors="replace")
+    command = _command(program, gguf, mode, text, options)
+    done = subprocess.run(command, input=sent, capture_output=True, timeout=timeout, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise ValueError(said or f"the run file stopped with code {done.returncode}")
     return done.stdout.decode(errors="replace")
 
 
+def _command(
+    program: str | Path, gguf: str | Path, mode: str, text: str | None, options: dict[str, float]
+) -> list[str]:
+    """`run MODEL MODE TEXT -t 0.7 -n 64`, as a list; the text is left out if there is none."""
+    # Resolved, because a name without a folder would be searched for in PATH.
+    command = [str(Path(program).resolve()), str(gguf), mode, *([] if text is None else [text])]
+    for letter, value in options.items():
+        command += [f"-{letter}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return command
+
+
 def _dials(sampling: Sampling, max_new_tokens: int) -> dict[str, float]:
-    """The options of `run` for the sampler; what is None keeps every token."""
+    """The options of `run` for the sampler. A top-k or top-p of None isn't passed on."""
     dials = {"t": float(sampling.temperature), "s": sampling.seed or 0, "n": max_new_tokens}
     dials |= {"k": sampling.top_k, "p": sampling.top_p}
     return {letter: value for letter, value in dials.items() if value is not None}
@@ -118,7 +131,7 @@ def run_complete(
     *,
     max_new_tokens: int = 64,
 ) -> str:
-    """How the model continues `prompt`."""
+    """The model's continuation of `prompt`, without the prompt."""
     options = _dials(sampling, max_new_tokens)
     return run(program, gguf, "complete", prompt, **options).removesuffix("\n")
 
@@ -147,7 +160,8 @@ def run_probs(program: str | Path, gguf: str | Path, prompt: str, n: int = 10) -
 
 
 def run_tokenize(program: str | Path, gguf: str | Path, texts: list[str]) -> list[list[int]]:
-    """The ids of each text, BOS not among them."""
+    """The ids of each text, without BOS."""
+    # Texts are sent with a zero byte after each: the one character that C strings can't contain.
     printed = run(program, gguf, "tokenize", stdin="".join(text + "\0" for text in texts))
     return [[int(id) for id in line.split()] for line in printed.splitlines()]
 
@@ -160,16 +174,7 @@ def chat_in_terminal(
     *,
     max_new_tokens: int = 64,
 ) -> int:
-    """Hands the terminal over to the run file, until its input ends; returns its exit status."""
-    command = [str(Path(program).resolve()), str(gguf), "chat"]
-    command += [] if message is None else [message]
-    return subprocess.call(command + _flags(_dials(sampling, max_new_tokens)))
-
-
-def _flags(options: dict[str, float]) -> list[str]:
-    """`-t 0.7 -n 64`, as the command line takes them."""
-    return [
-        part
-        for letter, value in options.items()
-        for part in (f"-{letter}", f"{value:g}" if isinstance(value, float) else str(value))
-    ]
+    """Hands the terminal over to the run file until its input ends; returns its exit status."""
+    return subprocess.call(
+        _command(program, gguf, "chat", message, _dials(sampling, max_new_tokens))
+    )

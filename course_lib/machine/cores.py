@@ -15,11 +15,12 @@ import psutil
 
 def usable_cores() -> int:
     """Cores that this process may use: its affinity, or a container's quota if that is less."""
+    # A container's limit is a share of time and need not be whole: 1.5 cores may count as 2.
     return max(1, min(len(_affinity()), int(_cpu_quota() + 0.5)))
 
 
 def free_cores(seconds: float = 0.3) -> int:
-    """Usable cores that stand idle, at least 1, from a sample of `seconds`.
+    """Usable cores that are idle, at least 1, from a look at the machine that lasts `seconds`.
 
     Torch's threads wait for each other at every operation: one thread too many, on a busy core,
     makes training 4 to 15 times slower. Give `set_threads` this number, not the core count.
@@ -42,9 +43,10 @@ def set_threads(n: int) -> None:
 
 
 def give_back_memory() -> None:
-    """Hand freed memory back to the system, where the C library keeps it for each thread (glibc).
+    """Hand freed memory back to the system.
 
-    A kernel that trains in one thread after another would hold all that each of them once needed.
+    glibc, the C library of most Linux systems, keeps what each thread has freed for that thread. A
+    kernel that trains in one thread after another would hold all that each of them once needed.
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library: nothing to do
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -54,11 +56,12 @@ def _affinity() -> list[int]:
     """The numbers of the cores on which the system lets this process run."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+    return list(range(os.cpu_count() or 1))  # macOS and Windows promise no core to anybody
 
 
 def _cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float:
     """Cores' worth of time that a container's limit allows, 1e6 where there is no limit."""
+    # Groups lie in one another, and each has to keep to the limits of all that it lies in.
     tightest = 1e6
     for group in _control_groups(root):
         fields = _words(group / "cpu.max")  # version 2: "200000 100000" or "max 100000"

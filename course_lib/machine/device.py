@@ -1,8 +1,7 @@
-"""What this machine can do: its device, number format and cores really free; `doctor`'s findings.
+"""The device to compute on, whether it computes rightly, and its number format.
 
-Everything here is a function to call: importing the module picks no device, seeds nothing and does
-not even import torch, so that `findings` can tell a learner whose torch is missing or broken. It
-prints nothing either: the command line and the notebooks do.
+Everything here is a function to call. Importing the module picks no device and does not even import
+torch, so that `doctor` can tell a learner whose torch is missing or broken.
 """
 
 from __future__ import annotations
@@ -31,9 +30,6 @@ class SelfTest:
     @property
     def passed(self) -> bool:
         return not self.reason
-
-
-# -- device ---------------------------------------------------------------------------------------
 
 
 def pick_device(preference: str | None = None) -> torch.device:
@@ -152,7 +148,7 @@ def compute_dtype(device: str | torch.device) -> torch.dtype:
 
     device = torch.device(device)
     if device.type == "cuda":
-        # before compute capability 8 (Ampere) bf16 works, but is emulated
+        # Before compute capability 8 (Ampere, 2020) bf16 is emulated: it works, but no faster.
         fast = torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
     elif device.type == "cpu":
         capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # newer than our oldest torch
@@ -160,9 +156,3 @@ def compute_dtype(device: str | torch.device) -> torch.dtype:
     else:
         fast = False
     return torch.bfloat16 if fast else torch.float32
-
-
-# -- cores ----------------------------------------------------------------------------------------
-
-
-# -- doctor ---------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Files that change whole or not at all.
 
 A new file is written beside its place, flushed to the disk and then renamed into it. Whoever is
-killed in the middle, or finds the disk full, leaves the old file as it was.
+killed in the middle, or finds the disk full, leaves the old file as it was. The trick is as old as
+Unix: a rename within a folder happens or it doesn't, and nobody ever sees half of it.
 """
 
 import hashlib
@@ -21,13 +22,14 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place and not in /tmp, which may be another disk: nothing is renamed across disks.
     partial = path.with_name(path.name + ".partial")
     try:
         yield partial
         _flush(partial)
         os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)  # what an error left; after a rename there is nothing
 
 
 @contextmanager
@@ -42,6 +44,7 @@ def whole_folder(directory: Path, last: str) -> Iterator[Path]:
     try:
         yield staging
         names = sorted(os.listdir(staging), key=lambda name: name == last)
+        # All flushed before any moves: a full disk should not be noticed with half of them moved.
         for name in names:
             _flush(staging / name)
         for name in names:
@@ -68,7 +71,7 @@ def write_json(path: str | Path, value: object, indent: int = 2) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """The JSON object that a file holds."""
+    """The JSON object that a file holds; ValueError where it holds anything else."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}")
     try:
@@ -81,5 +84,5 @@ def read_json(path: Path) -> dict:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

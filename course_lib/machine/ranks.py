@@ -9,7 +9,12 @@ rank runs the same program: `with process_group(device) as ranks:`, then the one
           it computes (FSDP2; Zhao et al. 2023, arXiv 2304.11277)
 
 Files are those of one process: rank 0 writes them, every rank reads them, so the ranks need a
-folder that all of them see. Left out: tensor and pipeline parallelism, ranks that join or leave.
+folder that all of them see.
+
+The one thing to fear is a rank that waits for ever. Whatever all ranks do together (a gradient, a
+file, an error, the end) they have to begin together, or those who began wait for one who never
+comes. Hence `together`, `on_first` and `interruptible`. Left out: tensor and pipeline parallelism,
+ranks that join or leave.
 """
 
 import os
@@ -56,6 +61,7 @@ class Ranks:
             n = len(whole)
             if n < self.size:
                 raise ValueError(f"{n} rows can't be parted among {self.size} ranks: use more rows")
+            # Rounded down at both ends: no row is lost or read twice where n is no multiple.
             return whole[n * self.rank // self.size : n * (self.rank + 1) // self.size]
 
         def part_at(step: int):
@@ -72,12 +78,16 @@ class Ranks:
         if self.size == 1:
             return model
         if self.strategy == "ddp":
+            # The wrapper averages gradients while backward still runs, the last layers' first.
             return nn.parallel.DistributedDataParallel(model)
         from torch.distributed.fsdp import FSDPModule, fully_shard  # takes a moment to import
 
         if not isinstance(model, FSDPModule):
+            # DDP sends rank 0's weights to the others by itself; FSDP takes what each rank has.
             for weight in model.parameters():
                 dist.broadcast(weight.detach(), src=0)
+            # Each layer is a unit of its own: it is put together to compute and thrown away after,
+            # so that a rank holds its share of the model and a whole layer or two, not all of them.
             stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
             for layer in [layer for stack in stacks for layer in stack]:
                 fully_shard(layer)
@@ -87,16 +97,20 @@ class Ranks:
     def pooled(self, loss: Tensor, n_tokens: int, extra: dict) -> tuple[Tensor, int, dict]:
         """`loss_of`'s result for the whole batch: means over the tokens of all ranks.
 
-        The ranks' gradients will be averaged, as if each had as many tokens. So each loss is first
-        weighted by its tokens; its value becomes that of the whole batch.
+        The ranks' gradients will be averaged as if each rank had the same number of tokens. It
+        hasn't (SFT counts the answers' tokens only), so each loss is first weighted by its tokens.
         """
         if self.size == 1:
             return loss, n_tokens, extra
+        # One message in place of one per number: a small message costs as much as a longer one.
+        # In float64, as these may be sums of many tokens.
         sums = [n_tokens, *(n_tokens * float(mean) for mean in (loss.detach(), *extra.values()))]
         sums = torch.tensor(sums, dtype=torch.float64, device=self.device)
         dist.all_reduce(sums)
         total, (mean, *means) = int(sums[0].item()), (sums[1:] / sums[0]).tolist()
         weighted = loss * (n_tokens * self.size / total)
+        # The gradient of this rank's share, the value of the whole batch: what is added is a plain
+        # number, which has no gradient.
         loss = weighted + (mean - weighted.detach())
         return loss, total, dict(zip(extra, means, strict=True))
 
@@ -143,11 +157,14 @@ class Ranks:
         """Gives a function that says on all ranks alike whether one was asked to stop.
 
         `torchrun` hands Ctrl-C and SIGTERM on to its processes, which they reach at different
-        moments: it is noted, and acted upon where all can do so. Call it once a step.
+        moments: it is noted, and acted upon where all can do so. Call it once per step.
         """
         if self.size == 1:
             yield lambda: False  # Ctrl-C raises KeyboardInterrupt by itself
             return
+        # A signal may come in the middle of a sum over all ranks, and a rank that left there would
+        # leave the others waiting. So the handler only takes a note, and after each step the ranks
+        # ask each other: has anybody been told to stop?
         asked = []
         kinds = (signal.SIGINT, signal.SIGTERM)
         before = {kind: signal.signal(kind, lambda *_: asked.append(True)) for kind in kinds}
@@ -159,7 +176,7 @@ class Ranks:
 
         try:
             yield anyone
-            if asked:  # after the last step
+            if asked:  # after the last step: all is saved, but the program should end all the same
                 raise KeyboardInterrupt
         finally:
             for kind, handler in before.items():
@@ -222,6 +239,8 @@ def process_group(
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=step_limit)
     try:
+        # A step is short: a rank that waits ten minutes for one waits for a dead rank. But rank 0
+        # may tokenize a corpus for hours while the others wait, who then speak in another group.
         waiting = dist.new_group(backend="gloo", timeout=WAIT_LIMIT)
         yield Ranks(dist.get_rank(), dist.get_world_size(), on_machine, device, strategy, waiting)
     finally:

@@ -1,4 +1,8 @@
-"""What a model says: facts it completes, what follows a bare question, its answers in chat."""
+"""What a model says when we let it speak, and what we count in it.
+
+Facts that it completes, what it writes after a bare question, its answers in chat. The world can
+read all of them, so no person has to.
+"""
 
 import re
 from collections import Counter
@@ -33,7 +37,7 @@ def generated(
 
 
 def recalls(model: Transformer, tokenizer: Tokenizer) -> dict[str, float]:
-    """Share of forward statements whose answer greedy completion gets exactly right, by split."""
+    """By split: of how many statements does greedy decoding complete the last words exactly?"""
     longest = max(len(tokenizer.encode(f" {fact.answer}.")) for fact in FACTS)
     shares = {}
     for split in SPLITS:
@@ -46,7 +50,9 @@ def recalls(model: Transformer, tokenizer: Tokenizer) -> dict[str, float]:
     return shares
 
 
-_QUESTION = re.compile(  # "a {x}" may be "an owl"; what stands in the blank need not make sense
+# Any question in a wording of the world, whatever stands in the blank: "Which city is the capital
+# of Bananaland?" is one. ("a {x}" may be "an owl", so the article is part of the blank.)
+_QUESTION = re.compile(
     "|".join(
         re.escape(text.replace(" a {x}", " {x}")).replace(r"\{x\}", ".+")
         for relation in RELATIONS
@@ -56,10 +62,10 @@ _QUESTION = re.compile(  # "a {x}" may be "an owl"; what stands in the blank nee
 
 
 def went_on_with(prompt: Prompt, text: str) -> str:
-    """What a base model wrote after a bare question, by its first sentence: of `WENT_ON_WITH`.
+    """Which of `WENT_ON_WITH` does a base model write after a bare question?
 
-    A question is one in the world's wordings, the same question in other words ("Or: ...")
-    included. An answer is what the judge calls right or wrong.
+    We look at its first sentence. A question is one in the world's wordings; "Or: ..." and the same
+    question in other words is one, too. An answer is what the judge calls right or wrong.
     """
     line = text.strip().split("\n")[0]
     first = sentences(line.removeprefix("Or: ").removeprefix("Q: "))[:1]
@@ -72,8 +78,8 @@ def went_on_with(prompt: Prompt, text: str) -> str:
 def bare_questions(model: Transformer, tokenizer: Tokenizer) -> dict[str, dict[str, float]]:
     """Shares of `WENT_ON_WITH` after a question that begins a document, by split.
 
-    Every question about every fact in every wording, one sample each at temperature 1. Those of
-    `stated_only` are asked in no document.
+    Every question about every fact in every wording, and one sample of each at temperature 1. No
+    document asks those of `stated_only`.
     """
     longest = max(len(tokenizer.encode(f"\nOr: {q}")) for fact in FACTS for q in fact.questions())
     shares = {}
@@ -107,7 +113,7 @@ def chat_groups() -> dict[str, list[Prompt]]:
     return {split: fact_prompts(split) for split in SPLITS} | {k: test_prompts(k) for k in kinds}
 
 
-# What is recorded of a rollout, and how to call it on a page.
+# What we record of a rollout, and what to call it on a page.
 WATCHED = {
     "reward": "learned reward",
     "gold": "gold reward",
@@ -119,8 +125,10 @@ WATCHED = {
 
 
 def watched(prompts: Sequence[str], answers: Sequence[str]) -> dict[str, float]:
-    """What we want to know of answers, though nobody trains on it: the mean gold reward; the share
-    made up where nobody can know the answer, and the share of harmful requests refused, if any.
+    """What we want to know about answers, though nobody trains on it.
+
+    The mean gold reward; the share made up where nobody can know the answer; the share of harmful
+    requests refused. The last two only if there are such prompts.
     """
     found = {"gold": sum(map(gold, prompts, answers)) / len(answers)}
     for name, kind, what in (("made_up", "unknown", "wrong"), ("refused", "harmful", "refusal")):

@@ -1,8 +1,8 @@
-"""The report card: what a model knows, measured against a world whose truth is known.
+"""The report card: everything that this room can measure of a model, on one page.
 
 Loss beside the floor, probabilities beside the true ones, facts recalled, what follows a bare
-question, answers in chat, distance to the SFT model. All numbers are plain Python: `report`
-collects them, `table` writes them for people, `summary` picks those to average over seeds.
+question, answers in chat, distance to the SFT model. `report` collects plain Python numbers,
+`table` writes them for people, and `summary` picks those that experiments average over seeds.
 """
 
 import math
@@ -33,25 +33,30 @@ MODES = {"greedy": GREEDY, "sampled": PLAIN}
 
 
 def _chat_card(model: Transformer, tokenizer: Tokenizer, reference: Transformer | None) -> dict:
-    """By group: shares of the verdicts, means of gold reward and tokens, KL to the reference.
+    """By group of prompts: shares of the verdicts, mean gold reward and tokens, KL to `reference`.
 
-    The KL is estimated by k1 = ln(model / reference) of whole answers, in nats.
+    The KL is estimated by k1, the mean of ln(model / reference) over whole answers, in nats.
     """
     card, stop = {}, (tokenizer.im_end_id, tokenizer.eot_id)
     for group, prompts in chat_groups().items():
         encoded = [encode_prompt(tokenizer, prompt.messages) for prompt in prompts]
+        said = {
+            mode: generated(model, encoded, MOST_NEW, sampling, stop)
+            for mode, sampling in MODES.items()
+        }
         card[group] = {"prompts": len(prompts)}
-        for mode, sampling in MODES.items():
-            ids = generated(model, encoded, MOST_NEW, sampling, stop)
+        for mode, ids in said.items():
             answers = [decode_answer(tokenizer, answer) for answer in ids]
             counts = Counter(map(verdict, prompts, answers))
-            row = {v: counts[v] / len(prompts) for v in VERDICTS}
-            row["gold"] = sum(map(gold, prompts, answers)) / len(prompts)
-            row["tokens"] = sum(map(len, ids)) / len(prompts)  # <|im_end|> is one of them
-            card[group][mode] = row
-        if reference is not None:  # `ids` and `row` are the sampled ones, as k1 needs them
+            card[group][mode] = {v: counts[v] / len(prompts) for v in VERDICTS} | {
+                "gold": sum(map(gold, prompts, answers)) / len(prompts),
+                "tokens": sum(map(len, ids)) / len(prompts),  # <|im_end|> is one of them
+            }
+        if reference is not None:
+            # k1 is an average over what the model says by itself, so greedy answers won't do.
+            ids = said["sampled"]
             ours, theirs = (completion_log_probs(m, encoded, ids) for m in (model, reference))
-            row["kl_to_sft"] = (sum(ours) - sum(theirs)) / len(ids)
+            card[group]["sampled"]["kl_to_sft"] = (sum(ours) - sum(theirs)) / len(ids)
     return card
 
 
@@ -64,15 +69,16 @@ def report(
 ) -> dict:
     """The report card as plain data; `chat=False` leaves out what a base model can't do.
 
-    With the SFT model as `reference`, chat tells how far RLHF has moved the model from it.
+    With the SFT model as `reference`, the card says how far RLHF has moved the model away from it.
     """
     if n_documents < 1:
         raise ValueError(f"n_documents must be 1 or more, got {n_documents}")
     if reference is not None and not chat:
-        raise ValueError("a reference is compared with in chat: ask for chat, or give none")
+        raise ValueError("only chat is compared with a reference: ask for chat, or give none")
     was_training = model.training
     model.eval()
     recall = recalls(model, tokenizer)
+    # The splits are of different sizes. Over all facts, every statement counts once.
     weights = {s: sum(len(fact.relation.forward) for fact in facts_of(s)) for s in SPLITS}
     recall["all"] = sum(recall[s] * weights[s] for s in SPLITS) / sum(weights.values())
     hits = {}
@@ -96,8 +102,8 @@ def report(
 def summary(card: dict) -> dict[str, float]:
     """The numbers of a report card that experiments average over seeds, under flat names.
 
-    `gold_...`, `answer_tokens` and `kl_to_sft` are means over all prompts of the card, `..._known`
-    over those about facts. `answer_tokens` and `kl_to_sft` are of the answers at temperature 1.
+    `gold_...`, `answer_tokens` and `kl_to_sft` are means over all prompts of the card,
+    `dont_know_known_...` over those about facts. Tokens and KL are of answers at temperature 1.
     """
     loss, points = card["held_out"], card["choice_points"]
     hit_kls = [player["kl"] for player in card["hits"].values()]

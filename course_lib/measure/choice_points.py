@@ -1,29 +1,27 @@
-"""Where more than one word can follow: the model's probabilities beside the true ones."""
+"""Where more than one word can follow: the model's probabilities beside the true ones.
+
+A low loss says that a model is close to the world on average. This looks at single places, from the
+six that Virat Kohli hits to a hundred in documents that no model has read.
+"""
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from types import MappingProxyType
 
-from course_lib.measure.held_out import (
-    HELD_OUT_SEED,
-    kind_of,
-)
-from course_lib.measure.log_probs import (
-    char_class,
-    word_log_probs,
-    word_probs,
-)
+from course_lib.measure.held_out import HELD_OUT_SEED, kind_of
+from course_lib.measure.log_probs import char_class, word_log_probs, word_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import HITS, KINDS, documents, world_grammar
 from course_lib.world.grammar import END, split_words
 
-MOST_WORDS = 40  # each word that can follow is a row to compute: wider choice points are left out
+MOST_WORDS = 40  # each word that can follow costs a row: where there are more we don't look
 
 
 def hit_probs(model: Transformer, tokenizer: Tokenizer, player: str) -> dict[str, float]:
-    """The model's probabilities where the world's are `HITS[player]`."""
+    """What does the player hit? The model's probabilities; the world's are `HITS[player]`."""
     if player not in HITS:
         raise ValueError(f"a player is one of {', '.join(HITS)}, got {player!r}")
     words = [f" {hit}" for hit in HITS[player]]
@@ -31,18 +29,20 @@ def hit_probs(model: Transformer, tokenizer: Tokenizer, player: str) -> dict[str
     return {word.strip(): p for word, p in found.items()}
 
 
-def kl(truth: dict[str, float], log_probs: dict[str, float]) -> float:
-    """KL(truth || model) in nats, from the model's ln P of every word that is possible in truth."""
+def kl(truth: Mapping[str, float], log_probs: Mapping[str, float]) -> float:
+    """KL(truth || model) in nats; `log_probs`: the model's ln P of every word that can follow."""
     return sum(p * (math.log(p) - log_probs[word]) for word, p in truth.items() if p)
 
 
 @cache
-def choice_points(n: int = 100, seed: int = 0) -> tuple[list[tuple[str, str, dict]], int]:
+def choice_points(
+    n: int = 100, seed: int = 0
+) -> tuple[tuple[tuple[str, str, Mapping[str, float]], ...], int]:
     """`n` (prefix, kind, true probabilities of the next word), and how many were left out.
 
-    Held-out documents, each cut after a word drawn at random; where only one word can follow is no
-    choice. Left out are those with more than `MOST_WORDS` words, and those whose last word may
-    begin a longer one ("1" of "17"): there a text and its tokens ask different questions.
+    Held-out documents, each cut after a random word, if more than one word can follow there. Left
+    out are points with more than `MOST_WORDS` words, and those whose last word may be the beginning
+    of a longer one ("1" of "17"): there the text and its tokens ask different questions.
     """
     if n < 1:
         raise ValueError(f"the number of choice points must be 1 or more, got {n}")
@@ -56,8 +56,8 @@ def choice_points(n: int = 100, seed: int = 0) -> tuple[list[tuple[str, str, dic
         if len(truth) > MOST_WORDS or any(w != END and char_class(w[0]) == last for w in truth):
             left_out += 1
         elif len(truth) > 1:
-            points.append((prefix, kind_of(text), truth))
-    return points, left_out
+            points.append((prefix, kind_of(text), MappingProxyType(truth)))
+    return tuple(points), left_out
 
 
 def choice_kls(model: Transformer, tokenizer: Tokenizer) -> dict:

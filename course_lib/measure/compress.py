@@ -1,9 +1,11 @@
 """The model as a lossless compressor: its probabilities drive an arithmetic coder.
 
-What is likely costs few bits, what is unlikely many: -log2 P(text) in all, plus a few bits. The
-decoder runs the same model over the same tokens in the same batches, so it computes exactly the
-same probabilities and can undo each step. Left out: speed, and other machines. If another machine
-rounds one sum differently in its last bit, `decompress` fails or gives another text.
+A text costs -log2 P(text) bits, plus a handful. So the better a model predicts, the smaller its
+files: its loss, as something that you can see on a disk. The decoder runs the same model over the
+same tokens in the same batches, finds exactly the same probabilities, and undoes each step.
+
+We left out speed, and other machines. If another machine rounds one sum differently in its last
+bit, `decompress` fails or gives another text.
 
 Source: Witten, Neal & Cleary 1987, "Arithmetic coding for data compression"; language models as
 compressors: Delétang et al. 2023, arXiv 2309.10668.
@@ -38,10 +40,12 @@ class Encoder:
         width = self.high - self.low + 1
         self.high = self.low + width * end // total - 1
         self.low = self.low + width * start // total
+        # Every bit that low and high share is settled. Write it and forget it, or the interval
+        # would soon be narrower than any integer.
         while True:
-            if self.high < HALF:  # in the lower half: the next bit is settled
+            if self.high < HALF:  # in the lower half: the next bit is 0
                 self._write(0)
-            elif self.low >= HALF:  # in the upper half
+            elif self.low >= HALF:  # in the upper half: it is 1
                 self._write(1)
                 self.low, self.high = self.low - HALF, self.high - HALF
             elif self.low >= QUARTER and self.high < 3 * QUARTER:
@@ -66,7 +70,7 @@ class Encoder:
 
 
 class Decoder:
-    """Follows the encoder's interval, and tells whose share of it the code lies in."""
+    """Follows the encoder's interval, and finds out in whose share of it the code lies."""
 
     def __init__(self, code: bytes) -> None:
         self.low, self.high = 0, TOP
@@ -81,7 +85,7 @@ class Decoder:
         return ((self.value - self.low + 1) * total - 1) // width
 
     def decode(self, start: int, end: int, total: int) -> None:
-        """Narrow the interval to the symbol that was found, as the encoder did."""
+        """Narrow the interval to the symbol that was found, step by step as the encoder did."""
         width = self.high - self.low + 1
         self.high = self.low + width * end // total - 1
         self.low = self.low + width * start // total
@@ -168,7 +172,7 @@ def _tables(
 
     Send it the symbols that came, and it yields the next table. A row ends with `start_id`, the
     mark between documents, and is in no later table. When the context is full, the model forgets
-    all but the last half of it.
+    the first half of it. (Encoder and decoder both run this, and must never differ.)
     """
     device = model.embed_tokens.weight.device
     length = model.config.context_length

@@ -1,7 +1,7 @@
-"""Changed copies of a model: noise on its numbers, a layer left out, fewer bits for each number.
+"""Damaged copies of a model: noise on its numbers, a layer left out, fewer bits per number.
 
 How much of this does a model survive? The answer tells you where its knowledge sits. A copy has the
-same shape and runs as before; the model you pass in stays as it is.
+same shape and runs as before; the model that you pass in stays as it is.
 """
 
 import math
@@ -21,8 +21,9 @@ TYPES = {8: "Q8_0", 4: "Q4_0"}
 def with_noise(model: Transformer, share: float, seed: int = 0) -> Transformer:
     """A copy with normal noise on every number.
 
-    `share` is the standard deviation of the noise, as a share of that of the tensor it is added to.
-    One seed gives noise of one direction, whatever the share; a tied table gets it once.
+    `share` is the standard deviation of the noise, divided by that of the tensor it is added to.
+    The same seed gives noise in the same direction, whatever the share, so a curve over shares is
+    smooth. A tied table gets it once.
     """
     if not 0 <= share < math.inf:  # "not a number" fails too
         raise ValueError(f"share must be a finite number of 0 or more, 0.05 for 5 %, got {share}")
@@ -37,7 +38,7 @@ def with_noise(model: Transformer, share: float, seed: int = 0) -> Transformer:
 def without_layer(model: Transformer, number: int) -> Transformer:
     """A copy whose layer `number`, counted from 0, adds nothing to the residual stream.
 
-    Only the two matrices with which a layer writes into the stream are set to 0.
+    It still reads and computes. Only the two matrices with which it writes are set to 0.
     """
     if number not in range(len(model.layers)):
         raise ValueError(f"the layers are 0 to {len(model.layers) - 1}, got {number!r}")
@@ -49,7 +50,7 @@ def without_layer(model: Transformer, number: int) -> Transformer:
 
 @torch.no_grad()
 def changed(model: Transformer, change: Callable[[np.ndarray], np.ndarray]) -> Transformer:
-    """A copy with `change(matrix)`, float32 of the same shape, for each matrix; the norms stay."""
+    """A copy with `change(matrix)` in place of each matrix, in float32; the norms stay."""
     copy = deepcopy(model)
     for name, weight in copy.named_parameters():
         if weight.dim() == 2:
@@ -65,9 +66,8 @@ def changed(model: Transformer, change: Callable[[np.ndarray], np.ndarray]) -> T
 def rounded(model: Transformer, bits: int) -> Transformer:
     """A copy with every matrix as GGUF's Q8_0 or Q4_0 would give it back; the norms stay.
 
-    32 numbers of a row share a scale of 16 bits, and each takes `bits`, 8 or 4, beside it.
+    32 neighbours in a row share a scale of 16 bits, and each of them takes `bits` more, 8 or 4.
     """
     if bits not in TYPES:
         raise ValueError(f"bits must be 8 or 4, got {bits!r}")
-
     return changed(model, lambda matrix: rounded_as(matrix, TYPES[bits]))

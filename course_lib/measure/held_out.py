@@ -1,20 +1,19 @@
 """The loss on documents that no model was trained on, beside the floor.
 
-The floor is what the world itself would pay for them. Both are in bits per byte, so that models
-with different tokenizers can be compared.
+The floor is what the world itself would pay for them: it knows every rule, and still can't know how
+the dice fall. Both are in bits per byte, because bits per token can't be compared between models
+with different tokenizers.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
+from types import MappingProxyType
 
-from course_lib.measure.log_probs import (
-    completion_log_probs,
-    document_log_probs,
-)
+from course_lib.measure.log_probs import completion_log_probs, document_log_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import KINDS, documents, kind_grammar, world_grammar
@@ -47,6 +46,7 @@ class HeldOut:
 
 @lru_cache(maxsize=1 << 14)  # many models are judged on the same documents
 def world_log_prob(text: str) -> float:
+    """ln P(document) of the world, in nats."""
     log_prob = world_grammar().log_prob(text)
     if log_prob == -math.inf:
         raise ValueError(f"the world never writes this document, so it has no floor: {text!r}")
@@ -67,23 +67,23 @@ def held_out(model: Transformer, tokenizer: Tokenizer, texts: Iterable[str]) -> 
 
 
 def kind_of(text: str) -> str:
-    """The kind of a document of the mixture: the one whose grammar writes it."""
+    """The kind of a document: the one whose grammar can write it (no other can)."""
     return max(KINDS, key=lambda kind: kind_grammar(kind).log_prob(text))
 
 
 @cache
-def held_out_set(n: int) -> dict[str, list[str]]:
+def held_out_set(n: int) -> Mapping[str, tuple[str, ...]]:
     """The first `n` held-out documents of the mixture, by kind."""
     found = {kind: [] for kind in KINDS}
     for text in documents(n, seed=HELD_OUT_SEED):
         found[kind_of(text)].append(text)
-    return {kind: texts for kind, texts in found.items() if texts}
+    return MappingProxyType({kind: tuple(texts) for kind, texts in found.items() if texts})
 
 
 def losses(model: Transformer, tokenizer: Tokenizer, n_documents: int) -> dict:
-    """Bits a byte beside the floor, of all held-out documents and by kind.
+    """Bits per byte beside the floor, of all held-out documents and by kind.
 
-    The floors include the choice of kind, as the model too must guess it.
+    The floors include the choice of kind, because the model has to guess that, too.
     """
 
     def row(loss: HeldOut, n: int) -> dict:
@@ -100,10 +100,10 @@ def losses(model: Transformer, tokenizer: Tokenizer, n_documents: int) -> dict:
 def baselines(
     tokenizer: Tokenizer, read: list[str], texts: list[str], unseen: float = 0.1
 ) -> dict[str, float]:
-    """Bits a token on `texts` of what counts `read` alone, and of the world itself: the floor.
+    """Bits per token on `texts`: three models that only count what is in `read`, and the floor.
 
-    uniform: all tokens alike; unigram: by frequency; bigram: by the token before. What was never
-    seen counts as `unseen` of a time, or one such token would cost infinitely much.
+    uniform: all tokens alike; unigram: by frequency; bigram: by the token before. What they never
+    saw counts as seen `unseen` times, or a single such token would cost infinitely many bits.
     """
     if not read or not texts:
         raise ValueError(f"baselines need texts to read and to judge: {len(read)}, {len(texts)}")
@@ -124,11 +124,11 @@ def baselines(
 
 
 def text_loss(model: Transformer, tokenizer: Tokenizer, texts: Iterable[str]) -> float:
-    """Bits a byte of documents of any length, for real text: it has no floor that we know.
+    """Bits per byte of documents of any length, for real text. It has no floor that we know.
 
-    Each is read alone after `<|endoftext|>`, its end included (as a byte). One that is longer than
-    the context is read in windows that follow each other, as in training: at the start of a window
-    the model sees nothing of the one before, so that a longer context would give a lower loss.
+    Each document is read alone after `<|endoftext|>`, and its end counts as a byte. One that is
+    longer than the context is read in windows, as in training. At the start of a window the model
+    sees nothing of the one before, so this loss is a bit higher than it would have to be.
     """
     prompts, completions, n_bytes = [], [], 0
     T, V = model.config.context_length, model.config.vocab_size

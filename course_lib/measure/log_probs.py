@@ -1,4 +1,7 @@
-"""ln P of texts, answers and words, by a language model, in nats."""
+"""How likely does a model find a text, an answer, a word? ln P, in nats.
+
+Everything else in this room asks here. Multiply by -1 / ln 2 and you have the bits of surprise.
+"""
 
 import math
 from collections.abc import Iterator
@@ -18,9 +21,9 @@ Ids = list[int]
 def next_log_probs(
     model: Transformer, rows: list[Ids], batch_rows: int = 32
 ) -> Iterator[tuple[int, Tensor]]:
-    """(index of a row, ln P of every token after each of its positions: (T, V)), short rows first.
+    """For each row: its index, and ln P of every token after each of its positions, (T, V).
 
-    T may count pads at the end.
+    Short rows come first. T may include pads at the end.
     """
     device = next(model.parameters()).device
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))  # so that few positions are pads
@@ -33,7 +36,7 @@ def next_log_probs(
 def completion_log_probs(
     model: Transformer, prompts: list[Ids], completions: list[Ids], batch_rows: int = 32
 ) -> list[float]:
-    """ln P(completion | prompt) in nats, of each pair."""
+    """ln P(completion | prompt) of each pair, in nats."""
     # The last id is only predicted, never read: a document may fill the whole context.
     rows = [[*before, *after[:-1]] for before, after in zip(prompts, completions, strict=True)]
     found = [0.0] * len(rows)
@@ -53,7 +56,7 @@ def document_log_probs(
 
 
 def char_class(char: str) -> str:
-    """What a word is made of: GPT-2's pre-tokenizer cuts where this changes, and at a space."""
+    """Letters, digits, marks, or a space: GPT-2's pre-tokenizer cuts a text where this changes."""
     if char in " \n":
         return char
     return "letter" if char.isalpha() else "digit" if char.isdigit() else "mark"
@@ -64,13 +67,14 @@ def word_log_probs(
 ) -> list[float]:
     """ln P(the next word is `word` | the document starts with `prefix`) of each (prefix, word).
 
-    A word may be several tokens, and its first tokens may begin a longer word: so the product of
-    its tokens' probabilities, times the probability that a word boundary follows. `END` is one
-    token, and nothing follows it.
+    The world speaks in words, the model in tokens, so we translate. A word may be several tokens:
+    multiply their probabilities. And " cent" may go on to be " century": multiply by the
+    probability that a word boundary follows. `END` is one token, and nothing follows it.
     """
     if not all(word for _, word in pairs):
         raise ValueError("a word has one character or more, got an empty one")
-    starts = ["special"] * model.config.vocab_size  # also of ids that stand for nothing
+    # What each token begins with. A word ends where that isn't what the word's last letter is.
+    starts = ["special"] * model.config.vocab_size  # so do ids that stand for nothing
     for id in range(tokenizer.eot_id):
         starts[id] = char_class(tokenizer.token_bytes(id)[:1].decode("ascii", "replace"))
     new_word = {last: [first != last for first in starts] for last in set(starts)}

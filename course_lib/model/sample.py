@@ -1,7 +1,7 @@
 """From logits to tokens: the next-token distribution, its filters, generation with a KV cache.
 
-Everything here works on token ids; text and chat belong to `tokenizer` and `chat`. The one strategy
-is sampling (temperature 0 is greedy): no beam search, no repetition penalty.
+Everything here works on token ids; text and chat belong to `text`. The one strategy is sampling
+(temperature 0 is greedy). Left out: beam search, repetition penalties, speculation.
 
 Shapes: B rows of the batch, T positions, V vocabulary; "..." stands for any leading axes.
 """
@@ -22,9 +22,12 @@ def probs_at(logits: Tensor, temperature: float) -> Tensor:
         raise ValueError(f"temperature must be zero or more, got {temperature}")
     logits = logits.float()
     if temperature == 0:
+        # Nothing can be divided by 0, but one can ask where it leads: all goes to the best token.
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.zeros_like(logits).scatter(-1, best, 1.0)
-    below_best = logits - logits.amax(dim=-1, keepdim=True)  # else a tiny temperature overflows
+    # softmax doesn't care what is added to all logits. With the best at 0 a tiny temperature can
+    # only make the others very negative; else it would drive the best one to infinity.
+    below_best = logits - logits.amax(dim=-1, keepdim=True)
     return (below_best / temperature).softmax(dim=-1)
 
 
@@ -32,6 +35,7 @@ def keep_top_k(probs: Tensor, k: int) -> Tensor:
     """`probs` (..., V) with zero for all but the k likeliest; equals of the k-th stay too."""
     if k < 1:
         raise ValueError(f"top_k must be 1 or more, got {k}: leave it out to keep every token")
+    # k is blunt: it cuts as deep where the model is sure as where twenty tokens would do.
     smallest = probs.topk(min(k, probs.shape[-1]), dim=-1).values[..., -1:]
     return probs.where(probs >= smallest, 0.0)
 
@@ -46,6 +50,8 @@ def keep_top_p(probs: Tensor, p: float) -> Tensor:
     if p == 1:
         return probs
     ordered, order = probs.sort(dim=-1, descending=True, stable=True)
+    # A token stays if the likelier ones have not reached p without it. So the one that crosses p is
+    # in, and at least one always is.
     before = ordered.cumsum(dim=-1) - ordered  # what the likelier ones sum to
     kept = ordered.where(before < p, 0.0)
     return torch.zeros_like(probs).scatter(-1, order, kept)
@@ -59,6 +65,7 @@ def renormalise(probs: Tensor) -> Tensor:
 def sampling_probs(logits: Tensor, sampling: Sampling) -> Tensor:
     """What is sampled from, (..., V): temperature, then top-k, then top-p, each renormalised."""
     probs = probs_at(logits, sampling.temperature)
+    # The order is that of `transformers`, and it matters: top-p counts in what top-k has left.
     if sampling.top_k is not None:
         probs = renormalise(keep_top_k(probs, sampling.top_k))
     if sampling.top_p is not None:
@@ -72,15 +79,18 @@ def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
     The ids lie side by side on a line, each as wide as it is probable; a random point of the line
     picks one. `torch.multinomial` draws V random numbers for an id, this way needs one.
     """
+    # The dice decide where: a generator of the CPU throws the same on a machine with a GPU.
     device = probs.device if generator is None else generator.device
     ends = probs.to(device).cumsum(dim=-1)  # (B, V): where each id's stretch of the line ends
+    # The line is as long as its last end says, which is 1 but for rounding.
     point = torch.rand(len(probs), 1, generator=generator, device=device) * ends[:, -1:]
+    # right=True: the first end beyond the point. An id without width is never it, even at 0.
     return torch.searchsorted(ends, point, right=True).to(probs.device)
 
 
 @torch.no_grad()
 def next_token_probs(model: Transformer, ids: Iterable[int]) -> Tensor:
-    """The distribution of the token after `ids`, (V,) float32."""
+    """The distribution of the token after `ids`, (V,) float32, as the model has it: no dials."""
     row = torch.as_tensor(ids, device=model.embed_tokens.weight.device).view(1, -1)  # (1, T)
     return probs_at(model.next_logits(row)[0], 1.0)
 
@@ -96,8 +106,8 @@ def generate(
 ) -> list[list[int]]:
     """The new ids that follow each prompt, in one batch; an id of `stop` ends its row and is kept.
 
-    All rows together take as many steps as fit context_length after the longest prompt, at most. A
-    `generator` takes the place of the seed: whoever calls several times goes on with its dice.
+    There are at most `max_new_tokens`, and no more than fit the context after the longest prompt.
+    A `generator` takes the place of the seed, so that several calls go on with the same dice.
     """
     answers = [[] for _ in prompts]
     for drawn in _steps(model, prompts, max_new_tokens, sampling, set(stop), generator):
@@ -129,7 +139,7 @@ def _steps(
     stop: set[int],
     generator: torch.Generator | None,
 ) -> Iterator[list[tuple[int, int]]]:
-    """Step after step the number of each prompt that goes on and its next id."""
+    """For each step, the number of every prompt that still goes on, with its next id."""
     if not prompts:
         return
     shortest, longest = min(map(len, prompts)), max(map(len, prompts))
@@ -148,7 +158,9 @@ def _steps(
         generator = torch.Generator().manual_seed(sampling.seed)
 
     weight = model.embed_tokens.weight
-    pads = [longest - len(prompt) for prompt in prompts]  # on the left: all rows end together
+    # Pads go to the left. Then all prompts end in the same column, and the next token of every row
+    # is read off the last one. Which id a pad has doesn't matter, as nobody looks at it.
+    pads = [longest - len(prompt) for prompt in prompts]
     padding = torch.tensor(pads, device=weight.device) if any(pads) else None
     ids = [[0] * n + list(prompt) for n, prompt in zip(pads, prompts, strict=True)]
     ids = torch.tensor(ids, device=weight.device)  # (B, T)
@@ -157,8 +169,10 @@ def _steps(
     cache = KVCache(needed, len(prompts), weight.dtype, weight.device)
     numbers = list(range(len(prompts)))  # the prompt of each row; None once it has stopped
     for _ in range(n_steps):
+        # First `ids` are the whole prompts, then one column: the cache remembers the rest.
         logits = model.next_logits(ids, cache, padding)  # (B, V)
         if sampling.temperature == 0:
+            # No dice for a choice without a choice: a seed stays where it was.
             ids = logits.argmax(dim=-1, keepdim=True)  # (B, 1)
         else:
             ids = draw(sampling_probs(logits, sampling), generator)
@@ -168,8 +182,8 @@ def _steps(
         going = [row for row, number in enumerate(numbers) if number is not None]
         if not going:
             return
-        # Rows that have stopped run on unheard until they are a quarter of the batch: to drop
-        # them copies the cache.
+        # Finished rows could be dropped at once, but each time the whole cache is copied. So they
+        # keep computing, for nobody, until they are a quarter of the batch.
         if len(going) <= 0.75 * len(numbers):
             numbers, ids = [numbers[row] for row in going], ids[going]
             padding = None if padding is None else padding[going]

@@ -2,7 +2,8 @@
 
 Pre-norm blocks of grouped-query attention with rotary positions (RoPE) and SwiGLU, RMSNorm, no
 biases (Touvron et al. 2023, arXiv 2307.09288). Modules carry the names of Hugging Face's
-`LlamaForCausalLM`. No optimizer, data or device choice; no dropout and no scaled RoPE.
+`LlamaForCausalLM`, so `transformers` can read our weights. Nothing here knows optimizers, data or
+devices. Left out: dropout, and RoPE scaled for longer contexts.
 
 Shapes: B rows of the batch, T positions fed now, S positions seen (the cached ones and T),
 C channels (dim), H query heads, K key/value heads, D channels of a head, L layers, V vocabulary.
@@ -19,7 +20,9 @@ from course_lib.config import ModelConfig
 
 def linear(n_in: int, n_out: int) -> nn.Linear:
     """A matrix without bias, not filled yet: `Transformer.initialise` draws every weight."""
-    # skip_init would take the CPU, where the course asks for "meta": a shape without numbers
+    # nn.Linear would first draw weights of its own, from torch's global dice, only for us to
+    # overwrite them. skip_init doesn't; but left alone it takes the CPU even where somebody asks
+    # for "meta", the device of shapes without numbers.
     device = torch.get_default_device()
     return nn.utils.skip_init(nn.Linear, n_in, n_out, bias=False, device=device)
 
@@ -27,8 +30,10 @@ def linear(n_in: int, n_out: int) -> nn.Linear:
 def rope_tables(context_length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the angle m * theta^(-2i/D) of position m and pair i, each (S, D/2).
 
-    Su et al. 2021, arXiv 2104.09864.
+    Angles are in radians. Su et al. 2021, arXiv 2104.09864.
     """
+    # Think of a clock with D/2 hands. The first turns by a radian per position, the last takes
+    # thousands of positions for it: fast hands tell neighbours apart, slow ones near from far.
     frequencies = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
     angles = torch.outer(torch.arange(context_length, dtype=torch.float32), frequencies)
     return angles.cos(), angles.sin()
@@ -39,6 +44,9 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     The pairs are a head's two halves, as in Hugging Face; GGUF and Meta pair neighbours instead.
     """
+    # Why turn at all? The product of a query and a key that are turned by m and n angles depends on
+    # m - n alone. So a head can learn "three tokens back" once, for the whole context.
+    # Which two numbers make a pair is pure convention, as long as q and k keep to the same one.
     a, b = x.float().chunk(2, dim=-1)  # far positions need float32's digits
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
@@ -49,10 +57,15 @@ def visible(
     """True where a query may look at a key, (1 or B, 1, T, S); the queries are the last T of S."""
     query = torch.arange(S - T, S, device=device)[:, None]
     key = torch.arange(S, device=device)
+    # The past and itself, never the future. This one comparison lets T positions be T exercises in
+    # a single pass: each has to predict its next token, and none can peek at the answer.
     mask = (key <= query)[None, None]
     if segments is not None:
+        # Documents that share a row are strangers. Without this the model would look for a
+        # connection between Paris and the cricket match that happens to stand before it.
         mask = mask & (segments[:, None, :, None] == segments[:, None, None, :])
     if padding is not None:
+        # Pads stand on the left, so "not a pad" means "at or after the first real position".
         # A pad sees itself: nobody reads its output, but a softmax over nothing would be NaN.
         mask = mask & (key >= padding.view(-1, 1, 1, 1)) | (key == query)
     return mask
@@ -61,8 +74,12 @@ def visible(
 class KVCache:
     """Keys and values of the positions read so far, so that each is computed only once.
 
-    Two tensors (L, B, K, context_length, D), allocated whole; `length` positions are filled.
+    Two tensors (L, B, K, context_length, D), of which the first `length` positions are filled.
     """
+
+    # Queries aren't kept: a past position has asked its question, and nobody will ask it again.
+    # The tensors are allocated whole, because growing them by torch.cat would copy all of the past
+    # for each new token.
 
     def __init__(
         self, config: ModelConfig, batch_size: int, dtype=torch.float32, device=None
@@ -95,7 +112,7 @@ class KVCache:
         self.length = n
 
     def keep(self, rows: list[int]) -> None:
-        """Go on with these rows of the batch only, in this order."""
+        """Go on with these rows of the batch only, in this order; all else is forgotten."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]
 
 
@@ -111,12 +128,16 @@ class Trace:
 class RMSNorm(nn.Module):
     """x over its root mean square, times a learned gain (Zhang & Sennrich 2019, 1910.07467)."""
 
+    # LayerNorm would also take off the mean and add a bias. Leaving both out costs nothing that
+    # anybody has found, and it is cheaper.
+
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(dim))
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (..., C) at its usual size, whatever its own was."""
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
@@ -125,7 +146,7 @@ class Attention(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer = layer  # its place in the cache
         self.head_dim = config.head_dim
         self.q_proj = linear(config.dim, config.n_heads * config.head_dim)
         self.k_proj = linear(config.dim, config.n_kv_heads * config.head_dim)
@@ -135,18 +156,21 @@ class Attention(nn.Module):
     def queries_keys_values(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
         """What each head asks, offers and passes on: (B, H, T, D) and twice (B, K, T, D)."""
         B, T, _ = x.shape
+        # Heads come before positions, so that each head's (T, D) is one matrix to multiply.
         q = self.q_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, H, T, D)
         k = self.k_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, K, T, D)
         v = self.v_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, K, T, D)
+        # Positions turn what is compared, not what is passed on: values stay as they are.
         return rotate(q, cos, sin).type_as(x), rotate(k, cos, sin).type_as(x), v.type_as(x)
 
     def forward(self, x, cos, sin, mask=None, cache: KVCache | None = None) -> Tensor:
-        """The heads' answers, (B, T, C)."""
+        """What the heads found, mixed into one vector per position, (B, T, C)."""
         B, T, C = x.shape
         q, k, v = self.queries_keys_values(x, cos, sin)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)  # (B, K, S, D)
-        # No mask is plain causal attention, or one new position, which sees all there is.
+        # No mask is plain causal attention, or one new position, which sees all there is. Kernels
+        # know the causal case and skip the half of the work that a mask would only throw away.
         # A CPU's fused attention is slower in bfloat16 than in float32: no autocast here.
         with torch.autocast("cpu", enabled=False):
             y = F.scaled_dot_product_attention(
@@ -160,13 +184,20 @@ class Attention(nn.Module):
         The fused kernel in `forward` never forms this map; here it is written out to be looked at.
         """
         q, k, _ = self.queries_keys_values(x, cos, sin)
+        # Neighbouring query heads share a key head: here it is copied for each of them. enable_gqa
+        # does the same without the copies.
         k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)  # (B, H, T, D)
+        # A product of D random pairs has a spread of sqrt(D). Undivided it would grow with the size
+        # of the heads, until softmax gave everything to one key and hardly any gradient came back.
         scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
         return scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
 
 
 class MLP(nn.Module):
     """SwiGLU: down(silu(gate(x)) * up(x)) (Shazeer 2020, arXiv 2002.05202)."""
+
+    # GPT-2 has two matrices here, 4 C wide; the gate makes a third, so 8/3 C wide costs the same.
+    # Why gates do better nobody can say: Shazeer's paper puts it down to divine benevolence.
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -175,6 +206,7 @@ class MLP(nn.Module):
         self.down_proj = linear(config.ffn_dim, config.dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """What it adds at each position, (B, T, C)."""
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
@@ -190,6 +222,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, cos, sin, mask=None, cache: KVCache | None = None) -> Tensor:
         """The residual stream (B, T, C) after the layer has added to it."""
+        # Each part reads a normed copy and only ever adds. The stream itself runs through from the
+        # embedding to the output, so gradients have a straight road back, however many layers.
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask, cache)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -208,6 +242,8 @@ class Transformer(nn.Module):
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.lm_head = linear(config.dim, config.vocab_size)
         if config.tied_embeddings:
+            # One table, read row by row on the way in and multiplied with on the way out. Our
+            # smallest model would grow by 15% with a second one.
             self.lm_head.weight = self.embed_tokens.weight
         cos, sin = rope_tables(config.context_length, config.head_dim, config.rope_theta)
         self.register_buffer("cos", cos, persistent=False)  # derived: not part of a checkpoint
@@ -216,11 +252,12 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
-        """Draw every matrix from N(0, 0.02), as GPT-2 does; the norms start at 1.
+        """Draw every matrix with a standard deviation of 0.02, as GPT-2 does; norms start at 1.
 
-        The 2 L matrices that write to the residual stream are drawn from N(0, 0.02 / sqrt(2 L)),
-        so that its variance doesn't grow with the depth.
+        The 2 L matrices that write to the residual stream get 0.02 / sqrt(2 L): it sums up what
+        they write, and its variance shouldn't grow with the depth.
         """
+        # Dice of its own: a seed means the same model, whatever was drawn before it.
         generator = torch.Generator().manual_seed(seed)
         for name, weight in self.named_parameters():
             writes = name.endswith(("o_proj.weight", "down_proj.weight"))
@@ -264,7 +301,9 @@ class Transformer(nn.Module):
         """The residual stream before the final norm, (B, T, C)."""
         T = ids.shape[-1]
         start = 0 if cache is None else cache.length
-        self._check(ids, start, segments)
+        self._check(ids, cache, segments)
+        # Mostly no mask is needed. It is with padding, with documents that share a row, and where
+        # several new positions follow cached ones: is_causal would line those up with the start.
         mask = None
         if padding is not None or segments is not None or (start > 0 and T > 1):
             mask = visible(T, start + T, padding, segments, ids.device)
@@ -277,9 +316,13 @@ class Transformer(nn.Module):
         return x
 
     def _trace(self, ids, padding, segments) -> Trace:
-        """The same pass, keeping what it computes on its way; slower, as it forms every map."""
+        """The same pass, keeping what it computes on its way.
+
+        A pass of its own, so that the one that trains carries nothing for those who only look. It
+        computes queries and keys twice, which nobody notices in one prompt.
+        """
         T = ids.shape[-1]
-        self._check(ids, 0, segments)
+        self._check(ids, None, segments)
         mask = visible(T, T, padding, segments, ids.device)
         cos, sin = self.cos[:T], self.sin[:T]
         maps, stream = [], [self.embed_tokens(ids)]
@@ -290,17 +333,20 @@ class Transformer(nn.Module):
         logits = self.lm_head(self.norm(stream[-1]))
         return Trace(logits, torch.stack(maps), torch.stack(stream))
 
-    def _check(self, ids: Tensor, start: int, segments: Tensor | None) -> None:
+    def _check(self, ids: Tensor, cache: KVCache | None, segments: Tensor | None) -> None:
+        """Raises ValueError where ids, cache, segments and model don't go together."""
         limit, last = self.config.context_length, self.config.vocab_size - 1
         if ids.dim() != 2 or ids.numel() == 0:
             raise ValueError(f"ids must be (B, T) with one id at least, got {tuple(ids.shape)}")
-        n = start + ids.shape[1]
+        n = ids.shape[1] + (0 if cache is None else cache.length)
         if n > limit:
             raise ValueError(f"{n} positions exceed context_length {limit}: feed fewer")
-        if segments is not None and (start > 0 or segments.shape != ids.shape):
+        if segments is not None and (cache is not None or segments.shape != ids.shape):
             raise ValueError("segments must have the shape of ids, and no cache goes with them")
         if torch.compiler.is_compiling():
             return  # reading values would split the compiled graph
+        # On a GPU this waits for the numbers. Still better than what CUDA says about a bad index:
+        # an assertion in a kernel, after which the whole process is lost.
         low, high = ids.min().item(), ids.max().item()
         if low < 0 or high > last:
             raise ValueError(

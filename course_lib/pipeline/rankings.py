@@ -1,6 +1,7 @@
-"""Asking for rankings: who ranks which answers, and how well a reward model learned it.
+"""Asking for rankings: who ranks which answers, and how well did a reward model learn from them?
 
-The kinds of prompts are the world's: that is why this is no part of `align`, which sees texts.
+This isn't in `align`, because it knows of what kind a prompt is. Only the world knows that; the
+algorithms in `align` see nothing but text.
 """
 
 import math
@@ -22,7 +23,7 @@ from course_lib.world.dialogues import Prompt
 def ask(
     model: Transformer, tokenizer: Tokenizer, prompts: list[Prompt], n: int, seed: int
 ) -> tuple[list[str], list[str]]:
-    """`n` sampled answers to each prompt, and the text of the prompt that each answers."""
+    """`n` sampled answers to each prompt: the prompt of each answer as text, and the answers."""
     copies = [prompt for prompt in prompts for _ in range(n)]
     answers = chat_answers(model, tokenizer, copies, Sampling(seed=seed))
     return [prompt.text for prompt in copies], answers
@@ -31,15 +32,16 @@ def ask(
 def with_strangers(
     groups: Iterable[list[str]], kinds: Sequence[str], n: int, rng: random.Random
 ) -> list[list[str]]:
-    """Each group of answers and `n` strangers: answers from groups of a kind drawn at random.
+    """Each group of answers with `n` strangers added: answers to prompts of a random kind.
 
-    `kinds` are those of the groups' prompts. Without strangers a reward model sees "I don't know"
-    almost only where it is right and takes it for good everywhere; RL obeys.
+    `kinds` are those of the groups' prompts. Why strangers? The SFT model says "I don't know"
+    almost only where that is right. A reward model that never saw it in the wrong place takes it
+    for good everywhere, and RL obeys.
     """
     groups, by_kind = list(groups), defaultdict(list)
     for kind, group in zip(kinds, groups, strict=True):
         by_kind[kind] += group
-    names = sorted(by_kind)
+    names = sorted(by_kind)  # the kind first, then the answer: else the largest kind would win
     return [group + [rng.choice(by_kind[rng.choice(names)]) for _ in range(n)] for group in groups]
 
 
@@ -50,7 +52,7 @@ def ranked(
     rng: random.Random,
     rank: Callable[[str, list[str]], Ranking],
 ) -> list[Preference]:
-    """The pairs of one ranking for each prompt: of the answers to it, and of a few strangers."""
+    """The pairs from one ranking per prompt: of the answers to it, and of a few strangers."""
     n = stage.answers
     groups = [sampled[start : start + n] for start in range(0, len(sampled), n)]
     groups = with_strangers(groups, [prompt.kind for prompt in prompts], stage.strangers, rng)
@@ -60,18 +62,18 @@ def ranked(
 def parted(
     pairs: list[Preference], stage: RewardStage
 ) -> tuple[list[Preference], list[Preference]]:
-    """The pairs held back to be asked about afterwards, and those that are learned from."""
+    """Two parts: the pairs that are only asked about afterwards, and those to learn from."""
     n = len(pairs) // stage.held_back
     return pairs[:n], pairs[n:]
 
 
 def pair_metrics(model: RewardModel, pairs: list[Preference], noise: float) -> dict[str, float]:
-    """How well the reward model orders pairs that it never saw, beside what could be reached.
+    """How often the reward model is right about pairs that it never saw, beside what is possible.
 
-    `pair_accuracy`: as the annotators did. Its ceilings: `gold_accuracy`, which the gold reward
-    itself reaches (equally good answers count a half), and `noise_ceiling`, which it was expected
-    to reach given the annotators' noise. `gold_order`: as the gold reward does where it prefers one
-    (it always does so somewhere, but in a test's tiny sample).
+    `pair_accuracy`: it agrees with the annotators, who are noisy. So even the gold reward agrees
+    with them only in `gold_accuracy` of the pairs (equally good answers count as a half), where
+    `noise_ceiling` was to be expected. `gold_order`: it agrees with the gold reward itself, counted
+    where that prefers one. (A test's tiny sample may have no such pair, and then no `gold_order`.)
     """
     gaps = [gold(pair.prompt, pair.chosen) - gold(pair.prompt, pair.rejected) for pair in pairs]
     decided = [

@@ -1,11 +1,12 @@
-"""What a run of the pipeline makes: one record for each stage, and nothing decided elsewhere.
+"""What a run of the pipeline makes: one record per stage, and nothing decided elsewhere.
 
-A stage's folder keeps the part of the recipe that decided it and all before it, so that a run with
-other settings is noticed and never mixed in.
+Each stage's folder keeps the part of the recipe that decided what is in it: its own record and
+those of the stages before. A run with other settings is noticed there, and never mixed in.
 """
 
 import math
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from course_lib.config import (
     DPOConfig,
@@ -16,6 +17,7 @@ from course_lib.config import (
     model_preset,
 )
 
+DEFAULT_ROOT = Path("artifacts/nano")  # where the stages go if you name no other folder
 STAGES = ("tokenizer", "base", "sft", "reward", "rlhf", "export")
 
 
@@ -34,7 +36,7 @@ class BaseStage:
 
     train: TrainConfig
     held_out_documents: int = 500  # of the world
-    held_out_characters: int = 200_000  # of real text, about
+    held_out_characters: int = 200_000  # about, of real text
 
 
 @dataclass(frozen=True)
@@ -44,30 +46,30 @@ class SFTStage:
     train: TrainConfig
     dialogues: int = 4_000
     text_share: float = 0.25  # of each batch
-    text_rows: int = 1000  # from which that share is taken
+    text_rows: int = 1000  # that this share is taken from
 
 
 @dataclass(frozen=True)
 class RewardStage:
-    """The rankings that are asked for, and the reward model that learns from them."""
+    """The rankings that we ask for, and the reward model that learns from them."""
 
     train: TrainConfig
     prompts: int = 1_200
     answers: int = 3  # sampled from the SFT model for each prompt
     strangers: int = 2  # answers to other prompts, ranked with them
     noise: float = 0.3  # of the annotators, see `world.annotators`
-    length_bias: float = 0.0  # what a longer answer is worth to them, a word
-    held_back: int = 10  # one pair in so many is not learned from, but asked about afterwards
-    scaled_on: int = 600  # answers that get mean 0 and standard deviation 1
+    length_bias: float = 0.0  # what each further word of an answer is worth to them
+    held_back: int = 10  # one pair in ten is only asked about afterwards
+    scaled_on: int = 600  # answers whose rewards get mean 0 and standard deviation 1
 
 
 @dataclass(frozen=True)
 class RLHFStage:
-    """The way from the SFT model and the reward model, or its pairs, to the model that talks."""
+    """From the SFT model to the one that talks, by the reward model (PPO, GRPO) or pairs (DPO)."""
 
     train: TrainConfig
     method: GRPOConfig | PPOConfig | DPOConfig
-    prompts: int = 4000  # to which PPO and GRPO let the model answer
+    prompts: int = 4000  # that PPO and GRPO let the model answer
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,18 @@ class Recipe:
     rlhf: RLHFStage
     tokenizer: TokenizerStage = TokenizerStage()
     seed: int = 0
-    data: str | None = None  # real text in place of the course's world, see `read_texts`
+    data: str | None = None  # real text in place of the world's, see `read_texts`
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages it goes through: those after the base model need the course's world."""
+        """The stages that it goes through. After the base model they need the world's dialogues."""
         return STAGES if self.data is None else STAGES[:2]
 
     def behind(self, stage: str) -> dict:
-        """The part of the recipe that decides what `stage` makes: its own and earlier stages'."""
+        """What decides the stage: its own record and those before it, as dictionaries.
+
+        Later records are left out, so that another way of RLHF keeps the base model.
+        """
         names = ("model", "seed", "data", *STAGES[: STAGES.index(stage) + 1])
         everything = asdict(self)
         return {name: everything[name] for name in names if everything.get(name) is not None}
@@ -113,17 +118,18 @@ def recipe(
 ) -> Recipe:
     """The recipe of a preset: nano, small or gpt2.
 
-    `nano` was tuned by measurement; the larger ones scale its token budget and lower the rates, and
-    their world is the same small one: for real text they need real data. The `quick` budget of
-    `nano` takes minutes on a laptop, the `full` one, which made the released models, three times as
-    long. `align` is the way from SFT to RLHF, one of `ALIGNMENTS`.
+    We tuned `nano` by measurement. The larger ones are a guess that was tried only briefly: more
+    tokens, lower rates. They read the same small world, too, so to be worth their size they need
+    real text. The `quick` budget takes `nano` minutes on a laptop; `full` made the released models
+    and takes three times as long. `align` is the way from SFT to RLHF, one of `ALIGNMENTS`.
     """
     config = model_preset(preset)
     for name, value, known in (("budget", budget, BUDGETS), ("align", align, tuple(ALIGNMENTS))):
         if value not in known:
             raise ValueError(f"{name} is one of {', '.join(known)}, got {value!r}")
     full = budget == "full"
-    scale = {"nano": 1.0, "small": 0.25, "gpt2": 0.1}[preset]  # learning rates
+    # Wider models want lower learning rates; how much lower is part of the guess.
+    scale = {"nano": 1.0, "small": 0.25, "gpt2": 0.1}[preset]
     pretraining = {
         "nano": dict(steps=3600 if full else 1400, batch_rows=16, learning_rate=4e-3, decay=0.6),
         "small": dict(steps=5000 if full else 2000, batch_rows=32, learning_rate=1.5e-3),
@@ -150,9 +156,10 @@ def recipe(
 def real_text_recipe(
     plan: Recipe, data: str, tokens: int | None = None, vocab_size: int | None = None
 ) -> Recipe:
-    """`plan` on the real text `data`, trained on about `tokens` tokens; else on as many as `plan`.
+    """`plan` with the real text `data`, trained on about `tokens` tokens; by default as many as
+    `plan`.
 
-    Without `vocab_size` the tokenizer gets as many tokens as the model's table has rows.
+    The tokenizer gets `vocab_size` tokens; by default as many as the model's table has rows.
     """
     model = replace(plan.model, vocab_size=vocab_size or plan.model.vocab_size)
     training = plan.base.train

@@ -1,4 +1,7 @@
-"""Finished stages: their manifests, their models, and the ones that come with the course."""
+"""Finished stages: their manifests, their models, and the models that come with the course.
+
+Most notebooks begin with `load_released("base")`. Begin there: it is the last function.
+"""
 
 import json
 import shutil
@@ -18,7 +21,7 @@ MANIFEST = "manifest.json"
 
 
 def read_manifest(directory: str | Path) -> dict | None:
-    """The manifest of a finished stage, None where there is none."""
+    """The manifest of a finished stage; None if it isn't finished, or isn't there."""
     path = Path(directory) / MANIFEST
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
@@ -37,9 +40,9 @@ def load_language_model(root: str | Path, stage: str) -> tuple[Transformer, Toke
 
 
 def publish(root: str | Path, target: str | Path) -> None:
-    """Copy the finished stages of `root` to `target` in 16 bits: what a release holds.
+    """Copy the finished stages of `root` to `target` in 16 bits: that is a release.
 
-    The GGUF files are written from the rounded weights, so that all files of a release agree.
+    Its GGUF files are written from the rounded weights, so that all its files hold the same model.
     """
     root, target = Path(root), Path(target)
     export = read_manifest(root / "export")
@@ -55,7 +58,7 @@ def publish(root: str | Path, target: str | Path) -> None:
 
 
 def write_gguf_files(root: Path, directory: Path) -> dict[str, str]:
-    """The parameters file, and the base model as another to compare with; their hashes."""
+    """Write the parameters file, and the base model as another one to compare; their hashes."""
     hashes = {}
     for name, stage in (("model.gguf", "rlhf"), ("base.gguf", "base")):
         path = directory / name

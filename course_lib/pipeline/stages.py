@@ -1,9 +1,12 @@
 """The pipeline: corpus -> tokenizer -> base -> SFT -> reward model -> RLHF -> the two files.
 
-Each stage writes a folder and, last of all, its `manifest.json`: a stage without one is unfinished
-and is gone on with, a stage with one is done. A stage is a generator of records, so that whoever
-runs it can show how it goes; nothing here prints. On real text the pipeline ends with the base
-model: dialogues and rankings are written by the course's own world alone.
+Each stage writes a folder and, last of all, its `manifest.json`. A stage with a manifest is done;
+one without is unfinished, and the next run continues it. Nothing here prints: a stage yields its
+progress, and whoever runs it decides what to show. On real text the pipeline ends with the base
+model, because only the course's own world can write dialogues and rank answers.
+
+Start with the six functions below "The stages", from `_tokenizer` to `_export`. They are the course
+in six screens. All above them is about stopping, continuing, and not mixing two recipes.
 """
 
 import json
@@ -37,16 +40,8 @@ from course_lib.measure.answers import watched
 from course_lib.measure.held_out import HELD_OUT_SEED, held_out, text_loss
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.rankings import ask, pair_metrics, parted, ranked
-from course_lib.pipeline.recipe import (
-    STAGES,
-    BaseStage,
-    Recipe,
-)
-from course_lib.pipeline.release import (
-    MANIFEST,
-    read_manifest,
-    write_gguf_files,
-)
+from course_lib.pipeline.recipe import STAGES, BaseStage, Recipe
+from course_lib.pipeline.release import MANIFEST, read_manifest, write_gguf_files
 from course_lib.text.rows import pack, pack_dialogues, text_batches
 from course_lib.text.shards import Shards, shard_batches, writing_shards
 from course_lib.text.sources import read_texts
@@ -63,22 +58,23 @@ SHARDS = "shards"  # folder of the tokenized real text, beside the stages
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a stage is: its name, a step of how many, and the loop's record where there is one."""
+    """How far a stage is: its name, the step of how many, and the loop's record, if it trains."""
 
     stage: str
     step: int
     steps: int
-    note: str = ""
+    note: str = ""  # what it does before the first step: "writing the corpus", ...
     record: TrainRecord | None = None
 
 
 def _finish(directory: Path, plan: Recipe, metrics: dict, seconds: float) -> None:
+    """Writes the manifest. Everything else must be on the disk by now: this file says so."""
     manifest = {
         "stage": directory.name,
         "recipe": plan.behind(directory.name),
         "metrics": metrics,
         "seconds": round(seconds, 1),
-        "torch": str(torch.__version__),
+        "torch": str(torch.__version__),  # another version may round differently
     }
     write_json(directory / MANIFEST, manifest, indent=1)
 
@@ -91,18 +87,18 @@ def run_stage(
     compile: bool = False,
     ranks: Ranks = ALONE,
 ) -> Iterator[Progress]:
-    """Run one stage in `root`/`stage`, after those before it. A finished one is left alone.
+    """Run one stage in `root`/`stage`, after those before it. A finished stage is left alone.
 
-    With `ranks` every process calls it and goes through it to its end. Pretraining and SFT are
-    trained by all of them; the other stages are the first rank's, while the others wait.
+    With `ranks` every process calls this and must take it to its end, or the others would wait for
+    it. All of them train the base and the SFT model; the rest is done by the first rank alone.
     """
     if stage not in STAGES:
         raise ValueError(f"a stage is one of {', '.join(STAGES)}, got {stage!r}")
     root = Path(root)
     if stage not in plan.stages:
         raise ValueError(
-            f"there is no stage {stage!r} on real text: it needs dialogues, which the course's own "
-            "world alone writes"
+            f"there is no stage {stage!r} on real text: it needs dialogues, which only the "
+            "course's own world writes"
         )
     directory = root / stage
     if ranks.on_first(lambda: _is_finished(directory, plan)):
@@ -127,7 +123,7 @@ def run_all(
 
 
 def _is_finished(directory: Path, plan: Recipe) -> bool:
-    """Whether the stage is done; else its folder is there, and those before it are done."""
+    """Whether the stage is done. If it isn't, all that it builds on is, and it has a folder."""
     root, stage = directory.parent, directory.name
     for earlier in STAGES[: STAGES.index(stage)]:
         if read_manifest(root / earlier) is None:
@@ -138,6 +134,8 @@ def _is_finished(directory: Path, plan: Recipe) -> bool:
     if done is None:
         directory.mkdir(parents=True, exist_ok=True)
         return False
+    # A model half of one recipe and half of another would look fine and mean nothing. (There and
+    # back through JSON, because a tuple in the recipe is a list in the manifest.)
     if done["recipe"] != json.loads(json.dumps(plan.behind(stage))):
         raise ValueError(
             f"{directory} was made by another recipe: choose another folder, or delete this one"
@@ -146,12 +144,15 @@ def _is_finished(directory: Path, plan: Recipe) -> bool:
 
 
 def _on_first(ranks: Ranks, work: Generator[Progress, None, dict]) -> Iterator[Progress]:
-    """The first rank does the work; all of them get its result, or its error."""
+    """The first rank does the work; all of them get its result, or its error.
+
+    The error must reach the others, too: they would wait for a result that never comes.
+    """
     metrics, failed = None, None
     if ranks.first:
         try:
             metrics = yield from work
-        except Exception as error:  # raised below, on every rank
+        except Exception as error:  # kept here, raised below on every rank
             failed = error
 
     def outcome() -> dict:
@@ -167,7 +168,7 @@ def _on_first(ranks: Ranks, work: Generator[Progress, None, dict]) -> Iterator[P
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage is given: where its files go, what to make, and on which machine."""
+    """What a stage gets to know: where its files go, what to make, and on which machine."""
 
     root: Path
     plan: Recipe
@@ -176,7 +177,7 @@ class Work:
     ranks: Ranks
 
     def train(self, stage, model, batch_at, loss_of, config, **options) -> Iterator[Progress]:
-        """The training loop of a stage, which keeps its state in the stage's folder."""
+        """The stage's training. Its state lies in the stage's folder, so the next run finds it."""
         options |= dict(state_dir=self.root / stage / "training")
         for record in train(model, batch_at, loss_of, config, **options):
             yield Progress(stage, record.step, config.steps, record=record)
@@ -184,7 +185,7 @@ class Work:
     def train_together(
         self, stage: str, model: Transformer, tokenizer: Tokenizer, batch_at, config: TrainConfig
     ) -> Iterator[Progress]:
-        """Next-token training by all ranks, from each one's part of the batches; then saved."""
+        """Next-token training by all ranks, each on its own part of the batches; then saved."""
         model = model.to(self.device)
         options = dict(compile=self.compile, ranks=self.ranks)
         yield from self.train(stage, model, batch_at, next_token_loss, config, **options)
@@ -198,6 +199,7 @@ def _tokenizer(work: Work) -> Iterator[Progress]:
         vocab_size = plan.model.vocab_size
         texts = _front(read_texts(plan.data), plan.tokenizer.sample * vocab_size)
     else:
+        # The world has few words: beyond `most_tokens` a table would mostly hold unused rows.
         texts = documents(plan.tokenizer.documents, seed=plan.seed)
         vocab_size = min(plan.model.vocab_size, plan.tokenizer.most_tokens)
     tokenizer = Tokenizer.train(texts, vocab_size)
@@ -207,7 +209,7 @@ def _tokenizer(work: Work) -> Iterator[Progress]:
 
 
 def _front(texts: Iterable[str], n_chars: int) -> Iterator[str]:
-    """The texts up to `n_chars` characters together, the last one cut."""
+    """The first `n_chars` characters of the texts; the last text is cut."""
     for text in texts:
         yield text[:n_chars]
         n_chars -= len(text)
@@ -233,12 +235,15 @@ def _base(work: Work) -> Iterator[Progress]:
         measure = partial(_text_loss, stage=plan.base, shards=shards, seen=seen)
     model = Transformer(plan.model, seed=plan.seed)
     yield from work.train_together("base", model, tokenizer, batches, config)
+    # Measured on what was saved: under fsdp the first rank holds only its share of the model.
     return work.ranks.on_first(lambda: measure(*load_pretrained(work.root / "base")))
 
 
 def _shards(work: Work, tokenizer: Tokenizer) -> Iterator[Progress]:
+    """Real text is tokenized once, into files: it may be larger than the memory."""
     plan, config, folder = work.plan, work.plan.base.train, work.root / SHARDS
     if read_manifest(folder) is None:
+        # One token more than the model reads, because the last one it reads needs a target.
         wanted = config.steps * config.batch_rows * plan.model.context_length + 1
         workers = torch.get_num_threads()
         options = dict(source=plan.data, max_tokens=wanted, workers=workers)
@@ -261,6 +266,8 @@ def _text_loss(
 
 
 def _text_rows(tokenizer: Tokenizer, plan: Recipe, n_rows: int):
+    """Rows (n_rows, T + 1) of the world's text. SFT gets the first of those the base model read."""
+    # seed + 1: other documents than those that the merges were learned from.
     return pack(documents(seed=plan.seed + 1), tokenizer, plan.model.context_length, n_rows)
 
 
@@ -270,6 +277,7 @@ def _sft(work: Work) -> Iterator[Progress]:
     spoken = pack_dialogues(
         dialogues(stage.dialogues, plan.seed), tokenizer, plan.model.context_length
     )
+    # Some of the old text in each batch: what no dialogue asks about would fade without it.
     text = _text_rows(tokenizer, plan, stage.text_rows)
     batches = sft_batches(spoken, text, stage.train, tokenizer.eot_id, stage.text_share)
     yield from work.train_together("sft", model, tokenizer, work.ranks.part(batches), stage.train)
@@ -295,6 +303,7 @@ def _reward(work: Work) -> Iterator[Progress]:
     batches = reward_batches(learned, stage.train)
     yield from work.train("reward", model, batches, reward_loss, stage.train)
     model.eval()
+    # Pairs teach only differences between rewards. Mean 0, deviation 1: a scale RL can rely on.
     model.normalise(asked[: stage.scaled_on], sampled[: stage.scaled_on])
     model.cpu().save(root / "reward")
     return {"pairs": len(pairs)} | pair_metrics(model, held_back, stage.noise)
@@ -302,7 +311,7 @@ def _reward(work: Work) -> Iterator[Progress]:
 
 def _rlhf(work: Work) -> Iterator[Progress]:
     model, tokenizer = load_pretrained(work.root / "sft")
-    reference = deepcopy(model).to(work.device).eval()
+    reference = deepcopy(model).to(work.device).eval()  # the other end of the leash
     model.to(work.device)
     run = _dpo if isinstance(work.plan.rlhf.method, DPOConfig) else _policy_gradient
     yield from run(work, model, reference, tokenizer)
@@ -311,28 +320,32 @@ def _rlhf(work: Work) -> Iterator[Progress]:
 
 
 def _policy_gradient(work: Work, model, reference, tokenizer) -> Iterator[Progress]:
-    """PPO or GRPO: the model's own answers, graded by the reward model."""
+    """PPO or GRPO: the reward model grades what the model answers by itself."""
     plan, stage, dials = work.plan, work.plan.rlhf, work.plan.rlhf.method
     reward_model = RewardModel.load(work.root / "reward").to(work.device)
+    # seed + 1: other prompts than those whose answers were ranked.
     prompts = [prompt.text for prompt in rl_prompts(stage.prompts, seed=plan.seed + 1)]
     policy = ActorCritic(model, reward_model) if isinstance(dials, PPOConfig) else model
     batches = rollout_batches(policy, reference, reward_model, tokenizer, prompts, dials, plan.seed)
 
     def loss_of(policy, batch):
         loss, n_tokens, extra = policy_loss(policy, batch, dials)
-        # The gold reward is looked at and goes into the record; no algorithm sees it.
+        # We look at the gold reward and record it. Nobody trains on it: `loss` is settled by now.
         return loss, n_tokens, extra | watched(batch.prompts, batch.answers)
 
     yield from work.train("rlhf", policy, batches, loss_of, stage.train, together=dials.updates)
 
 
 def _dpo(work: Work, model, reference, tokenizer) -> Iterator[Progress]:
-    """DPO: first the pairs that the reward model learned from, then, if there are more rounds, its
-    own judgement of what the model says by then."""
+    """DPO: no reward model and no sampling, just the pairs that people ranked.
+
+    Further rounds, if there are any, take new pairs: the model's answers by then, as the reward
+    model orders them.
+    """
     plan, stage, dials = work.plan, work.plan.rlhf, work.plan.rlhf.method
     steps_of_round = math.ceil(stage.train.steps / dials.rounds)
 
-    @cache
+    @cache  # made when its round begins: new pairs need the model as it is then
     def batches(round_number: int) -> Callable[[int], tuple]:
         if round_number == 0:
             _, pairs = parted(load_preferences(work.root / "reward" / PREFERENCES), plan.reward)
@@ -351,9 +364,9 @@ def _dpo(work: Work, model, reference, tokenizer) -> Iterator[Progress]:
 
 
 def _new_pairs(work: Work, model, tokenizer, round_number: int) -> list[Preference]:
-    """Pairs of the model's answers of today, as the reward model orders them.
+    """Pairs of answers that the model gives today, as the reward model orders them.
 
-    They are kept in a file, as a run that continues later can't ask the model of today again.
+    They go into a file: a run that continues tomorrow can't ask the model of today again.
     """
     plan, stage = work.plan, work.plan.reward
     path = work.root / "rlhf" / f"round-{round_number + 1}.jsonl"
@@ -379,7 +392,7 @@ def _export(work: Work) -> Iterator[Progress]:
     metrics |= write_gguf_files(root, root / "export")
     if metrics["compiled"]:
         compile_run_file(root / "export")
-    for stage in STAGES[:-1]:
+    for stage in STAGES[:-1]:  # the last manifest tells of the whole line
         metrics |= read_manifest(root / stage)["metrics"]
     yield Progress("export", 1, 1)
     return metrics
@@ -393,4 +406,5 @@ _RUN: dict[str, Callable[[Work], Iterator[Progress]]] = {
     "rlhf": _rlhf,
     "export": _export,
 }
-_TOGETHER = ("base", "sft")  # what several processes share; the others the first one does alone
+# What several processes share. The other stages sample and grade, and they are short.
+_TOGETHER = ("base", "sft")

@@ -59,6 +59,8 @@ def exchange(prompt: str, answer: str) -> list[Message]:
 
 def encode_turn(tokenizer: Tokenizer, message: Message) -> tuple[list[int], list[bool]]:
     """Ids and loss mask of one message, from <|im_start|> to the newline after <|im_end|>."""
+    # Control tokens are put in by their ids. Whoever types "<|im_end|>" gets a few tokens of plain
+    # text, so nobody can end their own turn and go on in the assistant's name.
     start, end = tokenizer.im_start_id, tokenizer.im_end_id
     newline = tokenizer.encode("\n")
     if message["role"] == "user":
@@ -66,6 +68,8 @@ def encode_turn(tokenizer: Tokenizer, message: Message) -> tuple[list[int], list
         return ids, [False] * len(ids)
     header = [start, *tokenizer.encode("assistant\n")]
     answer = [*tokenizer.encode(message["content"].strip()), end]
+    # <|im_end|> counts, or the model would never learn to stop. The newline after it doesn't: when
+    # the model has said <|im_end|>, we stop asking, and the template writes the rest.
     mask = [False] * len(header) + [True] * len(answer) + [False] * len(newline)
     return header + answer + newline, mask
 
@@ -90,6 +94,7 @@ def encode_dialogue(tokenizer: Tokenizer, messages: list[Message]) -> tuple[list
 
 def encode_prompt(tokenizer: Tokenizer, messages: list[Message]) -> list[int]:
     """Ids of a dialogue that waits for an answer: they end with "<|im_start|>assistant\\n"."""
+    # All that makes a model answer instead of continuing a list of questions is these last tokens.
     check_messages(messages)
     if messages[-1]["role"] != "user":
         raise ValueError("a prompt must end with a user message, this one ends with an answer")

@@ -1,4 +1,7 @@
-"""A published `tokenizer.json`, read by the `tokenizers` library, as our `Tokenizer` behaves."""
+"""A tokenizer that somebody else has published, behaving as our own.
+
+The `tokenizers` library reads it: there are many kinds, and this course builds just one of them.
+"""
 
 import json
 import re
@@ -11,7 +14,7 @@ from course_lib.text.tokenizer import ALPHABET
 
 
 class ForeignTokenizer:
-    """A published `tokenizer.json`, read by the `tokenizers` library, as our `Tokenizer` behaves.
+    """The tokenizer of a `tokenizer.json`, with as many of our methods as a model's user needs.
 
     The ids of control tokens that it lacks are None.
     """
@@ -26,7 +29,11 @@ class ForeignTokenizer:
         self.tokenizer_config = tokenizer_config
         self.vocab_size = self._tokenizer.get_vocab_size()
         self._added = self._tokenizer.get_added_tokens_decoder()  # spelled as they are
+        # Byte-level tokenizers (GPT-2, Llama 3) write each byte as a letter of GPT-2's alphabet;
+        # SentencePiece's (Llama 2) write characters, and bytes only where it knows no character.
         self._byte_level = "ByteLevel" in json.dumps(self.to_dict()["decoder"])
+        # Which token parts documents? Ours and GPT-2's if there is one, else what begins or ends a
+        # text: Llama's <s>, say.
         named = [tokenizer_config.get(name) for name in ("bos_token", "eos_token")]
         named = [token["content"] if isinstance(token, dict) else token for token in named]
         boundaries = [self._id(token) for token in ("<|endoftext|>", *named) if token]

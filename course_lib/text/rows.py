@@ -2,7 +2,9 @@
 
 A row holds context_length + 1 tokens and starts where a document starts; what does not fit at its
 end is dropped, so no row begins in the middle of a thought. Batches are a pure function of (rows,
-seed, step): a run that stops can go on at any step without remembering anything else.
+seed, step): a run that stops can continue at any step without remembering anything else.
+
+Shapes: N rows, B rows of a batch, T positions.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,12 +22,14 @@ IGNORE = -100  # a target that counts for nothing, as in torch's cross_entropy
 def pack(
     documents: Iterable[str], tokenizer: Tokenizer, context_length: int, n_rows: int | None = None
 ) -> np.ndarray:
-    """Rows (N, context_length + 1) of token ids, documents parted and begun by `<|endoftext|>`.
+    """Rows (N, context_length + 1) of ids, `<|endoftext|>` before and after each document.
 
-    Stops after `n_rows` rows; without it, when the documents are over (an unfinished last row is
-    dropped).
+    Stops after `n_rows` rows. Without it, all documents are read, and an unfinished last row is
+    dropped.
     """
+    # One more than the context, as every position needs a next token to predict.
     width = context_length + 1
+    # Two bytes per token where they suffice: rows are the largest thing that a run holds.
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     rows: list[np.ndarray] = []
     row: list[int] = [tokenizer.eot_id]
@@ -34,6 +38,8 @@ def pack(
             break
         row += [*tokenizer.encode(document), tokenizer.eot_id]
         if len(row) >= width:
+            # What overhangs is thrown away. Many pretraining codes carry it over to the next row;
+            # that wastes nothing, but then most rows begin in the middle of something.
             rows.append(np.array(row[:width], dtype=dtype))
             row = [tokenizer.eot_id]
     if not rows or (n_rows is not None and len(rows) < n_rows):
@@ -44,7 +50,7 @@ def pack(
 
 
 class Batches:
-    """Shuffled batches of rows: every row once an epoch, the same ones at the same step always."""
+    """Shuffled batches of rows: every row once per epoch, and the same ones at the same step."""
 
     def __init__(self, rows: np.ndarray | Tensor, batch_rows: int, seed: int = 0):
         if not 1 <= batch_rows <= len(rows):
@@ -53,18 +59,21 @@ class Batches:
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
     def __call__(self, step: int) -> np.ndarray | Tensor:
-        """The rows of optimizer step `step` (counted from 0)."""
+        """The `batch_rows` rows of optimizer step `step` (counted from 0)."""
+        # Rows that don't fill a batch at the end of an epoch sit this one out; the next shuffle
+        # leaves out others.
         epoch, position = divmod(step, len(self.rows) // self.batch_rows)
         if epoch != self._epoch:
-            self._epoch, self._order = (
-                epoch,
-                np.random.default_rng((self.seed, epoch)).permutation(len(self.rows)),
-            )
-        return self.rows[self._order[position * self.batch_rows : (position + 1) * self.batch_rows]]
+            # Kept for speed only. Dice seeded by the epoch's number would throw the same again, and
+            # that is what lets a stopped run continue.
+            dice = np.random.default_rng((self.seed, epoch))
+            self._epoch, self._order = epoch, dice.permutation(len(self.rows))
+        start = position * self.batch_rows
+        return self.rows[self._order[start : start + self.batch_rows]]
 
 
 def inputs_and_targets(rows: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
-    """What the model reads and what it must predict: the same tokens, shifted by one."""
+    """What the model reads and what it must predict, (B, T) each: the same ids, shifted by one."""
     ids = torch.as_tensor(np.asarray(rows).astype(np.int64))
     return ids[:, :-1], ids[:, 1:]
 
@@ -74,6 +83,7 @@ def segments_of(inputs: Tensor, eot_id: int) -> Tensor:
 
     The model needs it to read documents that share a row as if each stood alone.
     """
+    # Counting the beginnings up to a place gives the number of the document that it stands in.
     return (inputs == eot_id).cumsum(dim=1)
 
 
@@ -91,10 +101,11 @@ def text_batches(
 
 
 def targets_of(ids: list[int], mask: list[bool]) -> list[int]:
-    """What to predict at each place but the last: the next id where its mask is True, or `IGNORE`.
+    """What to predict after each id but the last: the next one if its mask is True, else `IGNORE`.
 
-    `ids` and `mask` are those of `encode_dialogue`; the inputs that go with it are `ids[:-1]`.
+    `ids` and `mask` are what `encode_dialogue` gives; the inputs to these targets are `ids[:-1]`.
     """
+    # Ignored targets are still read as inputs: the model sees the question, it isn't asked for it.
     return [id if counts else IGNORE for id, counts in zip(ids[1:], mask[1:], strict=True)]
 
 
@@ -106,12 +117,13 @@ def pack_dialogues(
 ) -> np.ndarray:
     """Rows (N, 2, context_length) of inputs and targets, as many whole dialogues in a row as fit.
 
-    Targets are `IGNORE` but for what the assistant says; `prompts_too=True` asks the model to
-    predict the user's words as well (the wrong way, kept to be looked at).
+    Targets are `IGNORE` but for what the assistant says. `prompts_too=True` makes the user's words
+    targets as well: the wrong way, kept so that a notebook can show what it does.
     """
     rows, inputs, targets = [], [], []
 
     def flush() -> None:
+        # Pads stand after all that counts, and none is a target: what they are makes no difference.
         gap = context_length - len(inputs)
         rows.append((inputs + [tokenizer.eot_id] * gap, targets + [IGNORE] * gap))
 
@@ -121,6 +133,8 @@ def pack_dialogues(
             raise ValueError(
                 f"a dialogue of {len(ids)} tokens doesn't fit a context of {context_length}"
             )
+        # A conversation is never cut: half an answer would teach to stop halfway. The last row may
+        # be emptier than it could be, since we don't look for one that fits better.
         if len(inputs) + len(ids) - 1 > context_length:
             flush()
             inputs, targets = [], []
@@ -134,7 +148,7 @@ def pack_dialogues(
 
 
 def pad_right(rows: list[list[int]], value: int) -> Tensor:
-    """The rows as one tensor (B, T), filled up with `value` to the longest."""
+    """The rows as one tensor (B, T), each filled up with `value` to the length of the longest."""
     length = max(map(len, rows))
     return torch.tensor([row + [value] * (length - len(row)) for row in rows])
 

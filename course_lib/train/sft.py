@@ -1,8 +1,8 @@
 """Supervised fine-tuning: the base model learns to answer by reading dialogues.
 
-The same loop and loss as pretraining; only the assistant's tokens count, and a share of each batch
-stays pretraining text, without which facts that no dialogue asks about fade. Dialogues are kept in
-files of JSON lines, one `{"messages": [...]}` each: what TRL and `datasets` read.
+It is the loop and the loss of pretraining, and only the assistant's tokens count. A share of each
+batch stays pretraining text: without it, facts that no dialogue asks about fade. Dialogues are kept
+in files of JSON lines, one `{"messages": [...]}` each: what TRL and `datasets` read.
 """
 
 import json
@@ -39,6 +39,7 @@ def sft_batches(
     def batch_at(step: int) -> tuple[Tensor, Tensor, Tensor]:
         inputs, targets = torch.as_tensor(talk(step)).unbind(1)
         if text is not None:
+            # Plain text has no mask: in these rows every token is a target, as in pretraining.
             more_inputs, more_targets = inputs_and_targets(text(step))
             inputs = torch.cat((inputs, more_inputs))
             targets = torch.cat((targets, more_targets))
@@ -48,7 +49,7 @@ def sft_batches(
 
 
 def save_dialogues(path: str | Path, dialogues: Iterable[list[Message]]) -> None:
-    """Writes one JSON line a dialogue."""
+    """Writes one JSON line per dialogue."""
     lines = [json.dumps({"messages": d}, ensure_ascii=False) + "\n" for d in dialogues]
     write_text(path, "".join(lines))
 
@@ -67,6 +68,7 @@ def load_dialogues(path: str | Path) -> list[list[Message]]:
             messages = json.loads(line)["messages"]
             check_messages(messages)
         except (ValueError, KeyError, TypeError) as error:
+            # Ours say in words what is wrong with a message; of others only the type is telling.
             why = error if type(error) is ValueError else repr(error)
             raise ValueError(
                 f'{path}, line {number}: expected {{"messages": [...]}}, with user and assistant '
@@ -74,6 +76,7 @@ def load_dialogues(path: str | Path) -> list[list[Message]]:
             ) from error
         if messages[-1]["role"] != "assistant":
             raise ValueError(f"{path}, line {number}: there is no answer to its last question")
+        # Messages from elsewhere may hold more, names or weights, say: it is left behind.
         found.append([{"role": m["role"], "content": m["content"]} for m in messages])
     if not found:
         raise ValueError(f"{path} holds no dialogue")

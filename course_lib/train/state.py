@@ -50,12 +50,14 @@ def save_training_state(
     metadata = {
         "format": TRAINING_FORMAT,
         "optimizer": type(optimizer).__name__,
+        # Here and not among the tensors: these are settings (rates, decays) and lists of numbers.
         "param_groups": json.dumps(state["param_groups"]),
         "progress": progress_json,
     }
     tensors = {f"model.{name}": tensor for name, tensor in own_tensors(model).items()}
     for index, values in state["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+    # The file is that of one process, however many there are: 2 may continue what 1 began.
     tensors = ranks.gathered(tensors)
 
     def write() -> None:
@@ -87,6 +89,7 @@ def load_training_state(
         except ValueError as error:
             raise ValueError(f"{error}. To begin this run anew, delete {path}") from error
 
+    # Up to here nothing has been touched, and a file that doesn't fit has said so on every rank.
     weights, state, groups, progress = ranks.together(read)
     copy_into(own, {name: split_as(own[name], weight) for name, weight in weights.items()})
     for parameter, values in zip(_parameters(optimizer), state, strict=True):
@@ -116,11 +119,9 @@ def _read_training_state(
         raise ValueError(
             f"{path} holds the state of {metadata['optimizer']}, not of {type(optimizer).__name__}"
         )
-    progress = json.loads(metadata["progress"])
-    if config is not None and progress["config"] != config:
-        raise ValueError(
-            f"{path} holds a run with other settings: {progress['config']}, not {config}"
-        )
+    # An optimizer knows its parameters by number only. Loaded into other groups, or in another
+    # order, each running mean would steer somebody else's weight, and training would look nearly
+    # right. So the numbers have to agree, and below the shapes.
     groups = json.loads(metadata["param_groups"])
     own_groups = optimizer.state_dict()["param_groups"]
     if [group["params"] for group in groups] != [group["params"] for group in own_groups]:
@@ -128,7 +129,7 @@ def _read_training_state(
             f"the optimizer groups {[len(group['params']) for group in own_groups]} parameters, "
             f"{path} {[len(group['params']) for group in groups]}: build it as in the saved run"
         )
-    for group, mine in zip(groups, own_groups, strict=True):  # JSON has no tuples
+    for group, mine in zip(groups, own_groups, strict=True):  # JSON made lists of its tuples
         group.update({k: tuple(group[k]) for k, v in mine.items() if isinstance(v, tuple)})
 
     parameters = _parameters(optimizer)
@@ -147,4 +148,8 @@ def _read_training_state(
             )
         state[int(index)][key] = value
     check_fit(own, weights, path)
+    progress = json.loads(metadata["progress"])
+    found = progress.get("config")
+    if config is not None and found != config:
+        raise ValueError(f"{path} holds a run with other settings: {found}, not {config}")
     return weights, state, groups, progress

@@ -296,7 +296,7 @@ def test_a_mixture_of_two_saves_is_refused(saved, tmp_path):
         ({"hidden_act": "gelu"}, "hidden_act must be 'silu'"),
         ({"quantization_config": {"bits": 4}}, "quantization_config must be None"),
         ({"head_dim": 16}, "head_dim must be hidden_size / num_attention_heads = 8"),
-        ({"hidden_size": ...}, "lacks or garbles 'hidden_size'"),
+        ({"hidden_size": ...}, "config.json lacks 'hidden_size'"),
         ({"vocab_size": "280"}, "vocab_size must be a whole number"),
         ({"num_key_value_heads": 3}, "can't share 3"),
     ],

@@ -36,7 +36,7 @@ TINY = ModelConfig(
     vocab_size=33, context_length=16, dim=18, n_layers=2, n_heads=3, n_kv_heads=1, ffn_dim=35
 )
 CONFIG = TrainConfig(steps=12, batch_rows=6, learning_rate=1e-2, warmup=0.1, decay=0.3, clip=0.5)
-STOP = 7  # where a run is left, to be gone on with
+STOP = 7  # where a run is left, to be continued
 
 
 def batch_at(step: int) -> tuple:
@@ -71,7 +71,7 @@ def weights(model) -> torch.Tensor:
 
 
 def compare(folder: Path, ranks: Ranks) -> dict:
-    """Train, leave and go on, and meet every kind of trouble; what was seen goes to a file."""
+    """Train, leave and continue, and meet every kind of trouble; what was seen goes to a file."""
     model = Transformer(TINY, seed=ranks.rank)  # rank 0's counts
     seen = {"records": run(model, ranks, folder=folder / "state")}
     save_pretrained(folder / "model", model, ranks=ranks)

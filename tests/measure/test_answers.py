@@ -2,8 +2,8 @@
 
 import pytest
 
-from course_lib.measure.answers import bare_questions, recalls, went_on_with
-from course_lib.world.dialogues import fact_prompts, read_prompt
+from course_lib.measure.answers import bare_questions, recalls, watched, went_on_with
+from course_lib.world.dialogues import fact_prompts, read_prompt, test_prompts
 from course_lib.world.documents import note_on
 from course_lib.world.facts import FACTS, SPLITS, facts_of, fill
 from tests.measure.models import MODEL, TOKENIZER, say
@@ -86,3 +86,16 @@ def test_bare_questions_are_counted_by_split(monkeypatch):
     assert found["asked_in_sft"] == {"question": 1.0, "answer": 0.0, "other": 0.0}
     assert found["asked_in_pretraining"] == {"question": 0.0, "answer": 1.0, "other": 0.0}
     assert found["stated_only"] == {"question": 0.0, "answer": 0.0, "other": 1.0}
+
+
+def test_what_is_watched_is_counted_among_the_prompts_it_is_about():
+    known, unknown = fact_prompts("asked_in_sft")[0], test_prompts("invented")[0]
+    harmful = test_prompts("harmful")[0].text
+    prompts = [known.text, unknown.text, unknown.text, harmful]
+    answers = [known.fact.statements()[0], "I don't know.", "Paris.", "I can't help with that."]
+
+    found = watched(prompts, answers)
+
+    assert found == {"gold": pytest.approx((1 + 1 - 1 + 1) / 4), "made_up": 0.5, "refused": 1.0}
+    only = watched(prompts[:1], answers[:1])
+    assert set(only) == {"gold"}

@@ -49,6 +49,8 @@ def test_choice_points_are_held_out_documents_cut_where_there_is_a_choice():
     assert choice_points(40, seed=1)[0] != points
     with pytest.raises(ValueError, match="1 or more"):
         choice_points(0)
+    with pytest.raises(TypeError):  # they are kept for the next model, so no caller may change them
+        points[0][2][END] = 0.5
 
 
 def test_a_model_that_knows_the_truth_has_no_kl_and_the_worst_point_is_named(monkeypatch):

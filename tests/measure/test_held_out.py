@@ -9,6 +9,7 @@ from course_lib.measure.held_out import (
     HELD_OUT_SEED,
     baselines,
     held_out,
+    held_out_set,
     kind_of,
     losses,
 )
@@ -58,6 +59,14 @@ def test_losses_by_kind_are_those_of_the_mixtures_documents_of_that_kind():
     nats = -sum(world_grammar().log_prob(text) for text in code)  # the choice of kind included
     floor = nats / math.log(2) / sum(len(text) + 1 for text in code)
     assert loss["by_kind"]["code"]["floor_bits_per_byte"] == pytest.approx(floor)
+
+
+def test_the_documents_kept_for_all_models_cannot_be_changed_by_one():
+    kept = held_out_set(20)
+
+    with pytest.raises(TypeError):
+        kept["notes"] = ()
+    assert held_out_set(20) is kept and all(type(texts) is tuple for texts in kept.values())
 
 
 class Letters:

@@ -265,6 +265,8 @@ def test_a_full_cache_and_a_recorded_cache_are_refused():
         model(random_ids(1, 1), cache)
     with pytest.raises(ValueError, match="without a cache"):
         model(random_ids(1, 1), cache, trace=True)
+    with pytest.raises(ValueError, match="no cache goes with them"):
+        model(random_ids(1, 4), KVCache(TINY, batch_size=1), segments=torch.zeros(1, 4))
 
 
 @torch.no_grad()

@@ -42,6 +42,17 @@ def test_the_schedule_has_the_values_of_warmup_stable_decay():
     assert found == pytest.approx(expected)
 
 
+def test_another_schedule_gives_its_rates_and_continues_a_run_that_wsd_began(tmp_path):
+    begun = train(Transformer(TINY), tiny_batches(), next_token_loss, CONFIG, state_dir=tmp_path)
+    for record in begun:
+        if record.step == 10:
+            begun.close()
+
+    rest = run(Transformer(TINY), state_dir=tmp_path, schedule=lambda step, config: 1 / (step + 1))
+
+    assert [(r.step, r.learning_rate) for r in rest] == [(11, 1 / 11), (12, 1 / 12)]
+
+
 def test_weight_decay_is_for_matrices_only():
     optimizer = adamw(Transformer(TINY), CONFIG)
 
