@@ -287,10 +287,10 @@ def shard_batches(
             f"{shards.folder} holds {n_rows} rows of {context_length} tokens for {split}, a batch "
             f"takes {batch_rows}: add text"
         )
-    if not 0 <= rank < world_size or batch_rows % world_size:
+    if batch_rows % world_size:
         raise ValueError(
-            f"rank {rank} of {world_size} can't take an equal part of {batch_rows} rows: "
-            "ranks count from 0, batch_rows is a multiple of world_size"
+            f"{world_size} processes can't take equal parts of {batch_rows} rows: make batch_rows "
+            f"a multiple of {world_size}"
         )
     order = Batches(np.arange(n_rows), batch_rows, seed)
     mine = slice(rank * batch_rows // world_size, (rank + 1) * batch_rows // world_size)

@@ -89,8 +89,6 @@ class Score:
         return self._means([bet.expected_bits for bet in self.bets])
 
     def _means(self, rows: list[dict[str, float]]) -> dict[str, float]:
-        if not rows:
-            raise ValueError("a mean needs one bet or more, and none is placed yet")
         return {who: sum(row[who] for row in rows) / len(rows) for who in PLAYERS}
 
     def __repr__(self) -> str:
@@ -223,8 +221,6 @@ class GuessingGame(Pictured, ipywidgets.VBox):
     """`boxes` take the chips, `button` bets and goes on; `score` is the game so far."""
 
     def __init__(self, rounds: Sequence[Round]):
-        if not rounds:
-            raise ValueError("a game needs one round or more, got none")
         self.rounds, self.score, self.number = tuple(rounds), Score(), 0
         self._heading, self._said, self._result = (ipywidgets.HTML() for _ in range(3))
         self._pool = [

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import datasets
 import huggingface_hub
@@ -73,13 +72,11 @@ def test_python_brings_megabytes_of_text_without_a_network():
     ("name", "contents", "message"),
     [
         ("a.txt", b"fine\ncaf\xe9\n", "a.txt, line 2: byte 4 is 0xe9, .* save the file as UTF-8"),
-        ("a.txt", b"", "a.txt holds no text"),
         ("a.txt", b" \n<|endoftext|>\n\n", "a.txt holds no text"),
         ("a.jsonl", b'{"text": "x"}\n{"text": ', "a.jsonl, line 2: expected one JSON object"),
         ("a.jsonl", b'{"body": "x", "id": 1}', "a.jsonl, line 1: .* found fields body, id"),
         ("a.jsonl", b'{"text": null}', "a.jsonl, line 1: .* found text = None"),
         ("a.jsonl", b'"text"', "a.jsonl, line 1: .* found 'text'"),
-        ("a.jsonl", b"", "a.jsonl holds no text"),
         ("a.parquet", b"no table", "a.parquet can't be read as .parquet"),
         ("a.py", b"x = '\xff'", "a.py is no Python source in UTF-8"),
         ("a.docx", b"x", "a.docx: expected a file of type .txt, .jsonl, .parquet, .py"),
@@ -135,21 +132,23 @@ def test_a_name_on_the_hub_is_streamed_with_its_configuration(folder, monkeypatc
     assert asked == [("some/stories", None), ("some/stories", "tiny-10BT")]
 
 
-def test_without_a_network_a_name_fails_in_seconds():
+def test_without_a_network_a_name_fails_before_load_dataset_is_asked():
+    # load_dataset alone tries for 23 s
     script = """
 import os
 del os.environ["HF_HUB_OFFLINE"]
+import datasets
 from course_lib.text.sources import read_texts
+datasets.load_dataset = lambda *_, **__: print("asked")
 read_texts("roneneldan/TinyStories")
 """
-    started = time.monotonic()
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
     )
 
     assert "ValueError: there is no file or folder 'roneneldan/TinyStories' here" in result.stderr
     assert "without a network" in result.stderr.splitlines()[-1]
-    assert time.monotonic() - started < 15  # load_dataset alone tries for 23 s
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize("library", ["datasets", "pyarrow"])

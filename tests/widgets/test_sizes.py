@@ -104,7 +104,6 @@ def test_the_chart_has_a_line_and_a_label_for_each_device():
     [
         (lambda: sizes({}), "one model or more"),
         (lambda: sizes({"a": 0}), "of 1 parameter or more each, expected: got {'a': 0}"),
-        (lambda: sizes(COUNTS, "int4"), "F32, F16, Q8_0, Q4_0, got 'int4'"),
         (lambda: sizes(COUNTS, extra={"none": -1}), "memory in bytes, above 0"),
     ],
 )
