@@ -134,8 +134,8 @@ def pack_dialogues(
             raise ValueError(
                 f"a dialogue of {len(ids)} tokens doesn't fit a context of {context_length}"
             )
-        # A conversation is never cut: half an answer would be a bad example. So a row ends where the
-        # next one doesn't fit; we don't search for one that would.
+        # A conversation is never cut: half an answer would be a bad example. So a row ends where
+        # the next one doesn't fit; we don't search for one that would.
         if len(inputs) + len(ids) - 1 > context_length:
             flush()
             inputs, targets = [], []
@@ -148,8 +148,8 @@ def pack_dialogues(
     return np.array(rows, dtype=np.int64)
 
 
-# Pads on which side? On the right for reading, as a causal model never looks at what comes later. On
-# the left for writing, as then the next token of every row belongs in the same column.
+# Pads on which side? On the right for reading: a causal model never looks at what comes later. On
+# the left for writing: then the next token of every row belongs in the same column.
 
 
 def pad_right(rows: list[list[int]], value: int) -> Tensor:
