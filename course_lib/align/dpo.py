@@ -40,6 +40,7 @@ def answer_rows(tokenizer: Tokenizer, prompts: list[str], answers: list[str]) ->
     inputs, targets = [], []
     for prompt, answer in zip(prompts, answers, strict=True):
         ids, mask = encode_dialogue(tokenizer, exchange(prompt, answer))
+        # No packing: the answers' ln P are added up row by row, so each needs a row of its own.
         inputs.append(ids[:-1])
         targets.append(targets_of(ids, mask))
     return pad_right(inputs, tokenizer.eot_id), pad_right(targets, IGNORE)

@@ -47,6 +47,7 @@ class RewardModel(nn.Module):
     @classmethod
     def from_sft(cls, sft: Transformer, tokenizer: Tokenizer, seed: int = 0) -> "RewardModel":
         """A fresh reward model on a copy of the SFT model."""
+        # A copy, as the SFT model itself is needed later: it holds the other end of the leash.
         return cls(deepcopy(sft), tokenizer, seed)
 
     def forward(self, ids: Tensor, ends: Tensor) -> Tensor:
@@ -57,6 +58,7 @@ class RewardModel(nn.Module):
         """
         hidden = self.backbone.hidden(ids)  # (B, T, C)
         at_end = hidden[torch.arange(len(ids), device=ids.device), ends]  # (B, C)
+        # float32 even if the model runs in bfloat16: what counts is a small difference of rewards.
         return (self.head(at_end.float()).squeeze(-1) - self.mean) / self.std
 
     def __call__(self, prompts: list[str], answers: list[str]) -> Tensor:
@@ -98,6 +100,8 @@ class RewardModel(nn.Module):
 
     def save(self, directory: str | Path, dtype: torch.dtype = torch.float32) -> None:
         """Writes the backbone in `dtype` as a Hugging Face directory and the head beside it."""
+        # `LlamaForCausalLM` has no place for a head of one row, so that gets a file of its own. The
+        # rest of the folder is any Llama's.
         save_pretrained(directory, self.backbone, self.tokenizer, dtype)
         tensors = {"score.weight": self.head.weight, "mean": self.mean, "std": self.std}
         tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}

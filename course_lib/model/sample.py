@@ -22,7 +22,7 @@ def probs_at(logits: Tensor, temperature: float) -> Tensor:
         raise ValueError(f"temperature must be zero or more, got {temperature}")
     logits = logits.float()
     if temperature == 0:
-        # Nothing can be divided by 0, but one can ask where it leads: all goes to the best token.
+        # Nothing can be divided by 0, but we know where ever smaller temperatures lead.
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.zeros_like(logits).scatter(-1, best, 1.0)
     # softmax doesn't care what is added to all logits. With the best at 0 a tiny temperature can

@@ -74,7 +74,8 @@ class Batches:
 
 def inputs_and_targets(rows: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
     """What the model reads and what it must predict, (B, T) each: the same ids, shifted by one."""
-    ids = torch.as_tensor(np.asarray(rows).astype(np.int64))
+    # T + 1 ids make T exercises: each asks for the next id, given all before it.
+    ids = torch.as_tensor(np.asarray(rows).astype(np.int64))  # torch won't index by two bytes
     return ids[:, :-1], ids[:, 1:]
 
 
@@ -120,7 +121,7 @@ def pack_dialogues(
     Targets are `IGNORE` but for what the assistant says. `prompts_too=True` makes the user's words
     targets as well: the wrong way, kept so that a notebook can show what it does.
     """
-    rows, inputs, targets = [], [], []
+    rows, inputs, targets = [], [], []  # finished rows, and the one that is being filled
 
     def flush() -> None:
         # Pads stand after all that counts, and none is a target: what they are makes no difference.
@@ -133,8 +134,8 @@ def pack_dialogues(
             raise ValueError(
                 f"a dialogue of {len(ids)} tokens doesn't fit a context of {context_length}"
             )
-        # A conversation is never cut: half an answer would teach to stop halfway. The last row may
-        # be emptier than it could be, since we don't look for one that fits better.
+        # A conversation is never cut: half an answer would be a bad example. So a row ends where
+        # the next one doesn't fit; we don't search for one that would.
         if len(inputs) + len(ids) - 1 > context_length:
             flush()
             inputs, targets = [], []
@@ -145,6 +146,10 @@ def pack_dialogues(
     if not rows:
         raise ValueError("there is no dialogue to train on")
     return np.array(rows, dtype=np.int64)
+
+
+# Pads on which side? On the right for reading: a causal model never looks at what comes later. On
+# the left for writing: then the next token of every row belongs in the same column.
 
 
 def pad_right(rows: list[list[int]], value: int) -> Tensor:
