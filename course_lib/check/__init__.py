@@ -1,7 +1,8 @@
-"""What a learner guesses and writes, beside what is so.
+"""Your guesses and your exercises, beside the truth.
 
-`guesses` keeps guesses, `verdict` judges what a function does; the other modules hold the exercises
-of the notebook that they are named like.
+`guesses` keeps what you guessed and shows it beside what came out. `verdict` runs your functions
+and says what they got wrong, never just that they are wrong. The other modules are the exercises,
+one module per notebook; look into one after you have tried it.
 """
 
 from course_lib.check.guesses import band, beside, guess, guesses

@@ -1,6 +1,8 @@
-"""What a model knows, beside the truth.
+"""What does a model know, and how far is it from the truth?
 
-`log_probs` asks a model how likely texts, answers and words are; `held_out` turns that into a loss
-beside the floor, `choice_points` into probabilities beside the true ones. `answers` lets it speak,
-and `card` puts everything on one report card. `compress` and `damage` ask in other ways.
+Read `log_probs` first: how likely does a model find a text, an answer, a word? `held_out` turns
+that into a loss beside the floor, `choice_points` into probabilities beside the true ones.
+`answers` lets the model speak, and `card` puts all of it on one report card. `compress` and
+`damage` ask the same question in other ways: how small does the model make a text, and how much of
+it can we break?
 """

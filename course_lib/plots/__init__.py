@@ -1,7 +1,7 @@
-"""Numbers in, a picture out: a matplotlib figure and the words that say what it shows.
+"""Numbers in, a picture out: a matplotlib figure, and the words that say what it shows.
 
-`picture` has what all of them share, `charts` those of most lessons, `alignment` and `bottleneck`
-those of notebooks 05 and 06.
+Read `picture` first: it is what all of them share. `charts` has the pictures of most notebooks,
+`alignment` those of notebook 05, `bottleneck` those of notebook 06. Nothing here computes a result.
 """
 
 from course_lib.plots.charts import (

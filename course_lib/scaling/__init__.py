@@ -1,6 +1,7 @@
-"""How big a model is, how much it should read, and how long the text lasts.
+"""How big, how much text, and for how many more years (notebooks 01 and 06)?
 
-Start with `sizes` (parameters and bytes), then `laws` (loss against parameters and tokens),
-`forecast` (when the text runs out), `overoptimisation` (the true reward when a learned one is
-pushed).
+Start with `sizes`: parameters, and the bytes that they take. Then `laws`: what loss to expect of
+how many parameters and tokens. `forecast` asks when the text of the world runs out, and
+`overoptimisation` what becomes of the true reward when you push a learned one. Nothing here trains
+or loads a model. It is all curves through numbers that somebody measured.
 """

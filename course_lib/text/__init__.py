@@ -1,6 +1,7 @@
-"""A text becomes tokens, rows and batches.
+"""A text becomes tokens, rows and batches (notebooks 02 and 03).
 
 Read `tokenizer` first: byte-level BPE from scratch. Then `rows` (documents to batches) and `chat`
-(conversations to token ids). `sources`, `clean` and `shards` do the same for real text, which is
-too much for one list; `foreign` reads other people's tokenizers.
+(conversations to token ids). Real text doesn't fit into a list and isn't clean: `sources` reads it,
+`clean` throws out what nobody should learn from, `shards` keeps its tokens on the disk. `foreign`
+reads other people's tokenizers.
 """

@@ -1,4 +1,11 @@
-"""Widgets: thin shells over pure functions, each with a picture for readers without a kernel."""
+"""Everything that you click, drag or type into in a notebook.
+
+A widget is a thin shell: the numbers come from the rooms below, and a page (`.js` and `.css` beside
+the module, or stock ipywidgets) shows them. Start with `sizes`, one of the smallest. Without a
+kernel each shows a picture and its words instead (`shell`). The explorer is the largest:
+`explorer_state` computes, `explorer_view` tells the page what to draw, `explorer` ties the two
+together.
+"""
 
 from course_lib.widgets.chat import chat as chat
 from course_lib.widgets.explorer import explorer as explorer
