@@ -13,13 +13,7 @@ from pathlib import Path
 
 from course_lib.config import DPOConfig, GRPOConfig, PPOConfig
 from course_lib.machine.disk import read_json, write_json
-from course_lib.pipeline.recipe import (
-    BaseStage,
-    RewardStage,
-    RLHFStage,
-    SFTStage,
-    TokenizerStage,
-)
+from course_lib.pipeline.recipe import BaseStage, RewardStage, RLHFStage, SFTStage, TokenizerStage
 from course_lib.pipeline.release import MANIFEST
 
 METHODS = {"grpo": GRPOConfig, "ppo": PPOConfig, "dpo": DPOConfig}

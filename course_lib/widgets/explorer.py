@@ -10,13 +10,7 @@ import traitlets
 
 from course_lib import plots
 from course_lib.model.transformer import Transformer
-from course_lib.widgets.explorer_state import (
-    AnyTokenizer,
-    Models,
-    Session,
-    State,
-    after,
-)
+from course_lib.widgets.explorer_state import AnyTokenizer, Models, Session, State, after
 from course_lib.widgets.explorer_view import shown, view_picture
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured

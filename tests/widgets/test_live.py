@@ -8,15 +8,7 @@ import time
 import pytest
 
 from course_lib.train.loop import TrainRecord
-from course_lib.widgets.live import (
-    FAILED,
-    FINISHED,
-    STOPPED,
-    Curve,
-    Job,
-    thinned,
-    train_live,
-)
+from course_lib.widgets.live import FAILED, FINISHED, STOPPED, Curve, Job, thinned, train_live
 
 
 def record(step: int, loss: float = 1.0) -> TrainRecord:

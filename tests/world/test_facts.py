@@ -3,15 +3,7 @@
 import re
 
 from course_lib.world import documents as docs
-from course_lib.world.facts import (
-    BY_NAME,
-    FACTS,
-    INVENTED,
-    RELATIONS,
-    SPLITS,
-    UNSTATED,
-    fill,
-)
+from course_lib.world.facts import BY_NAME, FACTS, INVENTED, RELATIONS, SPLITS, UNSTATED, fill
 
 
 def test_there_are_facts_enough_in_relations_enough():
