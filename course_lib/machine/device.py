@@ -1,8 +1,7 @@
-"""What this machine can do: its device, number format and cores really free; `doctor`'s findings.
+"""Where to compute, and in which number format: the best device that passes a few known sums.
 
-Everything here is a function to call: importing the module picks no device, seeds nothing and does
-not even import torch, so that `findings` can tell a learner whose torch is missing or broken. It
-prints nothing either: the command line and the notebooks do.
+Importing this picks no device, and doesn't even import torch: `doctor` uses it to help a learner
+whose torch is missing or broken.
 """
 
 from __future__ import annotations
