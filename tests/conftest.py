@@ -36,8 +36,7 @@ def finished_run(tmp_path_factory):
     """A folder with all stages of `tests.tiny.PLAN`, run once for all tests: read it only."""
     from filelock import FileLock
 
-    from course_lib.pipeline.stages import run_all
-    from tests.tiny import PLAN
+    from tests.tiny import PLAN, run_all
 
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:

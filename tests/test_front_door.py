@@ -56,11 +56,14 @@ def test_what_a_page_imports_is_there(name):
             assert there, f"{name} imports {each} from {module}, which has no such thing"
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_every_file_that_a_page_names_is_there(name):
-    folders = "|".join(path.name for path in ROOT.iterdir() if path.is_dir())
-    for path in re.findall(rf"`((?:{folders})/[\w./*]*)`", text(name)):
-        assert list(ROOT.glob(path)), f"{name} names {path}, which is not there"
+@pytest.mark.parametrize("name", [*PAGES, "benchmarks/RESULTS.md"])
+def test_every_file_and_module_that_a_page_names_is_there(name):
+    folders = "benchmarks|course_lib|diagrams|notebooks|tests|tools"
+    paths = re.findall(rf"\b((?:{folders})/(?!NAME)[\w./]+\.\w+)", text(name))
+    modules = re.findall(rf"-m ((?:{folders})[\w.]*)", text(name))
+    for path in paths + [module.replace(".", "/") for module in modules]:
+        there = (ROOT / path).exists() or (ROOT / f"{path}.py").exists()
+        assert there, f"{name} names {path}, which is not there"
 
 
 def test_the_readmes_python_runs():

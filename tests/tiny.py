@@ -1,5 +1,8 @@
 """What many tests share: tokenizers, sharp models, a recipe whose stages take seconds."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import torch
 from torch import nn
 
@@ -13,6 +16,7 @@ from course_lib.pipeline.recipe import (
     SFTStage,
     TokenizerStage,
 )
+from course_lib.pipeline.stages import Progress, run_stage
 from course_lib.text.tokenizer import Tokenizer
 
 PLAN = Recipe(
@@ -31,6 +35,12 @@ PLAN = Recipe(
 
 YES_OR_NO = Tokenizer.train("What is it? It is yes. It is no. I am not sure. yes no " * 50, 280)
 CAT_AND_HAT = Tokenizer.train("the cat sat on the mat, the cat sat on a hat " * 20, 272)
+
+
+def run_all(root: str | Path, plan: Recipe) -> Iterator[Progress]:
+    """Every stage of the recipe that isn't finished yet, in order."""
+    for stage in plan.stages:
+        yield from run_stage(stage, root, plan)
 
 
 def sharpened(config: ModelConfig, seed: int = 1, by: float = 10.0) -> Transformer:

@@ -159,13 +159,6 @@ def run_probs(program: str | Path, gguf: str | Path, prompt: str, n: int = 10) -
     return found
 
 
-def run_tokenize(program: str | Path, gguf: str | Path, texts: list[str]) -> list[list[int]]:
-    """The ids of each text, without BOS."""
-    # Texts are sent with a zero byte after each: the one character that C strings can't contain.
-    printed = run(program, gguf, "tokenize", stdin="".join(text + "\0" for text in texts))
-    return [[int(id) for id in line.split()] for line in printed.splitlines()]
-
-
 def chat_in_terminal(
     program: str | Path,
     gguf: str | Path,

@@ -110,18 +110,6 @@ def run_stage(
     ranks.on_first(lambda: _finish(directory, plan, metrics, time.perf_counter() - started))
 
 
-def run_all(
-    root: str | Path,
-    plan: Recipe,
-    device: torch.device | str = "cpu",
-    compile: bool = False,
-    ranks: Ranks = ALONE,
-) -> Iterator[Progress]:
-    """Run every stage of the recipe that is not finished yet, in order."""
-    for stage in plan.stages:
-        yield from run_stage(stage, root, plan, device, compile, ranks)
-
-
 def _is_finished(directory: Path, plan: Recipe) -> bool:
     """Whether the stage is done. If it isn't, all that it builds on is, and it has a folder."""
     root, stage = directory.parent, directory.name

@@ -13,7 +13,7 @@ import torch
 
 from course_lib.config import GREEDY, ModelConfig, Sampling
 from course_lib.files import gguf, run_file
-from course_lib.files.run_file import NextToken, compile_run_file, run, run_probs, run_tokenize
+from course_lib.files.run_file import NextToken, compile_run_file, run, run_probs
 from course_lib.model.sample import generate, next_token_probs, sampling_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_prompt
@@ -30,6 +30,13 @@ CONFIG = ModelConfig(
 STOPS = (TOKENIZER.eot_id, TOKENIZER.im_end_id)
 WORDS = TEXT.split()
 PROMPTS = [" ".join(random.Random(i).choices(WORDS, k=i % 7)) for i in range(20)]  # 3 are empty
+
+
+def run_tokenize(program, gguf, texts: list[str]) -> list[list[int]]:
+    """The ids of each text, without BOS."""
+    # Texts are sent with a zero byte after each: the one character that C strings can't contain.
+    printed = run(program, gguf, "tokenize", stdin="".join(text + "\0" for text in texts))
+    return [[int(id) for id in line.split()] for line in printed.splitlines()]
 
 
 def loud(config: ModelConfig, seed: int) -> Transformer:

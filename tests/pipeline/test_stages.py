@@ -29,9 +29,9 @@ from course_lib.pipeline.recipe import (
     recipe,
 )
 from course_lib.pipeline.release import load_language_model, publish, read_manifest
-from course_lib.pipeline.stages import PREFERENCES, run_all, run_stage
+from course_lib.pipeline.stages import PREFERENCES, run_stage
 from course_lib.world.annotators import gold
-from tests.tiny import PLAN
+from tests.tiny import PLAN, run_all
 
 
 def with_method(method, train: TrainConfig) -> Recipe:
@@ -219,7 +219,7 @@ KILLED = """
 import sys
 import torch
 
-from course_lib.pipeline.stages import run_all
+from tests.tiny import run_all
 from tests.pipeline.test_stages import real_text
 
 if __name__ == "__main__":
