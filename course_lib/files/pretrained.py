@@ -1,13 +1,12 @@
-"""Models on disk, as the rest of the world keeps them: Hugging Face directories.
+"""Models as Hugging Face directories: ours for the world, and the world's for us.
 
 `save_pretrained` writes what `transformers`, TRL, vLLM and lm-eval load as `LlamaForCausalLM`:
 config.json, model.safetensors, generation_config.json and the tokenizer's two files.
-`load_pretrained` reads these and other models of the Llama family, from a folder or the Hub. Left
-out: quantized weights, biases and scaled RoPE, which are refused by name.
+`load_pretrained` reads these and other models of the Llama family, from a folder or the Hub.
+Quantized weights, biases and scaled RoPE are refused by name.
 
-Every file is written whole beside its place, flushed to the disk and then renamed into it, the
-weights last, so that a killed save leaves the old model. The weights remember the configuration and
-tokenizer they were saved with; a mixture of two saves is refused when loaded.
+The weights are the last file to change, and they remember the configuration and the tokenizer they
+were saved with. So a killed save leaves the old model, and a mixture of two saves is noticed.
 """
 
 import json
