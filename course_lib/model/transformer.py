@@ -111,6 +111,10 @@ class KVCache:
             raise ValueError(f"the cache holds {self.length} positions, so it can't rewind to {n}")
         self.length = n
 
+    def reset(self) -> None:
+        """Forget everything."""
+        self.truncate(0)
+
     def keep(self, rows: list[int]) -> None:
         """Go on with these rows of the batch only, in this order; all else is forgotten."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]

@@ -10,8 +10,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 STEPS = 300
 CELLS = [
     f"""import time
-from course_lib.config import GREEDY
-from course_lib.config import ModelConfig, TrainConfig
+from dataclasses import replace
+from course_lib.config import GREEDY, ModelConfig, TrainConfig
 from course_lib.text.rows import pack, text_batches
 from course_lib.model.transformer import Transformer
 from course_lib.model.sample import generate
