@@ -5,13 +5,12 @@ person who orders five answers decides ten pairs at once. The file is JSON lines
 `chosen`, `rejected` as messages: what TRL and `datasets` read.
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
 from pathlib import Path
 
-from course_lib.machine.disk import write_text
+from course_lib.machine.disk import read_json_lines, write_json_lines
 
 Ranking = Sequence[int | Sequence[int]]  # indices of answers, best first; tied ones in a list
 
@@ -83,26 +82,27 @@ def collect(
 
 def save_preferences(path: str | Path, preferences: Iterable[Preference]) -> None:
     """Writes one JSON line per pair; the file changes as a whole or not at all."""
-    lines = []
+    records = []
     for pair in preferences:
         messages = {"prompt": [{"role": "user", "content": pair.prompt}]}
         for name in ("chosen", "rejected"):
             messages[name] = [{"role": "assistant", "content": getattr(pair, name)}]
-        lines.append(json.dumps(messages, ensure_ascii=False) + "\n")
-    write_text(path, "".join(lines))
+        records.append(messages)
+    write_json_lines(path, records)
 
 
 def load_preferences(path: str | Path) -> list[Preference]:
     """The pairs of a file that `save_preferences` wrote."""
     pairs = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, found in read_json_lines(
+        Path(path), '{"prompt": [...], "chosen": [...], "rejected": [...]}'
+    ):
         try:
-            found = json.loads(line)
             pairs.append(
                 Preference(*(found[k][-1]["content"] for k in ("prompt", "chosen", "rejected")))
             )
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise ValueError(
-                f"{path}, line {number}: not a pair of messages ({error!r})"
+                f"{path}, line {number}: not a pair of messages ({repr(error)[:200]})"
             ) from error
     return pairs

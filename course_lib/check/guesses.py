@@ -9,7 +9,7 @@ import math
 import os
 from pathlib import Path
 
-from course_lib.machine.disk import write_json
+from course_lib.machine.disk import locked, write_json
 
 Number = int | float
 
@@ -37,7 +37,7 @@ def guess(name: str, value: Number | str | None = None) -> str | None:
     kept = _load()
     if value is not None and kept.get(name, {}).get("guess") != value:
         kept[name] = {"guess": value}
-        _save(kept)
+        _keep(name, kept[name])
     return f"Your guess is kept: {shown(kept[name]['guess'])}" if name in kept else None
 
 
@@ -55,8 +55,7 @@ def beside(name: str, truth: Number | str, unit: str = "") -> str:
         return f"your guess: none yet; {told}"
     yours = kept[name]["guess"]
     if kept[name].get("truth") != truth:
-        kept[name]["truth"] = truth
-        _save(kept)
+        _keep(name, kept[name] | {"truth": truth})
     return f"your guess: {shown(yours)} {unit}".rstrip() + f"; {told}{_distance(yours, truth)}"
 
 
@@ -115,5 +114,7 @@ def _load() -> dict[str, dict]:
     return found if isinstance(found, dict) else {}
 
 
-def _save(kept: dict[str, dict]) -> None:
-    write_json(guesses_file(), kept, indent=1)
+def _keep(name: str, row: dict) -> None:
+    """Keep a guess among the others, also among those that another kernel keeps meanwhile."""
+    with locked(guesses_file()):
+        write_json(guesses_file(), _load() | {name: row}, indent=1)

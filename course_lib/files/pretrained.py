@@ -9,6 +9,7 @@ The weights are the last file to change, and they remember the configuration and
 were saved with. So a killed save leaves the old model, and a mixture of two saves is noticed.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import asdict
@@ -25,7 +26,7 @@ from course_lib.files.tensors import (
     read_safetensors,
     write_safetensors,
 )
-from course_lib.machine.disk import file_hash, read_json, whole_folder, write_json
+from course_lib.machine.disk import json_hash, read_json, whole_folder, write_json
 from course_lib.machine.ranks import ALONE, Ranks
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import CHAT_TEMPLATE
@@ -69,7 +70,7 @@ def save_pretrained(
                 tokenizer.save(staging / "tokenizer.json")
                 settings = _tokenizer_config(tokenizer, model.config.context_length)
                 write_json(staging / "tokenizer_config.json", settings)
-                metadata["tokenizer"] = file_hash(staging / "tokenizer.json")
+                metadata["tokenizer"] = json_hash(staging / "tokenizer.json")
             weights = {_hf_name(name): tensor.to(dtype) for name, tensor in tensors.items()}
             write_safetensors(staging / WEIGHTS, weights, metadata)
 
@@ -99,7 +100,8 @@ def load_pretrained(
             f"{directory / WEIGHTS} was saved with another configuration than config.json says "
             f"({', '.join(changed)}): a save was interrupted or files were mixed, so save it again"
         )
-    if "tokenizer" in metadata and metadata["tokenizer"] != file_hash(directory / "tokenizer.json"):
+    mark = metadata.get("tokenizer")
+    if mark is not None and mark not in _marks(directory / "tokenizer.json"):
         raise ValueError(
             f"{directory / WEIGHTS} was saved with another tokenizer.json than lies beside it: "
             "a save was interrupted or files were mixed, so save it again"
@@ -247,6 +249,16 @@ def why_not_at_hand(source: str, seconds: float = 3.0) -> str | None:
             f"{source} is not on this machine, and the Hub can't be asked: {type(error).__name__}."
         )
     return None
+
+
+def _marks(path: Path) -> tuple[str, str]:
+    """How weights remember this tokenizer.json: by what it says, and before that by its bytes.
+
+    Git for Windows rewrites line ends, so the bytes are those that were written, with line feeds.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}")
+    return json_hash(path), hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def _load_tokenizer(directory: Path) -> Tokenizer | ForeignTokenizer | None:

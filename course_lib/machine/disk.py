@@ -8,10 +8,13 @@ Unix: a rename within a folder happens or it doesn't, and nobody ever sees half 
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 
 @contextmanager
@@ -76,11 +79,61 @@ def read_json(path: Path) -> dict:
         raise FileNotFoundError(f"there is no {path}")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {str(error)[:200]}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(value).__name__}")
     return value
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file with their numbers, one at a time; only a line feed ends a line."""
+    # Python's `splitlines` would also cut at U+2028 and its like, which may stand in any text.
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                # Windows likes to begin a file with a byte order mark.
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                what = f"byte {error.start + 1} is {line[error.start]:#04x}, which is not UTF-8"
+                message = f"{path}, line {number}: {what}: save the file as UTF-8"
+                raise ValueError(message) from error
+            yield number, text.replace("\r\n", "\n")
+
+
+def read_json_lines(path: Path, shape: str) -> Iterator[tuple[int, object]]:
+    """The values of a JSON Lines file with the numbers of their lines; empty lines don't count.
+
+    `shape` shows what a line should look like to whoever has one that is no JSON.
+    """
+    for number, line in read_lines(path):
+        if line.strip():
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                why = f"expected one JSON object per line, such as {shape} ({str(error)[:200]})"
+                raise ValueError(f"{path}, line {number}: {why}") from error
+            yield number, value
+
+
+def write_json_lines(path: str | Path, values: Iterable[object]) -> None:
+    """Writes one JSON value per line, whole or not at all."""
+    text = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+    # Half an emoji can be typed, but UTF-8 can't hold it: better a sign for it than no file.
+    write_text(path, re.sub("[\ud800-\udfff]", "\ufffd", text))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Alone with `path` while it is read, changed and written back: other processes wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        yield
+
+
+def json_hash(path: Path) -> str:
+    """SHA-256 of what a JSON file says, however its lines end and its keys are sorted."""
+    return hashlib.sha256(json.dumps(read_json(path), sort_keys=True).encode()).hexdigest()
 
 
 def file_hash(path: Path) -> str:

@@ -4,7 +4,6 @@ We read one document at a time, when it is needed, so a source may be larger tha
 something can't be read, the error names the file and the line.
 """
 
-import json
 import random
 import re
 import sysconfig
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from course_lib.machine.disk import read_json_lines, read_lines
 from course_lib.text.tokenizer import SPECIALS
 
 END_OF_TEXT = SPECIALS[0]
@@ -31,14 +31,18 @@ def read_texts(source: str | Path) -> Iterator[str]:
     if source == "python":  # for a folder of that name, write ./python
         return _python_texts()
     if path.is_dir():
-        files = _shuffled(p for p in path.rglob("*") if p.suffix in _READERS and _visible(p, path))
+        files = _shuffled(
+            p for p in path.rglob("*") if p.suffix.lower() in _READERS and _visible(p, path)
+        )
         if not files:
             raise ValueError(f"{path} holds no text: expected files of type {', '.join(_READERS)}")
         return chain.from_iterable(map(_file_texts, files))
     if path.exists():
         return _file_texts(path)
     name, _, configuration = str(source).partition(":")
-    if path.suffix in _READERS or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?", str(source)):
+    if path.suffix.lower() in _READERS or not re.fullmatch(
+        r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?", str(source)
+    ):
         raise ValueError(f"there is no file or folder {source}: check its spelling")
     return _hub_texts(name, configuration or None)
 
@@ -72,10 +76,11 @@ def _shuffled(items: Iterable) -> list:
 
 
 def _file_texts(path: Path) -> Iterator[str]:
-    if path.suffix not in _READERS:
+    kind = path.suffix.lower()  # cameras, scanners and Windows 95 liked .TXT
+    if kind not in _READERS:
         raise ValueError(f"{path}: expected a file of type {', '.join(_READERS)}")
-    empty = path.suffix != ".py"  # nobody minds an empty __init__.py
-    for text in _READERS[path.suffix](path):
+    empty = kind != ".py"  # nobody minds an empty __init__.py
+    for text in _READERS[kind](path):
         if text.strip():
             yield text
             empty = False
@@ -83,22 +88,9 @@ def _file_texts(path: Path) -> Iterator[str]:
         raise ValueError(f"{path} holds no text: fill it, or take it away")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                # Windows likes to begin a file with a byte order mark.
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                what = f"byte {error.start + 1} is {line[error.start]:#04x}, which is not UTF-8"
-                message = f"{path}, line {number}: {what}: save the file as UTF-8"
-                raise ValueError(message) from error
-            yield number, text.replace("\r\n", "\n")
-
-
 def _txt_texts(path: Path) -> Iterator[str]:
     lines = []
-    for _, line in _lines(path):
+    for _, line in read_lines(path):
         if line.strip() == END_OF_TEXT:
             yield "".join(lines).strip("\n")
             lines = []
@@ -108,14 +100,8 @@ def _txt_texts(path: Path) -> Iterator[str]:
 
 
 def _jsonl_texts(path: Path) -> Iterator[str]:
-    for number, line in _lines(path):
-        if line.strip():
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                message = f"{path}, line {number}: expected one JSON object a line: {error}"
-                raise ValueError(message) from error
-            yield _text_of(record, f"{path}, line {number}")
+    for number, record in read_json_lines(path, '{"text": "..."}'):
+        yield _text_of(record, f"{path}, line {number}")
 
 
 def _parquet_texts(path: Path) -> Iterator[str]:

@@ -5,7 +5,6 @@ batch stays pretraining text: without it, facts that no dialogue asks about fade
 in files of JSON lines, one `{"messages": [...]}` each: what TRL and `datasets` read.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from course_lib.config import TrainConfig
-from course_lib.machine.disk import write_text
+from course_lib.machine.disk import read_json_lines, write_json_lines
 from course_lib.text.chat import Message, check_messages
 from course_lib.text.rows import Batches, inputs_and_targets, segments_of
 
@@ -50,29 +49,22 @@ def sft_batches(
 
 def save_dialogues(path: str | Path, dialogues: Iterable[list[Message]]) -> None:
     """Writes one JSON line per dialogue."""
-    lines = [json.dumps({"messages": d}, ensure_ascii=False) + "\n" for d in dialogues]
-    write_text(path, "".join(lines))
+    write_json_lines(path, ({"messages": messages} for messages in dialogues))
 
 
 def load_dialogues(path: str | Path) -> list[list[Message]]:
     """The dialogues of a file in the `messages` format; empty lines don't count."""
     found = []
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text: save it as UTF-8 first ({error})") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, record in read_json_lines(Path(path), '{"messages": [...]}'):
         try:
-            messages = json.loads(line)["messages"]
+            messages = record["messages"]
             check_messages(messages)
         except (ValueError, KeyError, TypeError) as error:
             # Ours say in words what is wrong with a message; of others only the type is telling.
             why = error if type(error) is ValueError else repr(error)
             raise ValueError(
                 f'{path}, line {number}: expected {{"messages": [...]}}, with user and assistant '
-                f"in turn ({why})"
+                f"in turn ({str(why)[:200]})"
             ) from error
         if messages[-1]["role"] != "assistant":
             raise ValueError(f"{path}, line {number}: there is no answer to its last question")

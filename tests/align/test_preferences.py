@@ -100,3 +100,11 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         save_preferences(path, [])
     assert load_preferences(path) == [Preference("q", "a", "b")]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0c", "\r"], ids=ascii)
+def test_an_answer_comes_back_whatever_signs_it_holds(tmp_path, sign):
+    pairs = [Preference("Is it?", f"Yes.{sign}It is.", "No.")]
+    save_preferences(tmp_path / "pairs.jsonl", pairs)
+
+    assert load_preferences(tmp_path / "pairs.jsonl") == pairs

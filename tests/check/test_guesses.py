@@ -1,6 +1,8 @@
 """A guess is kept over a restart, and told beside the truth."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -96,3 +98,23 @@ def test_a_band_tells_the_place_and_not_the_value():
     assert band("bits", 1.71, 1.4, 2.0) == "bits: 1.4 to 2 expected, inside the band"
     assert band("bits", 2.01, 1.4, 2.0).endswith("OUTSIDE of the band")
     assert band("bits", float("nan"), 1.4, 2.0).endswith("OUTSIDE of the band")
+
+
+GUESS = """
+import sys
+from course_lib.check.guesses import beside, guess
+
+for i in range(40):
+    guess(f"{sys.argv[1]} {i}", i)
+    beside(f"{sys.argv[1]} {i}", i + 1)
+"""
+
+
+def test_two_kernels_keep_all_of_their_guesses():
+    runs = [subprocess.Popen([sys.executable, "-c", GUESS, name]) for name in ("01", "02")]
+
+    assert [run.wait(timeout=120) for run in runs] == [0, 0]
+    kept = json.loads(guesses_file().read_text(encoding="utf-8"))
+    assert kept == {
+        f"{n} {i}": {"guess": i, "truth": i + 1} for n in ("01", "02") for i in range(40)
+    }

@@ -60,6 +60,19 @@ def saved(tmp_path):
     return tmp_path / "model"
 
 
+def test_a_tokenizer_is_known_by_what_its_file_says(saved):
+    path = saved / "tokenizer.json"
+    as_saved = path.read_bytes()
+    indented = json.dumps(json.loads(as_saved), indent=1).encode()
+    for raw in (as_saved.replace(b"\n", b"\r\n"), indented):  # by Git for Windows, by an editor
+        path.write_bytes(raw)
+        assert load_pretrained(saved)[1] == TOKENIZER
+
+    Tokenizer.train(TEXT[::-1], 280).save(path)
+    with pytest.raises(ValueError, match="another"):
+        load_pretrained(saved)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 @torch.no_grad()
 def test_transformers_loads_what_we_saved(variant, tmp_path):

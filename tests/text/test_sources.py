@@ -49,9 +49,10 @@ def test_a_folder_gives_all_its_files_in_an_order_that_stays(folder):
 
 
 def test_windows_files_read_like_others(tmp_path):
-    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n<|endoftext|>\r\nthree\r\n")
+    (tmp_path / "A.TXT").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n<|endoftext|>\r\nthree\r\n")
 
-    assert list(read_texts(tmp_path / "a.txt")) == ["one\ntwo", "three"]
+    assert list(read_texts(tmp_path / "A.TXT")) == ["one\ntwo", "three"]
+    assert list(read_texts(tmp_path)) == ["one\ntwo", "three"]
 
 
 def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path):

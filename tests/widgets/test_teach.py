@@ -198,7 +198,7 @@ def test_trl_counts_the_same_tokens_of_the_file(pair, tmp_path):
     ("text", "message"),
     [
         ("", "holds no dialogue"),
-        ("{", r"a.jsonl, line 1: expected \{\"messages\""),
+        ("{", r"a.jsonl, line 1: expected .*\{\"messages\""),
         ("[1]", "line 1: expected"),
         ('{"messages": 3}', "line 1: expected"),
         ('\n{"prompt": "a"}', "line 2: expected"),
@@ -216,7 +216,7 @@ def test_a_file_that_is_no_dialogues_is_told_with_its_line(tmp_path, text, messa
 def test_a_file_that_is_no_text_is_told(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe")
 
-    with pytest.raises(ValueError, match="no UTF-8 text"):
+    with pytest.raises(ValueError, match="not UTF-8: save the file as UTF-8"):
         load_dialogues(tmp_path / "a.jsonl")
 
 
