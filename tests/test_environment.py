@@ -61,6 +61,21 @@ def test_constraints_are_exact_versions_without_an_address():
         assert pin.url is None and pin.marker is None and not pin.extras, f"{name}: {pin}"
 
 
+def test_every_pin_installs_on_the_oldest_python_that_we_state():
+    # Debian 12 has 3.11.2: a pin that wants 3.11.5 stops the whole installation there.
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    installed = {canonicalize_name(found.name): found for found in metadata.distributions()}
+    asked = {
+        name: installed[name].metadata.get("Requires-Python")
+        for name, pin in pins().items()
+        if name in installed and installed[name].version.split("+")[0] in pin.specifier
+    }
+
+    assert oldest == "3.11.0" and len(asked) > 100
+    too_new = {n: asks for n, asks in asked.items() if oldest not in SpecifierSet(asks or "")}
+    assert too_new == {}
+
+
 def test_what_is_imported_is_declared():
     # that another package happens to bring it is no promise
     core = {Requirement(line).name for line in PROJECT["dependencies"]}
