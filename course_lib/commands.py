@@ -4,6 +4,7 @@ Loading this loads torch. `--help` and `doctor` do without it, so they answer at
 where torch is broken.
 """
 
+import codecs
 import json
 import sys
 import time
@@ -208,11 +209,13 @@ def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace
             del messages[:2]  # forget the oldest question and its answer
             prompt = encode_prompt(tokenizer, messages)
         ids = []
+        # A letter may be spread over tokens: what is not a whole one yet waits for the next.
+        letters = codecs.getincrementaldecoder("utf-8")(errors="replace")
         for id in stream(model, prompt, ANSWER_TOKENS, sampling, stop=stop, generator=generator):
             ids.append(id)
             if id not in stop:
-                print(tokenizer.decode([id]), end="", flush=True)
-        print()
+                print(letters.decode(tokenizer.token_bytes(id)), end="", flush=True)
+        print(letters.decode(b"", final=True))
         messages.append({"role": "assistant", "content": decode_answer(tokenizer, ids)})
 
     if options.message is not None:

@@ -8,6 +8,7 @@ import pytest
 
 from course_lib import __main__ as cli
 from course_lib.pipeline.recipe import STAGES
+from course_lib.pipeline.release import load_language_model
 from tests.tiny import PLAN
 
 
@@ -84,6 +85,18 @@ def test_the_two_engines_say_the_same(root, capfd):
         said.append(capfd.readouterr().out.strip())
 
     assert said[0] == said[1]
+
+
+def test_a_letter_spread_over_tokens_is_shown_whole(root, capsys, monkeypatch):
+    text = "Grüße \N{CRICKET BAT AND BALL}, naïve"  # letters of two and four bytes
+    _, tokenizer = load_language_model(root, "rlhf")
+    ids = list(text.encode())  # the first 256 ids are the bytes themselves
+    assert tokenizer.decode(ids) == text
+    monkeypatch.setattr("course_lib.commands.stream", lambda *_, **__: iter(ids))
+
+    _, out, _ = run(capsys, "chat", "--from", root, "--engine", "python", "Hello")
+
+    assert out == text + "\n"
 
 
 def test_chat_in_python_goes_on_until_an_empty_line(root, capsys, monkeypatch):
