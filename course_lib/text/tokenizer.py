@@ -43,6 +43,9 @@ N_BYTES = 256
 # More white-space characters in a row are refused: at a million, the regular expression in tiktoken
 # runs out of stack and panics in Rust.
 LONGEST_SPACE = 500_000
+# Only looked for where a run begins: tried from each of its characters anew, a long run that is
+# just allowed would cost the square of its length.
+LONG_SPACE = regex.compile(rf"(?<!\s)\s{{{LONGEST_SPACE}}}")
 
 Pair = tuple[int, int]
 
@@ -198,7 +201,7 @@ class Tokenizer:
         """
         # A special token comes from our code alone. Otherwise anyone could type one and end the
         # user's turn, or put words into the assistant's mouth.
-        if len(text) >= LONGEST_SPACE and regex.search(rf"\s{{{LONGEST_SPACE}}}", text):
+        if len(text) >= LONGEST_SPACE and LONG_SPACE.search(text):
             raise ValueError(
                 f"{LONGEST_SPACE:,} white-space characters in a row: clean the text first"
             )

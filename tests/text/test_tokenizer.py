@@ -22,6 +22,7 @@ from tokenizers import models, pre_tokenizers, trainers
 from course_lib.text.tokenizer import (
     ALPHABET,
     GPT2_FILES,
+    LONG_SPACE,
     LONGEST_SPACE,
     PATTERN,
     SPECIALS,
@@ -295,6 +296,13 @@ def test_an_endless_run_of_spaces_is_refused_not_a_crash(tokenizer):
     )
     with pytest.raises(ValueError, match="500,000 white-space characters"):
         tokenizer.encode("x" + "\n" * 1_000_000 + "x")
+
+
+def test_long_runs_that_are_just_allowed_are_read_once():
+    text = (" " * (LONGEST_SPACE - 1) + "x") * 2
+
+    # A search from each space anew would take an hour; this one takes hundredths of a second.
+    assert LONG_SPACE.search(text, timeout=60) is None
 
 
 def test_the_alphabet_is_the_one_of_byte_level_bpe():
