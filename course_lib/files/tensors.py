@@ -5,6 +5,7 @@ is pickled: a pickle may hold code that runs when it is opened, these files hold
 https://huggingface.co/docs/safetensors
 """
 
+import json
 from pathlib import Path
 
 import safetensors
@@ -25,6 +26,20 @@ def write_safetensors(
             f"{path} can't be written ({error}). If the disk is full, make room and run this "
             "again: what was saved before is still there"
         ) from error
+    _sort_metadata(path)
+
+
+def _sort_metadata(path: Path) -> None:
+    """The same weights give the same bytes: the library writes metadata in a random order."""
+    with open(path, "r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        head = json.loads(file.read(size))
+        head["__metadata__"] = dict(sorted(head.get("__metadata__", {}).items()))
+        text = json.dumps(head, separators=(",", ":"), ensure_ascii=False).encode()
+        # Only in the room that the library took, spaces at the end included: numbers come next.
+        if len(text) <= size and head["__metadata__"]:
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

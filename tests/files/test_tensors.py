@@ -54,3 +54,18 @@ def test_what_does_not_fit_is_named(tmp_path):
         check_fit(own, {"mean": own["mean"], "wte": own["table.weight"]}, tmp_path)
     with pytest.raises(ValueError, match=r"mean must be \(2,\), got \(3,\)"):
         check_fit(own, own | {"mean": torch.zeros(3)}, tmp_path)
+
+
+def test_the_same_weights_give_the_same_bytes(tmp_path):
+    tensors = {name: torch.arange(6.0).view(2, 3) + i for i, name in enumerate("cab")}
+    metadata = {f"näme {i}": f'"text"\n{i}' for i in range(6)}
+    found = set()
+    for i in range(5):  # by chance five orders of six are hardly ever the same
+        write_safetensors(tmp_path / f"{i}", tensors, metadata)
+        found.add((tmp_path / f"{i}").read_bytes())
+
+    assert len(found) == 1
+    again, kept = read_safetensors(tmp_path / "0")
+    assert kept == metadata and all(torch.equal(again[name], tensors[name]) for name in tensors)
+    write_safetensors(tmp_path / "bare", tensors)
+    assert read_safetensors(tmp_path / "bare")[1] == {}
