@@ -23,6 +23,7 @@ from course_lib.align.preferences import (
     save_preferences,
 )
 from course_lib.check.guesses import artifacts_folder
+from course_lib.machine.disk import locked
 from course_lib.plots import Picture, text_card
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
@@ -132,14 +133,12 @@ class Ranker(Pictured, anywidget.AnyWidget):
     def __init__(self, prompts: list[str], groups: list[list[str]], file: Path) -> None:
         super().__init__()
         self.file, self._prompts, self._groups = file, prompts, groups
-        kept = load_preferences(file) if file.exists() else []
+        kept = self._kept()
         ranked = []
         for number, (prompt, answers) in enumerate(zip(prompts, groups, strict=True)):
             pairs = (p for p in kept if p.prompt == prompt)
             pairs = tuple(p for p in pairs if p.chosen in answers and p.rejected in answers)
             ranked += [(number, pairs)] if pairs else []
-        ours = {pair for _, pairs in ranked for pair in pairs}
-        self._earlier = [pair for pair in kept if pair not in ours]  # of other prompts or answers
         self._past: list[Standing] = []
         self._standing = self._at_next(Standing(-1, Order(()), tuple(ranked)))
         self._show("")
@@ -148,7 +147,7 @@ class Ranker(Pictured, anywidget.AnyWidget):
     @property
     def preferences(self) -> list[Preference]:
         """The pairs of all rankings, those of earlier sessions included."""
-        return [*self._earlier, *(pair for _, pairs in self._standing.ranked for pair in pairs)]
+        return self._kept()
 
     def enter(self, ranking: Ranking) -> None:
         """Rank the answers that are shown, as (lists of) indices of the group, best first."""
@@ -206,12 +205,20 @@ class Ranker(Pictured, anywidget.AnyWidget):
             self._go_to(replace(before, order=order))
             self._past = [*self._past[-MOST_UNDONE:], before]
 
+    def _kept(self) -> list[Preference]:
+        return load_preferences(self.file) if self.file.exists() else []
+
     def _go_to(self, standing: Standing) -> None:
         """Another standing; where its rankings are others, the file has them first."""
         # written before it counts: where the disk is full, the page and the file still agree
         if standing.ranked != self._standing.ranked:
+            ours = {pair for _, found in self._standing.ranked for pair in found}
             pairs = [pair for _, found in standing.ranked for pair in found]
-            save_preferences(self.file, [*self._earlier, *pairs])
+            # what else is in the file stays: other prompts' pairs, and those that somebody ranks
+            # in another notebook at the same time
+            with locked(self.file):
+                others = [p for p in self._kept() if p not in ours and p not in pairs]
+                save_preferences(self.file, [*others, *pairs])
         self._standing = standing
 
     def _at_next(self, standing: Standing) -> Standing:

@@ -119,6 +119,21 @@ def test_rankings_of_other_prompts_stay_in_the_file(widget):
     assert load_preferences(widget.file) == widget.preferences
 
 
+def test_two_notebooks_that_rank_at_once_keep_both_of_their_rankings(widget):
+    other = ranker(["Bye!"], [["Goodbye.", "Lima."]], widget.file)
+
+    widget.enter([[0], [1], [2], [3]])
+    other.enter([0, 1])
+    widget.enter([0, 1])
+
+    kept = load_preferences(widget.file)
+    assert len(kept) == 6 + 1 + 1
+    assert {pair.prompt for pair in kept} == {*PROMPTS, "Bye!"}
+    press(widget, do="undo")  # takes back one of its own, and none of the other's
+    left = [pair.prompt for pair in load_preferences(widget.file)]
+    assert sorted(left) == ["Bye!"] + [PROMPTS[0]] * 6
+
+
 def test_the_file_is_what_trl_reads(widget):
     press(widget, do="store")
 
