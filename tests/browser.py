@@ -134,3 +134,21 @@ def run_all_cells(page: Page) -> None:
         if not_run.count() < n_cells:
             return
     pytest.fail("JupyterLab does not run the cells")
+
+
+@contextmanager
+def opened_notebook(
+    tmp_path: Path, cells: list[str], height: int, requests: list[str] | None = None
+) -> Iterator[Page]:
+    """A page of 1280 pixels with a notebook of these cells, all of them run.
+
+    The addresses that the page asks for are added to `requests`.
+    """
+    folder = write_notebook(tmp_path / "course", "test.ipynb", cells)
+    with real_browser() as browser, jupyter_lab(folder, tmp_path, "test.ipynb") as lab_url:
+        page = browser.new_page(viewport={"width": 1280, "height": height})
+        if requests is not None:
+            page.on("request", lambda request: requests.append(request.url))
+        page.goto(lab_url)
+        run_all_cells(page)
+        yield page

@@ -6,28 +6,20 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells, write_notebook
+from tests.browser import ERRORS, opened_notebook
 
 CELL = "from course_lib.widgets import run_out\nrun_out()"
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return write_notebook(tmp_path / "course", "forecast.ipynb", [CELL])
-
-
 @pytest.mark.browser
 @pytest.mark.slow
-def test_the_date_moves_with_the_sliders(folder, tmp_path, monkeypatch):
+def test_the_date_moves_with_the_sliders(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_ARTIFACTS", str(tmp_path / "artifacts"))
     pictures = Path(os.environ.get("COURSE_SCREENSHOTS", tmp_path / "pictures"))
     pictures.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=30_000)  # 5 s is too short beside other tests
 
-    with real_browser() as browser, jupyter_lab(folder, tmp_path, "forecast.ipynb") as lab_url:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.goto(lab_url)
-        run_all_cells(page)
+    with opened_notebook(tmp_path, [CELL], 1000) as page:
         widget = page.locator(".course-widget-forecast")
         page.locator(ERRORS).or_(widget).first.wait_for(timeout=60_000)
         assert page.locator(ERRORS).all_inner_texts() == []

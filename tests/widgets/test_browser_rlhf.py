@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells, write_notebook
+from tests.browser import ERRORS, HERE, opened_notebook
 
 CELLS = [
     """from course_lib.widgets import ranker
@@ -47,22 +47,13 @@ board""",
 ]
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return write_notebook(tmp_path / "course", "rlhf.ipynb", CELLS)
-
-
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_learner_ranks_trains_the_reward_model_and_stops_ppo(folder, tmp_path):
+def test_a_learner_ranks_trains_the_reward_model_and_stops_ppo(tmp_path):
     expect.set_options(timeout=60_000)  # 5 s is too short beside other tests
     requests = []
 
-    with real_browser() as browser, jupyter_lab(folder, tmp_path, "rlhf.ipynb") as lab_url:
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(lab_url)
-        run_all_cells(page)
+    with opened_notebook(tmp_path, CELLS, 1400, requests) as page:
         rank = page.locator(".course-rank")
         page.locator(ERRORS).or_(rank).first.wait_for(timeout=60_000)
         rows, status = rank.get_by_role("listitem"), rank.get_by_role("status")
@@ -95,7 +86,10 @@ def test_a_learner_ranks_trains_the_reward_model_and_stops_ppo(folder, tmp_path)
         rank.get_by_role("button", name="Store and go on").focus()
         page.keyboard.press("Enter")
         expect(rank).to_contain_text("1 of 2 prompts ranked, 5 pairs")
-        kept = [json.loads(line) for line in (folder / "rankings.jsonl").read_text().splitlines()]
+        kept = [
+            json.loads(line)
+            for line in (tmp_path / "course" / "rankings.jsonl").read_text().splitlines()
+        ]
 
         # by mouse: the last one dragged to the top, a button, stored
         expect(rows).to_have_count(3)
@@ -139,5 +133,8 @@ def test_a_learner_ranks_trains_the_reward_model_and_stops_ppo(folder, tmp_path)
     assert [url for url in requests if not url.startswith(HERE)] == []
     assert len(kept) == 4 * 3 // 2 - 1
     assert {row["chosen"][0]["content"] for row in kept} == {first[2], first[0]}
-    stored = [json.loads(line) for line in (folder / "rankings.jsonl").read_text().splitlines()]
+    stored = [
+        json.loads(line)
+        for line in (tmp_path / "course" / "rankings.jsonl").read_text().splitlines()
+    ]
     assert [row["chosen"][0]["content"] for row in stored[5:]] == [before[2], before[2], before[1]]

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells, write_notebook
+from tests.browser import ERRORS, opened_notebook
 
 CELL = """from course_lib.pipeline.release import load_released
 from course_lib.widgets import teach
@@ -14,21 +14,13 @@ MINE = "What is your favourite number? | My favourite number is seven."
 HTML = '<img src="x" onerror="window.hacked = true">'
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return write_notebook(tmp_path / "course", "teach.ipynb", [CELL])
-
-
 @pytest.mark.browser
 @pytest.mark.slow
-def test_an_own_example_is_taught_by_keyboard(folder, tmp_path, monkeypatch):
+def test_an_own_example_is_taught_by_keyboard(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_ARTIFACTS", str(tmp_path / "kept"))
     expect.set_options(timeout=60_000)  # 5 s is too short beside other tests
 
-    with real_browser() as browser, jupyter_lab(folder, tmp_path, "teach.ipynb") as lab_url:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(lab_url)
-        run_all_cells(page)
+    with opened_notebook(tmp_path, [CELL], 900) as page:
         widget = page.locator(".course-teach")
         page.locator(ERRORS).or_(widget).first.wait_for(timeout=120_000)
         assert page.locator(ERRORS).all_inner_texts() == []

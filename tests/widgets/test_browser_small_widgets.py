@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, jupyter_lab, real_browser, run_all_cells, write_notebook
+from tests.browser import ERRORS, opened_notebook
 
 CELLS = [
     "from course_lib.scaling.sizes import published_parameters\n"
@@ -15,21 +15,12 @@ CELLS = [
 ]
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return write_notebook(tmp_path / "course", "small.ipynb", CELLS)
-
-
 @pytest.mark.browser
 @pytest.mark.slow
-def test_both_widgets_work_by_keyboard(folder, tmp_path):
+def test_both_widgets_work_by_keyboard(tmp_path):
     expect.set_options(timeout=30_000)  # 5 s is too short beside other tests
 
-    with real_browser() as browser, jupyter_lab(folder, tmp_path, "small.ipynb") as lab_url:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(lab_url)
-        run_all_cells(page)
-
+    with opened_notebook(tmp_path, CELLS, 900) as page:
         table, game = page.locator(".course-widget-sizes"), page.locator(".course-game")
         page.locator(ERRORS).or_(game).first.wait_for(timeout=60_000)
         assert page.locator(ERRORS).all_inner_texts() == []
