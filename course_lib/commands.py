@@ -118,7 +118,7 @@ def _show_samples(root: Path) -> None:
     print("Three documents that it begins, at temperature 0.8:")
     sampling = Sampling(temperature=0.8, seed=0)
     for ids in generate(model, [[eot]] * 3, SAMPLE_TOKENS, sampling, stop=[eot]):
-        print(f"--\n{tokenizer.decode(id for id in ids if id != eot)}")
+        print(f"--\n{tokenizer.decode(filter(tokenizer.is_text, ids))}")
     print(
         "--\nA base model: SFT and RLHF need dialogues, which only the course's own world writes."
     )
@@ -197,9 +197,8 @@ def _the_two_files(options: Namespace) -> tuple[Path, Path] | None:
 
 
 def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace) -> None:
-    sampling = Sampling(options.temperature)
+    sampling, ends = Sampling(options.temperature), tokenizer.end_ids
     generator = torch.Generator().manual_seed(options.seed)  # one for the whole conversation
-    stop = (tokenizer.im_end_id, tokenizer.eot_id)
     messages: list[dict] = []
 
     def reply(text: str) -> None:
@@ -211,9 +210,9 @@ def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace
         ids = []
         # A letter may be spread over tokens: what is not a whole one yet waits for the next.
         letters = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        for id in stream(model, prompt, ANSWER_TOKENS, sampling, stop=stop, generator=generator):
+        for id in stream(model, prompt, ANSWER_TOKENS, sampling, stop=ends, generator=generator):
             ids.append(id)
-            if id not in stop:
+            if tokenizer.is_text(id):
                 print(letters.decode(tokenizer.token_bytes(id)), end="", flush=True)
         print(letters.decode(b"", final=True))
         messages.append({"role": "assistant", "content": decode_answer(tokenizer, ids)})
