@@ -30,8 +30,18 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-# llama.cpp's Jinja doesn't know the marks that `transformers` makes the mask from.
-GGUF_CHAT_TEMPLATE = re.sub("{% (end)?generation %}", "", CHAT_TEMPLATE)
+
+
+def without_marks(template: str) -> str:
+    """The template without the marks that `transformers` makes the mask from.
+
+    llama.cpp's Jinja doesn't know them. Those that eat white space stay as comments, which do, too.
+    """
+    template = re.sub("{% (end)?generation %}", "", template)
+    return re.sub(r"{%(-?\s*(?:end)?generation\s*-?)%}", r"{#\1#}", template)
+
+
+GGUF_CHAT_TEMPLATE = without_marks(CHAT_TEMPLATE)
 
 
 def check_messages(messages: list[Message]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import tokenizers
 
 from course_lib.machine.disk import write_text
-from course_lib.text.tokenizer import ALPHABET, SPECIALS
+from course_lib.text.tokenizer import ALPHABET, SPECIALS, Tokenizer
 
 
 class ForeignTokenizer:
@@ -111,7 +111,7 @@ class ForeignTokenizer:
         token = self._tokenizer.id_to_token(int(id)) if id >= 0 else None
         if token is None:
             raise ValueError(f"there is no token {id}: ids run from 0 to {self.vocab_size - 1}")
-        if id in self._added:
+        if id in self._added or (self._byte_level and not set(token) <= set(ALPHABET)):
             return token.encode()
         if self._byte_level:
             return bytes(ALPHABET.index(char) for char in token)
@@ -126,6 +126,9 @@ class ForeignTokenizer:
     def save(self, path: str | Path) -> None:
         """Writes `tokenizer.json` as it came."""
         write_text(path, self._json)
+
+
+AnyTokenizer = Tokenizer | ForeignTokenizer
 
 
 def _default_template(found: str | list[dict] | None) -> str | None:

@@ -14,14 +14,12 @@ from course_lib.config import Sampling
 from course_lib.model.sample import draw, finite, sampling_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_prompt
-from course_lib.text.foreign import ForeignTokenizer
-from course_lib.text.tokenizer import Tokenizer, visible
+from course_lib.text.foreign import AnyTokenizer
+from course_lib.text.tokenizer import visible
 from course_lib.widgets.shell import TEXT_SIZES
 
 CONTENT = ("text", "picked", "chat")  # what undo brings back: the dials stay
 LONGEST_PAST = 100
-
-AnyTokenizer = Tokenizer | ForeignTokenizer
 
 
 @dataclass(frozen=True)
