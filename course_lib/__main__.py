@@ -195,7 +195,7 @@ def _doctor() -> int:
     signs = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
     worst = 0
     for finding in findings():
-        print(f"[{signs[finding.status]}] {finding.name}: {finding.found}")
+        print(f"[{signs[finding.status]}] {finding.name}: {finding.found}", flush=True)
         if finding.advice:
             print(f"       -> {finding.advice}")
         worst = max(worst, finding.status == "fail")
