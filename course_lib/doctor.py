@@ -63,7 +63,7 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """What `doctor` has to say about this machine, the most basic first. Takes a few seconds."""
+    """What `doctor` has to say about this machine, the most basic first. Takes some ten seconds."""
     yield _python()
     yield _encoding()
     for name, check in (("cores", _cores), ("memory", _memory), ("disk", _disk)):
