@@ -16,13 +16,6 @@ from tqdm import tqdm
 
 from course_lib.config import Sampling
 from course_lib.files.gguf import write_gguf
-from course_lib.files.run_file import (
-    binary_name,
-    chat_in_terminal,
-    compile_run_file,
-    find_compiler,
-    released,
-)
 from course_lib.machine.cores import free_cores, set_threads
 from course_lib.machine.device import compute_dtype, pick_device
 from course_lib.machine.ranks import Ranks, process_group
@@ -161,42 +154,8 @@ def _root(options: Namespace) -> Path:
 
 
 def chat(options: Namespace) -> int:
-    if options.engine != "python" and (files := _the_two_files(options)) is not None:
-        sampling = Sampling(options.temperature, seed=options.seed)
-        return chat_in_terminal(*files, options.message, sampling)
-    if options.engine == "c":
-        raise ValueError(
-            "chat in C needs a C compiler and the stage rlhf, finished: see `doctor`, "
-            "or use --engine python"
-        )
-    _chat_in_python(*_load(options), options)
-    return 0
-
-
-def _the_two_files(options: Namespace) -> tuple[Path, Path] | None:
-    """The compiled run file and the parameters file to chat with; None if it must be Python.
-
-    Only the last stage was exported as a parameters file, and there may be no compiler.
-    """
-    folder = options.root / "export"
-    if options.stage != "rlhf":
-        return None
-    if read_manifest(folder) is not None:
-        gguf = folder / "model.gguf"
-    elif options.root == DEFAULT_ROOT:
-        print("You have trained no model yet: this is the one of the course.", file=sys.stderr)
-        folder, gguf = DEFAULT_ROOT.parent, released()
-    else:
-        return None
-    program = folder / binary_name()
-    if not program.is_file():
-        if find_compiler() is None:
-            return None
-        program = compile_run_file(folder)
-    return program, gguf
-
-
-def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace) -> None:
+    """A conversation in Python; `__main__` tries the run file first."""
+    model, tokenizer = _load(options)
     sampling, ends = Sampling(options.temperature), tokenizer.end_ids
     generator = torch.Generator().manual_seed(options.seed)  # one for the whole conversation
     messages: list[dict] = []
@@ -219,15 +178,15 @@ def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace
 
     if options.message is not None:
         reply(options.message)
-        return
+        return 0
     print("Type a question; an empty line ends the conversation.")
     while True:
         try:
             text = input("> ").strip()
         except EOFError:
-            return
+            return 0
         if not text:
-            return
+            return 0
         reply(text)
 
 
