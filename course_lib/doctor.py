@@ -22,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NOTEBOOKS = HERE.parent / "notebooks"
-INSTALL = "Install it anew: `pip install -c constraints.txt -e .` in the course's folder."
+INSTALL = """Install it: `pip install -c constraints.txt -e ".[lab]"` in the course's folder."""
 PROMPT = "In that match Virat Kohli hit a"
 ALIKE = 0.01  # how far two programs' probabilities may be apart: one may compute in another order
 
@@ -97,8 +97,8 @@ def _one_line(error: object) -> str:
 
 def _python() -> Finding:
     found = f"{platform.python_version()} ({platform.system()}, {platform.machine()})"
-    if sys.version_info < (3, 11):  # noqa: UP036 (run from a checkout, nothing else has asked)
-        return Finding("Python", "fail", found, "Install Python 3.11 or newer and set up again.")
+    if not (3, 11) <= sys.version_info < (3, 15):  # run from a checkout, nothing else has asked
+        return Finding("Python", "fail", found, "Install Python 3.11 to 3.14 and set up again.")
     if sys.maxsize < 2**32:
         return Finding("Python", "fail", f"{found}, 32 bit", "Install a 64-bit Python.")
     if sys.prefix == sys.base_prefix and "CONDA_PREFIX" not in os.environ:

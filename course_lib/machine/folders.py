@@ -25,3 +25,14 @@ def course_folder() -> Path:
 def artifacts_folder() -> Path:
     """Where a learner's own files are kept: the folder `artifacts`, or COURSE_ARTIFACTS if set."""
     return Path(os.environ.get("COURSE_ARTIFACTS") or course_folder() / "artifacts").expanduser()
+
+
+def measurement(name: str) -> Path:
+    """The file `name` of the measurements that come with the course."""
+    path = course_folder() / "benchmarks" / "data" / name
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"expected the course's file benchmarks/data/{name}, and there is none around "
+            f"{Path.cwd()}: open the notebook from the course's own folder"
+        )
+    return path

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from course_lib.machine import folders
-from course_lib.machine.folders import artifacts_folder, course_folder
+from course_lib.machine.folders import artifacts_folder, course_folder, measurement
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +43,7 @@ def test_in_a_foreign_folder_it_is_the_course_that_runs(tmp_path, monkeypatch):
     for place in (tmp_path, tmp_path / "notebooks"):
         monkeypatch.chdir(place)
         assert course_folder() == ROOT
+        assert measurement("learning.csv").is_file()
 
 
 def test_a_package_without_its_course_stays_in_the_folder_where_it_is_used(tmp_path, monkeypatch):
@@ -50,6 +51,8 @@ def test_a_package_without_its_course_stays_in_the_folder_where_it_is_used(tmp_p
     monkeypatch.chdir(tmp_path)
 
     assert artifacts_folder() == Path("artifacts")
+    with pytest.raises(FileNotFoundError, match=r"benchmarks/data/learning.csv.* from the course"):
+        measurement("learning.csv")
 
 
 @pytest.mark.parametrize(("value", "place"), [("kept", "kept"), ("~/kept", "home/kept")])
