@@ -98,6 +98,7 @@ def _train_stages(options: Namespace, ranks: Ranks) -> tuple[Path, bool]:
                     unit="step",
                     file=sys.stdout,
                     mininterval=0.5,
+                    postfix=_note(progress),
                     disable=not ranks.first,
                 )
             bar.update(progress.step - bar.n)

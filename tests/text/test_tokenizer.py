@@ -5,11 +5,10 @@ import json
 import pickle
 import random
 import string
-import sysconfig
+import time
 import unicodedata
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import regex
@@ -29,6 +28,7 @@ from course_lib.text.tokenizer import (
     Tokenizer,
     gpt2_at_hand,
     learn_merges,
+    learning_merges,
     merge,
     spell,
     visible,
@@ -113,7 +113,9 @@ def test_ties_go_to_the_smallest_pair():
     ]
 
 
-@pytest.mark.parametrize("text", [TEXT * 2, skewed_text(1, most=60), "aaaa aaaaaaa aaa" * 20])
+@pytest.mark.parametrize(
+    "text", [TEXT * 2, skewed_text(1, most=60), "aaaa aaaaaaa aaa" * 20, "ACCA" * 300 + "C" * 50]
+)
 def test_merges_equal_a_slow_rederivation(text):
     n_merges = min(60, most_merges(text))
 
@@ -161,23 +163,36 @@ def test_many_texts_are_not_joined():
         Tokenizer.train(["a", "b", "a", "b"], 260)
 
 
-def test_a_merge_respells_few_of_the_words(monkeypatch):
-    # That is why a megabyte trains in 2 s, and not in minutes: most words don't hold the pair.
-    files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
-    text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)[:300_000]
-    respelled = Counter()
+def random_word(seed, letters, n):
+    return "".join(random.Random(seed).choices(letters, k=n))
 
-    def counted(ids, pair, new_id):
-        respelled[pair] += 1
-        return merge(ids, pair, new_id)
 
-    monkeypatch.setattr("course_lib.text.tokenizer.merge", counted)
-    tokenizer = Tokenizer.train(text, 1024)
+@pytest.mark.parametrize(
+    "word",
+    [
+        random_word(0, "ACGT", 200_000),
+        random_word(1, [chr(0x4E00 + i * i) for i in range(100)], 70_000),
+        random_word(2, "=-~", 200_000),
+    ],
+    ids=["genome", "Chinese", "rulers"],
+)
+def test_a_word_without_end_trains_in_seconds(word):
+    assert regex.findall(PATTERN, word) == [word]
+    began = time.process_time()
 
-    assert len(text) == 300_000 and respelled.keys() == set(tokenizer.merges)
-    n_words = len(set(regex.findall(PATTERN, text)))
-    assert respelled.total() < 0.02 * n_words * len(tokenizer.merges)
-    assert len(tokenizer.encode(text)) < 0.5 * len(text)
+    tokenizer = Tokenizer.train(word, 2259)
+
+    # It takes 2 s; to spell the word anew after each merge would take minutes.
+    assert time.process_time() - began < 30
+    assert tokenizer.decode(tokenizer.encode(word)) == word
+
+
+def test_merges_come_one_by_one_for_whoever_waits():
+    found = learning_merges(Counter({b"aab": 2}), 3)
+
+    assert [next(found), next(found)] == [tuple(b"aa"), (256, ord("b"))]
+    with pytest.raises(ValueError, match="after 2 no pair occurs twice"):
+        next(found)
 
 
 @pytest.mark.parametrize("vocab_size", [258, 300.0, "300", True])
