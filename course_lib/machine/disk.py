@@ -80,7 +80,7 @@ def read_json(path: Path) -> dict:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {str(error)[:200]}") from error
+        raise ValueError(f"{path} is not JSON: {cut(error)}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(value).__name__}")
     return value
@@ -101,8 +101,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, text.replace("\r\n", "\n")
 
 
-def read_json_lines(path: Path, shape: str) -> Iterator[tuple[int, object]]:
-    """The values of a JSON Lines file with the numbers of their lines; empty lines don't count.
+def read_json_lines(path: Path, shape: str) -> Iterator[tuple[int, dict]]:
+    """The objects of a JSON Lines file with the numbers of their lines; empty lines don't count.
 
     `shape` shows what a line should look like to whoever has one that is no JSON.
     """
@@ -110,10 +110,18 @@ def read_json_lines(path: Path, shape: str) -> Iterator[tuple[int, object]]:
         if line.strip():
             try:
                 value = json.loads(line)
+                if not isinstance(value, dict):
+                    raise ValueError(f"got {cut(repr(value))}")
             except (ValueError, RecursionError) as error:
-                why = f"expected one JSON object per line, such as {shape} ({str(error)[:200]})"
+                why = f"expected one JSON object per line, such as {shape} ({cut(error)})"
                 raise ValueError(f"{path}, line {number}: {why}") from error
             yield number, value
+
+
+def cut(text: object, most: int = 200) -> str:
+    """The text, or its beginning where somebody has put a whole book into a message."""
+    text = str(text)
+    return text if len(text) <= most else text[:most] + " ..."
 
 
 def write_json_lines(path: str | Path, values: Iterable[object]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from course_lib.machine.disk import read_json_lines, read_lines
+from course_lib.machine.disk import cut, read_json_lines, read_lines
 from course_lib.text.tokenizer import SPECIALS
 
 END_OF_TEXT = SPECIALS[0]
@@ -53,14 +53,12 @@ def record_texts(records: Iterable[dict], name: str) -> Iterator[str]:
         yield _text_of(record, f"{name}, record {number}")
 
 
-def _text_of(record, where: str) -> str:
-    if isinstance(record, dict) and isinstance(record.get("text"), str):
+def _text_of(record: dict, where: str) -> str:
+    if isinstance(record.get("text"), str):
         # JSON can spell out half of a surrogate pair, and UTF-8 can't.
         return re.sub("[\ud800-\udfff]", "\ufffd", record["text"])
-    found = f"fields {', '.join(record)}" if isinstance(record, dict) else repr(record)[:60]
-    if isinstance(record, dict) and "text" in record:
-        found = f"text = {record['text']!r}"
-    raise ValueError(f'{where}: expected a field "text" that holds a string, found {found}')
+    found = f"text = {record['text']!r}" if "text" in record else f"fields {', '.join(record)}"
+    raise ValueError(f'{where}: expected a field "text" that holds a string, found {cut(found)}')
 
 
 def _visible(path: Path, folder: Path) -> bool:

@@ -77,7 +77,7 @@ def test_python_brings_megabytes_of_text_without_a_network():
         ("a.jsonl", b'{"text": "x"}\n{"text": ', "a.jsonl, line 2: expected one JSON object"),
         ("a.jsonl", b'{"body": "x", "id": 1}', "a.jsonl, line 1: .* found fields body, id"),
         ("a.jsonl", b'{"text": null}', "a.jsonl, line 1: .* found text = None"),
-        ("a.jsonl", b'"text"', "a.jsonl, line 1: .* found 'text'"),
+        ("a.jsonl", b'"text"', r"a.jsonl, line 1: expected one .*\(got 'text'\)"),
         ("a.parquet", b"no table", "a.parquet can't be read as .parquet"),
         ("a.py", b"x = '\xff'", "a.py is no Python source in UTF-8"),
         ("a.docx", b"x", "a.docx: expected a file of type .txt, .jsonl, .parquet, .py"),
