@@ -34,7 +34,7 @@ from course_lib.model.transformer import Transformer
 from course_lib.pipeline.recipe import DEFAULT_ROOT, STAGES, real_text_recipe, recipe
 from course_lib.pipeline.release import RELEASED, load_language_model, read_manifest
 from course_lib.pipeline.stages import Progress, run_stage
-from course_lib.text.chat import decode_answer, encode_prompt
+from course_lib.text.chat import decode_answer, encode_prompt, exchange
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import world_grammar
 from course_lib.world.grammar import END
@@ -204,11 +204,16 @@ def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace
     messages: list[dict] = []
 
     def reply(text: str) -> None:
-        messages.append({"role": "user", "content": text})
-        prompt = encode_prompt(tokenizer, messages)
-        while len(prompt) > model.config.context_length - ROOM and len(messages) > 1:
+        question, most = {"role": "user", "content": text}, model.config.context_length - 1
+        alone = len(encode_prompt(tokenizer, [question]))
+        if alone > most:  # said before it costs the conversation its past
+            raise ValueError(
+                f"this message has {alone:,} tokens, {most:,} are the most: ask something shorter"
+            )
+        prompt = encode_prompt(tokenizer, [*messages, question])
+        while len(prompt) > model.config.context_length - ROOM and messages:
             del messages[:2]  # forget the oldest question and its answer
-            prompt = encode_prompt(tokenizer, messages)
+            prompt = encode_prompt(tokenizer, [*messages, question])
         ids = []
         # A letter may be spread over tokens: what is not a whole one yet waits for the next.
         letters = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -217,7 +222,7 @@ def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace
             if id not in stop:
                 print(letters.decode(tokenizer.token_bytes(id)), end="", flush=True)
         print(letters.decode(b"", final=True))
-        messages.append({"role": "assistant", "content": decode_answer(tokenizer, ids)})
+        messages.extend(exchange(text, decode_answer(tokenizer, ids)))
 
     if options.message is not None:
         reply(options.message)
@@ -230,7 +235,10 @@ def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace
             return
         if not text:
             return
-        reply(text)
+        try:
+            reply(text)
+        except ValueError as error:  # no reason to end the conversation
+            print(f"error: {error}", file=sys.stderr)
 
 
 def probs(options: Namespace) -> int:

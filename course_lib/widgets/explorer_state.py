@@ -145,7 +145,12 @@ def whole_text(tokenizer: AnyTokenizer, state: State) -> str:
     """The text that goes on: with the picked tokens, if they don't begin an answer."""
     if state.chat or not state.picked:
         return state.text
-    return text_of(tokenizer, [*tokenizer.encode(state.text), *state.picked])
+    return readable(tokenizer, [*tokenizer.encode(state.text), *state.picked])
+
+
+def readable(tokenizer: AnyTokenizer, ids: list[int]) -> str:
+    """Their text; half a letter at its end is left out, as the other half may come."""
+    return text_of(tokenizer, ids).rstrip("\ufffd")
 
 
 def text_of(tokenizer: AnyTokenizer, ids: list[int]) -> str:
