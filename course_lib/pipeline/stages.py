@@ -114,17 +114,31 @@ def _is_finished(directory: Path, plan: Recipe) -> bool:
     """Whether the stage is done. If it isn't, all that it builds on is, and it has a folder."""
     root, stage = directory.parent, directory.name
     for earlier in STAGES[: STAGES.index(stage)]:
-        if read_manifest(root / earlier) is None:
+        if not _is_made_by(plan, root / earlier):
             raise ValueError(
                 f"the stage {stage!r} needs {earlier!r} first: train it, or all stages"
             )
+    if _is_made_by(plan, directory):
+        return True
+    directory.mkdir(parents=True, exist_ok=True)
+    return False
+
+
+def _is_made_by(plan: Recipe, directory: Path) -> bool:
+    """Whether the stage in this folder is finished; ValueError where another recipe made it."""
     done = read_manifest(directory)
     if done is None:
-        directory.mkdir(parents=True, exist_ok=True)
         return False
     # A model half of one recipe and half of another would look fine and mean nothing. (There and
     # back through JSON, because a tuple in the recipe is a list in the manifest.)
-    if done["recipe"] != json.loads(json.dumps(plan.behind(stage))):
+    wanted = json.loads(json.dumps(plan.behind(directory.name)))
+    changed = {n for n in wanted | done["recipe"] if wanted.get(n) != done["recipe"].get(n)}
+    if changed == {"text"}:
+        raise ValueError(
+            f"the text of {plan.data} has changed since {directory} was made of it: choose another "
+            f"folder, or delete {directory.parent}"
+        )
+    if changed:
         raise ValueError(
             f"{directory} was made by another recipe: choose another folder, or delete this one"
         )
@@ -234,11 +248,15 @@ def _base(work: Work) -> Iterator[Progress]:
 def _shards(work: Work, tokenizer: Tokenizer) -> Iterator[Progress]:
     """Real text is tokenized once, into files: it may be larger than the memory."""
     plan, config, folder = work.plan, work.plan.base.train, work.root / SHARDS
-    if read_manifest(folder) is None:
+    source = f"{plan.data} {plan.text or ''}".rstrip()
+    done = read_manifest(folder)
+    if done is not None and done["source"] != source:
+        raise ValueError(f"{folder} was made of another text: delete it, and {work.root / 'base'}")
+    if done is None:
         # One token more than the model reads, because the last one it reads needs a target.
         wanted = config.steps * config.batch_rows * plan.model.context_length + 1
         workers = torch.get_num_threads()
-        options = dict(source=plan.data, max_tokens=wanted, workers=workers)
+        options = dict(source=source, max_tokens=wanted, workers=workers)
         for n in writing_shards(read_texts(plan.data), tokenizer, folder, **options):
             yield Progress("base", 0, config.steps, f"tokenizing: {n:,} tokens")
 

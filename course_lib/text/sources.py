@@ -4,6 +4,8 @@ We read one document at a time, when it is needed, so a source may be larger tha
 something can't be read, the error names the file and the line.
 """
 
+import hashlib
+import json
 import random
 import re
 import sysconfig
@@ -12,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from course_lib.machine.disk import cut, read_json_lines, read_lines
+from course_lib.machine.disk import cut, file_hash, read_json_lines, read_lines
 from course_lib.text.tokenizer import SPECIALS
 
 END_OF_TEXT = SPECIALS[0]
@@ -30,21 +32,35 @@ def read_texts(source: str | Path) -> Iterator[str]:
     path = Path(source)
     if source == "python":  # for a folder of that name, write ./python
         return _python_texts()
-    if path.is_dir():
-        files = _shuffled(
-            p for p in path.rglob("*") if p.suffix.lower() in _READERS and _visible(p, path)
-        )
-        if not files:
-            raise ValueError(f"{path} holds no text: expected files of type {', '.join(_READERS)}")
-        return chain.from_iterable(map(_file_texts, files))
+    if path.is_dir() and not _files(path):
+        raise ValueError(f"{path} holds no text: expected files of type {', '.join(_READERS)}")
     if path.exists():
-        return _file_texts(path)
+        return chain.from_iterable(map(_file_texts, _shuffled(_files(path))))
     name, _, configuration = str(source).partition(":")
     if path.suffix.lower() in _READERS or not re.fullmatch(
         r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?", str(source)
     ):
         raise ValueError(f"there is no file or folder {source}: check its spelling")
     return _hub_texts(name, configuration or None)
+
+
+def text_hash(source: str | Path) -> str | None:
+    """SHA-256 of a source's files and their names, so that it is noticed when one was edited.
+
+    None for Python's library and for data sets of the Hub, which nobody edits.
+    """
+    path = Path(source)
+    if source == "python" or not path.exists():
+        return None
+    hashes = {file.relative_to(path).as_posix(): file_hash(file) for file in _files(path)}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of a source: itself, or those of a folder that are no hidden ones."""
+    if not path.is_dir():
+        return [path]
+    return [p for p in path.rglob("*") if p.suffix.lower() in _READERS and _visible(p, path)]
 
 
 def record_texts(records: Iterable[dict], name: str) -> Iterator[str]:

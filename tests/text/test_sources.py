@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from course_lib.text.sources import read_texts, record_texts
+from course_lib.text.sources import read_texts, record_texts, text_hash
 
 TEXTS = ["Once upon a time.", "The end.\n\nOr is it? é 🙂"]
 
@@ -159,3 +159,30 @@ def test_a_library_that_is_missing_is_named(folder, monkeypatch, library):
     source = {"datasets": "some/stories", "pyarrow": folder / "table.parquet"}[library]
     with pytest.raises(ValueError, match=f"pip install {library}"):
         list(read_texts(source))
+
+
+@pytest.mark.parametrize(
+    ("change", "other"),
+    [
+        (lambda folder: (folder / "a.txt").write_text("One fish, twO fish."), True),
+        (lambda folder: (folder / "a.txt").write_text("One fish, two fish. Red fish."), True),
+        (lambda folder: (folder / "c.txt").write_text("Blue fish."), True),
+        (lambda folder: (folder / "in" / "b.jsonl").unlink(), True),
+        (lambda folder: (folder / "a.txt").rename(folder / "c.txt"), True),  # another order
+        (lambda folder: (folder / "in" / "b.jsonl").rename(folder / "b.jsonl"), True),
+        (lambda folder: (folder / "a.txt").write_text("One fish, two fish."), False),
+        (lambda folder: (folder / ".draft.txt").write_text("Nobody reads it."), False),
+        (lambda folder: (folder / "fish.png").write_bytes(b"\x89PNG"), False),
+    ],
+    ids="edited longer added removed renamed moved same hidden picture".split(),
+)
+def test_the_hash_of_a_text_is_of_what_is_read(tmp_path, change, other):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "a.txt").write_text("One fish, two fish.")
+    (tmp_path / "in" / "b.jsonl").write_text('{"text": "Old fish."}\n')
+    before, of_file = text_hash(tmp_path), text_hash(tmp_path / "a.txt")
+
+    change(tmp_path)
+
+    assert (text_hash(tmp_path) != before) == other and before != of_file
+    assert text_hash("python") is None and text_hash("owner/name") is None
