@@ -31,6 +31,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield partial
         _flush(partial)
         os.replace(partial, path)
+    except OSError as error:  # no room or no permission: of Python's words only these say why
+        why = error.strerror or error
+        raise OSError(f"{path} can't be written, what was there before stays: {why}") from error
     finally:
         partial.unlink(missing_ok=True)  # what an error left; after a rename there is nothing
 
@@ -78,7 +81,7 @@ def read_json(path: Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))  # Notepad's mark is no JSON
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {cut(error)}") from error
     if not isinstance(value, dict):

@@ -133,15 +133,9 @@ def _is_made_by(plan: Recipe, directory: Path) -> bool:
     # back through JSON, because a tuple in the recipe is a list in the manifest.)
     wanted = json.loads(json.dumps(plan.behind(directory.name)))
     changed = {n for n in wanted | done["recipe"] if wanted.get(n) != done["recipe"].get(n)}
-    if changed == {"text"}:
-        raise ValueError(
-            f"the text of {plan.data} has changed since {directory} was made of it: choose another "
-            f"folder, or delete {directory.parent}"
-        )
     if changed:
-        raise ValueError(
-            f"{directory} was made by another recipe: choose another folder, or delete this one"
-        )
+        what = f"of {plan.data} before it changed" if changed == {"text"} else "by another recipe"
+        raise ValueError(f"{directory} was made {what}: choose another folder, or delete this one")
     return True
 
 

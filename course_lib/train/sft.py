@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from course_lib.config import TrainConfig
-from course_lib.machine.disk import read_json_lines, write_json_lines
+from course_lib.machine.disk import locked, read_json_lines, write_json_lines
 from course_lib.text.chat import Message, dialogue_of
 from course_lib.text.rows import Batches, inputs_and_targets, segments_of
 
@@ -50,6 +50,22 @@ def sft_batches(
 def save_dialogues(path: str | Path, dialogues: Iterable[list[Message]]) -> None:
     """Writes one JSON line per dialogue."""
     write_json_lines(path, ({"messages": messages} for messages in dialogues))
+
+
+def add_dialogues(
+    path: str | Path, dialogues: list[list[Message]], instead_of: Iterable[list[Message]] = ()
+) -> int:
+    """Writes dialogues into a file beside those that are there; returns how many others it holds.
+
+    Those of `instead_of` are taken out: an earlier state of the same dialogues. Several processes
+    may add to one file at once.
+    """
+    path, gone = Path(path), [*instead_of, *dialogues]
+    with locked(path):
+        there = load_dialogues(path) if path.exists() and path.stat().st_size else []
+        others = [messages for messages in there if messages not in gone]
+        save_dialogues(path, [*others, *dialogues])
+    return len(others)
 
 
 def load_dialogues(path: str | Path) -> list[list[Message]]:
