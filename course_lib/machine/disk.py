@@ -83,7 +83,7 @@ def read_json(path: Path) -> dict:
     try:
         value = json.loads(path.read_text(encoding="utf-8-sig"))  # Notepad's mark is no JSON
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {cut(error)}") from error
+        raise ValueError(f"{path} is not JSON: {error!s:.200}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(value).__name__}")
     return value
@@ -114,17 +114,11 @@ def read_json_lines(path: Path, shape: str) -> Iterator[tuple[int, dict]]:
             try:
                 value = json.loads(line)
                 if not isinstance(value, dict):
-                    raise ValueError(f"got {cut(repr(value))}")
+                    raise ValueError(f"got {value!r:.200}")
             except (ValueError, RecursionError) as error:
-                why = f"expected one JSON object per line, such as {shape} ({cut(error)})"
+                why = f"expected one JSON object per line, such as {shape} ({error!s:.200})"
                 raise ValueError(f"{path}, line {number}: {why}") from error
             yield number, value
-
-
-def cut(text: object, most: int = 200) -> str:
-    """The text, or its beginning where somebody has put a whole book into a message."""
-    text = str(text)
-    return text if len(text) <= most else text[:most] + " ..."
 
 
 def write_json_lines(path: str | Path, values: Iterable[object]) -> None:

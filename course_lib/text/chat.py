@@ -11,7 +11,6 @@ Source: OpenAI's ChatML; the Jinja template tells `transformers`, TRL and vLLM t
 import re
 from itertools import cycle
 
-from course_lib.machine.disk import cut
 from course_lib.text.tokenizer import Tokenizer
 
 Message = dict[str, str]
@@ -44,17 +43,17 @@ def check_messages(messages: list[Message]) -> None:
     for i, message in enumerate(messages):
         if not isinstance(message, dict) or not {"role", "content"} <= set(message):
             raise ValueError(
-                f"message {i} must be {{'role': ..., 'content': ...}}, got {cut(repr(message))}"
+                f"message {i} must be {{'role': ..., 'content': ...}}, got {message!r:.200}"
             )
         expected = "assistant" if i % 2 else "user"
         if message["role"] != expected:
             raise ValueError(
-                f"message {i} must have the role {expected!r}, got {cut(repr(message['role']))}: "
-                "user and assistant speak in turn, the user first, and there is no other role"
+                f"message {i} must have the role {expected!r}, got {message['role']!r:.200}: user "
+                "and assistant speak in turn, the user first, and there is no other role"
             )
         if not isinstance(message["content"], str):
-            found = cut(repr(message["content"]))
-            raise ValueError(f"message {i} must have text as content, got {found}")
+            found = message["content"]
+            raise ValueError(f"message {i} must have text as content, got {found!r:.200}")
 
 
 def exchange(prompt: Question, answer: str) -> list[Message]:
@@ -67,7 +66,7 @@ def exchange(prompt: Question, answer: str) -> list[Message]:
 def dialogue_of(found: object) -> list[Message]:
     """The dialogue that somebody's file holds, up to an answer; ValueError where it is none."""
     if not isinstance(found, list):
-        raise ValueError(f"expected a list of messages, got {cut(repr(found))}")
+        raise ValueError(f"expected a list of messages, got {found!r:.200}")
     check_messages(found)
     if found[-1]["role"] != "assistant":
         raise ValueError("there is no answer to its last question")

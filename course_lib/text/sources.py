@@ -6,6 +6,7 @@ something can't be read, the error names the file and the line.
 
 import hashlib
 import json
+import os
 import random
 import re
 import sysconfig
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from course_lib.machine.disk import cut, file_hash, read_json_lines, read_lines
+from course_lib.machine.disk import file_hash, read_json_lines, read_lines
 from course_lib.text.tokenizer import SPECIALS
 
 END_OF_TEXT = SPECIALS[0]
@@ -32,15 +33,15 @@ def read_texts(source: str | Path) -> Iterator[str]:
     path = Path(source)
     if source == "python":  # for a folder of that name, write ./python
         return _python_texts()
-    if path.is_dir() and not _files(path):
+    if os.path.isdir(source) and not _files(path):
         raise ValueError(f"{path} holds no text: expected files of type {', '.join(_READERS)}")
-    if path.exists():
+    if os.path.exists(source):  # pathlib raises where a whole text is taken for a name
         return chain.from_iterable(map(_file_texts, _shuffled(_files(path))))
     name, _, configuration = str(source).partition(":")
     if path.suffix.lower() in _READERS or not re.fullmatch(
         r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?", str(source)
     ):
-        raise ValueError(f"there is no file or folder {source}: check its spelling")
+        raise ValueError(f"there is no file or folder {source!s:.200}: check its spelling")
     return _hub_texts(name, configuration or None)
 
 
@@ -50,7 +51,7 @@ def text_hash(source: str | Path) -> str | None:
     None for Python's library and for data sets of the Hub, which nobody edits.
     """
     path = Path(source)
-    if source == "python" or not path.exists():
+    if source == "python" or not os.path.exists(source):
         return None
     hashes = {file.relative_to(path).as_posix(): file_hash(file) for file in _files(path)}
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
@@ -74,7 +75,7 @@ def _text_of(record: dict, where: str) -> str:
         # JSON can spell out half of a surrogate pair, and UTF-8 can't.
         return re.sub("[\ud800-\udfff]", "\ufffd", record["text"])
     found = f"text = {record['text']!r}" if "text" in record else f"fields {', '.join(record)}"
-    raise ValueError(f'{where}: expected a field "text" that holds a string, found {cut(found)}')
+    raise ValueError(f'{where}: expected a field "text" that holds a string, found {found:.200}')
 
 
 def _visible(path: Path, folder: Path) -> bool:
@@ -161,16 +162,16 @@ def _hub_texts(name: str, configuration: str | None) -> Iterator[str]:
         from huggingface_hub import HfApi
     except ImportError as error:
         raise ValueError(
-            f"there is no file or folder {name!r} here; to look for it on the Hugging Face Hub, "
-            "`pip install datasets`"
+            f"there is no file or folder {name!r:.200} here; to look for it on the "
+            "Hugging Face Hub, `pip install datasets`"
         ) from error
     try:
         HfApi().dataset_info(name, timeout=10)  # offline, load_dataset alone tries for 23 seconds
         dataset = load_dataset(name, configuration, split="train", streaming=True)
     except Exception as error:  # no network, name or configuration: the errors share no class
         raise ValueError(
-            f"there is no file or folder {name!r} here, and the Hugging Face Hub can't stream it: "
-            f"{' '.join(str(error).split())[:300]}"
+            f"there is no file or folder {name!r:.200} here, and the Hugging Face Hub can't "
+            f"stream it: {' '.join(str(error).split())[:300]}"
         ) from error
     return record_texts(dataset, name)
 

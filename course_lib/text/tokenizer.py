@@ -23,7 +23,7 @@ from pathlib import Path
 import regex
 import tiktoken
 
-from course_lib.machine.disk import write_text
+from course_lib.machine.disk import read_json, write_text
 
 # Before anything is merged, GPT-2's pattern cuts the text into words, and no merge ever crosses a
 # cut. Without it "dog.", "dog!" and "dog?" would each become a token. It tries, in this order:
@@ -297,14 +297,14 @@ class Tokenizer:
     def load(cls, path: str | Path) -> "Tokenizer":
         """The tokenizer in a `tokenizer.json` that `save` wrote. ValueError for any other kind."""
         try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = read_json(Path(path))
             vocab = found["model"]["vocab"]
             tokenizer = cls(
                 [(vocab[left], vocab[right]) for left, right in found["model"]["merges"]]
             )
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} holds no byte-level BPE tokenizer of this course: {error!r}"
+                f"{path} holds no byte-level BPE tokenizer of this course: {error!r:.200}"
             ) from error
         # We took the merges and ignored the rest. If the rest isn't what we would write ourselves,
         # our ids would differ from those that the file's model was trained on.

@@ -186,3 +186,28 @@ def test_the_hash_of_a_text_is_of_what_is_read(tmp_path, change, other):
 
     assert (text_hash(tmp_path) != before) == other and before != of_file
     assert text_hash("python") is None and text_hash("owner/name") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("One fish. " * 200_000, "there is no file or folder One fish"),
+        ("fish" * 500_000, "there is no file or folder 'fishfish"),
+        ("One fish,\ntwo fish.\n", "there is no file or folder One fish"),
+        ("nul\0", "there is no file or folder nul"),
+    ],
+    ids=["words", "a word", "lines", "a zero"],
+)
+def test_a_text_in_the_place_of_a_name_is_told_in_a_short_sentence(source, reason):
+    with pytest.raises(ValueError, match=reason) as told:
+        read_texts(source)
+
+    assert len(str(told.value)) < 700 and text_hash(source) is None
+
+
+def test_a_record_of_megabytes_is_told_in_a_short_sentence(tmp_path):
+    for record in ({"text": ["x"] * 500_000}, {"x" * 1_000_000: 1}, ["x"] * 500_000):
+        (tmp_path / "a.jsonl").write_text(json.dumps(record))
+        with pytest.raises(ValueError, match=r"a.jsonl, line 1: expected") as told:
+            list(read_texts(tmp_path / "a.jsonl"))
+        assert len(str(told.value)) < len(str(tmp_path)) + 400

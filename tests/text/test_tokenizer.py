@@ -475,3 +475,32 @@ def test_gpt2s_tokenizer_is_at_hand_once_tiktoken_has_kept_both_files_whole(tmp_
         kept.write_bytes(whole[:-1])
         assert gpt2_at_hand() is None
         kept.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" * 1_000_000,
+        b'{"model": {"merges": [["' + b"x" * 2_000_000 + b'", "b"]], "vocab": {}}}',
+        b'{"model": "' + b"x" * 2_000_000 + b'"}',
+        b'"' + b"\xe9" * 2_000_000 + b'"',
+        b'{"model": {"merges": [], "vocab": []}, "normalizer": "' + b"x" * 2_000_000 + b'"}',
+    ],
+    ids=["deep", "unknown token", "text", "Latin-1", "another kind"],
+)
+def test_a_file_that_is_no_tokenizer_is_told_in_a_short_sentence(tmp_path, raw):
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(raw)
+
+    with pytest.raises(ValueError, match=r"tokenizer.json (holds no|is not what)|part of") as told:
+        Tokenizer.load(path)
+
+    assert len(str(told.value)) < 3 * len(str(path)) + 400
+
+
+def test_a_tokenizer_that_notepad_has_saved_is_read(tokenizer, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+
+    assert Tokenizer.load(path) == tokenizer
