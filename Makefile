@@ -2,9 +2,9 @@
 # On Windows, which has no make, README.md gives the plain commands.
 
 # The first Python here that the course runs on; or say which: make lab PYTHON=/path/to/python3.12
+IT_FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
-	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	&& echo $$python && break; done)
+	$$python -c '$(IT_FITS)' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 NOTEBOOK ?= notebooks/01_two_files.ipynb
@@ -70,18 +70,18 @@ clean:
 
 # The stamps are older than these files where something new has to be installed.
 $(VENV)/.course: pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python -m pip install -c constraints.txt -e .
+	$(BIN)/python -m pip install -c constraints.txt -e ".[lab]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[lab,dev]"
 	@touch $@ $(VENV)/.course
 
 $(BIN)/pip:
-	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11 or newer, and finds none here."; \
-		echo "Install it, or say where it is: make lab PYTHON=/path/to/python3.12"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "The course needs Python 3.11 or newer: $(PYTHON) is older, or isn't there."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11 to 3.14, and finds none here."; \
+		echo "Install one, or say where it is: make lab PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c '$(IT_FITS)' || { echo "The course needs Python 3.11 to 3.14:"; \
+		echo "$(PYTHON) is older, newer, or isn't there."; exit 1; }
 	@echo "Making a virtual environment in $(VENV) and filling it: a few minutes, once."
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) can't make a virtual"; \
 		echo "environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from course_lib.config import MODELS
+from course_lib.config import MODELS, Sampling
 from course_lib.pipeline.recipe import ALIGNMENTS, BUDGETS, DEFAULT_ROOT, STAGES
 
 DESCRIPTION = """Inside an LLM: train a small language model from nothing and talk to it.
@@ -55,9 +55,44 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.command == "doctor":
         return _doctor()
-    from course_lib import commands  # loads torch, which `--help` and `doctor` do without
-
+    if options.command == "chat" and options.engine != "python" and _chat_in_c(options):
+        return 0
+    try:
+        from course_lib import commands  # loads torch, which all above do without
+    except (ImportError, OSError) as error:  # OSError: a library of torch's own is missing
+        raise ValueError(
+            f"a package that this needs doesn't load ({error}): "
+            "`python -m course_lib doctor` says what to do"
+        ) from error
     return getattr(commands, options.command)(options)
+
+
+def _chat_in_c(options: argparse.Namespace) -> bool:
+    """Chat through the run file, which needs no torch; False if it can't, and Python must."""
+    must, folder = options.engine == "c", options.root / "export"
+    own = (folder / "model.gguf").is_file()
+    if options.stage != "rlhf" or not (own or options.root == DEFAULT_ROOT):
+        if must:
+            raise ValueError("chat in C needs the stages rlhf and export, or use --engine python")
+        return False
+    try:
+        from course_lib.files.run_file import chat_in_terminal, compile_run_file, released
+
+        gguf = folder / "model.gguf" if own else released()
+        program = compile_run_file(folder if own else DEFAULT_ROOT.parent)
+        if not own:
+            _tell("You have trained no model yet: this is the one of the course.")
+            options.root = gguf.parent  # for Python, should it have to go on
+        sampling = Sampling(options.temperature, seed=options.seed)
+        chat_in_terminal(program, gguf, options.message, sampling)
+    except BrokenPipeError:
+        raise
+    except (ImportError, OSError, ValueError) as error:
+        if must:
+            raise
+        _tell(f"The run file can't chat here, so Python does: {str(error).splitlines()[0]}")
+        return False
+    return True
 
 
 def _tell(message: str) -> None:
@@ -160,7 +195,7 @@ def _doctor() -> int:
     signs = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
     worst = 0
     for finding in findings():
-        print(f"[{signs[finding.status]}] {finding.name}: {finding.found}")
+        print(f"[{signs[finding.status]}] {finding.name}: {finding.found}", flush=True)
         if finding.advice:
             print(f"       -> {finding.advice}")
         worst = max(worst, finding.status == "fail")

@@ -16,13 +16,6 @@ from tqdm import tqdm
 
 from course_lib.config import Sampling
 from course_lib.files.gguf import write_gguf
-from course_lib.files.run_file import (
-    binary_name,
-    chat_in_terminal,
-    compile_run_file,
-    find_compiler,
-    released,
-)
 from course_lib.machine.cores import free_cores, set_threads
 from course_lib.machine.device import compute_dtype, pick_device
 from course_lib.machine.ranks import Ranks, process_group
@@ -119,7 +112,7 @@ def _show_samples(root: Path) -> None:
     print("Three documents that it begins, at temperature 0.8:")
     sampling = Sampling(temperature=0.8, seed=0)
     for ids in generate(model, [[eot]] * 3, SAMPLE_TOKENS, sampling, stop=[eot]):
-        print(f"--\n{tokenizer.decode(id for id in ids if id != eot)}")
+        print(f"--\n{tokenizer.decode(filter(tokenizer.is_text, ids))}")
     print(
         "--\nA base model: SFT and RLHF need dialogues, which only the course's own world writes."
     )
@@ -162,45 +155,10 @@ def _root(options: Namespace) -> Path:
 
 
 def chat(options: Namespace) -> int:
-    if options.engine != "python" and (files := _the_two_files(options)) is not None:
-        sampling = Sampling(options.temperature, seed=options.seed)
-        return chat_in_terminal(*files, options.message, sampling)
-    if options.engine == "c":
-        raise ValueError(
-            "chat in C needs a C compiler and the stage rlhf, finished: see `doctor`, "
-            "or use --engine python"
-        )
-    _chat_in_python(*_load(options), options)
-    return 0
-
-
-def _the_two_files(options: Namespace) -> tuple[Path, Path] | None:
-    """The compiled run file and the parameters file to chat with; None if it must be Python.
-
-    Only the last stage was exported as a parameters file, and there may be no compiler.
-    """
-    folder = options.root / "export"
-    if options.stage != "rlhf":
-        return None
-    if read_manifest(folder) is not None:
-        gguf = folder / "model.gguf"
-    elif options.root == DEFAULT_ROOT:
-        print("You have trained no model yet: this is the one of the course.", file=sys.stderr)
-        folder, gguf = DEFAULT_ROOT.parent, released()
-    else:
-        return None
-    program = folder / binary_name()
-    if not program.is_file():
-        if find_compiler() is None:
-            return None
-        program = compile_run_file(folder)
-    return program, gguf
-
-
-def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace) -> None:
-    sampling = Sampling(options.temperature)
+    """A conversation in Python; `__main__` tries the run file first."""
+    model, tokenizer = _load(options)
+    sampling, ends = Sampling(options.temperature), tokenizer.end_ids
     generator = torch.Generator().manual_seed(options.seed)  # one for the whole conversation
-    stop = (tokenizer.im_end_id, tokenizer.eot_id)
     messages: list[dict] = []
 
     def reply(text: str) -> None:
@@ -217,24 +175,24 @@ def _chat_in_python(model: Transformer, tokenizer: Tokenizer, options: Namespace
         ids = []
         # A letter may be spread over tokens: what is not a whole one yet waits for the next.
         letters = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        for id in stream(model, prompt, ANSWER_TOKENS, sampling, stop=stop, generator=generator):
+        for id in stream(model, prompt, ANSWER_TOKENS, sampling, stop=ends, generator=generator):
             ids.append(id)
-            if id not in stop:
+            if tokenizer.is_text(id):
                 print(letters.decode(tokenizer.token_bytes(id)), end="", flush=True)
         print(letters.decode(b"", final=True))
         messages.extend(exchange(text, decode_answer(tokenizer, ids)))
 
     if options.message is not None:
         reply(options.message)
-        return
+        return 0
     print("Type a question; an empty line ends the conversation.")
     while True:
         try:
             text = input("> ").strip()
         except EOFError:
-            return
+            return 0
         if not text:
-            return
+            return 0
         try:
             reply(text)
         except ValueError as error:  # no reason to end the conversation

@@ -1,20 +1,55 @@
 """`doctor`: is this machine ready for the course? One finding per line, with what to do.
 
-Nothing here imports torch on top: the first question is whether there is a torch that works.
+It tries what the notebooks will do: it starts a kernel, loads the models, compiles the run file.
+On top only Python's own modules are imported: the first question is what else there is.
 """
 
 from __future__ import annotations
 
 import importlib.metadata as metadata
+import locale
 import os
 import platform
+import re
 import shutil
+import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_lib.machine.cores import free_cores, free_memory, usable_cores
-from course_lib.machine.device import compute_dtype, gpus, numeric_self_test
+HERE = Path(__file__).resolve().parent
+NOTEBOOKS = HERE.parent / "notebooks"
+INSTALL = "Install it anew: `pip install -c constraints.txt -e .` in the course's folder."
+PROMPT = "In that match Virat Kohli hit a"
+ALIKE = 0.01  # how far two programs' probabilities may be apart: one may compute in another order
+
+# The kernel that JupyterLab would start, and what notebooks load there.
+KERNEL = """
+import sys
+from jupyter_client.manager import run_kernel
+with run_kernel(kernel_name="python3") as kernel:
+    reply = kernel.execute_interactive(sys.argv[1], timeout=100)
+sys.exit(reply["content"]["status"] != "ok")
+"""
+NOTEBOOK = """
+import importlib, sys
+import course_lib
+print("starts", sys.prefix)
+print("imports", course_lib.__file__)
+broken = []
+for name in {names}:
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # numpy, for one, raises what it likes if versions were mixed
+        broken.append(name + " (" + " ".join(repr(error).split()) + ")")
+if broken:
+    print("lacks", *broken)
+else:
+    import course_lib.widgets, course_lib.plots, course_lib.pipeline.release
+"""
 
 
 @dataclass(frozen=True)
@@ -27,21 +62,37 @@ class Finding:
     advice: str = ""
 
 
-def findings() -> list[Finding]:
-    """What `doctor` has to say about this machine, the most basic first. Takes a few seconds."""
-    found = [_python(), _torch()]
-    if found[-1].status != "fail":
-        found.append(_device())
-    return [
-        *found,
-        _cores(),
-        _memory(),
-        _disk(),
-        _compiler(),
-        _package("JupyterLab", "jupyterlab"),
-        _package("ipykernel", "ipykernel"),
-        _course_lib(),
-    ]
+def findings() -> Iterator[Finding]:
+    """What `doctor` has to say about this machine, the most basic first. Takes some ten seconds."""
+    yield _python()
+    yield _encoding()
+    for name, check in (("cores", _cores), ("memory", _memory), ("disk", _disk)):
+        yield _checked(name, check)
+    with ThreadPoolExecutor(1) as beside:  # from here on: the cores were free until now
+        kernel = beside.submit(_checked, "kernel", _kernel)
+        yield _checked("course_lib", _course_lib)
+        yield (torch := _checked("torch", _torch))
+        if torch.status != "fail":
+            yield _checked("device", _device)
+        yield (models := _checked("models", _models))
+        yield _checked("artifacts", _artifacts)
+        yield _checked("C compiler", lambda: _compiler(compare=models.status == "ok"))
+        yield _package("JupyterLab", "jupyterlab")
+        yield _package("ipykernel", "ipykernel")
+        yield kernel.result()
+
+
+def _checked(name: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except Exception as error:  # whatever a broken package may do when it is loaded
+        return Finding(name, "fail", _one_line(error), INSTALL)
+
+
+def _one_line(error: object) -> str:
+    words = " ".join(str(error).split())
+    kind = f"{type(error).__name__}: " if isinstance(error, Exception) else ""
+    return kind + (words if len(words) < 300 else f"{words[:297]}...")
 
 
 def _python() -> Finding:
@@ -58,6 +109,19 @@ def _python() -> Finding:
             "Better run the course in a virtual environment: `make lab` makes one.",
         )
     return Finding("Python", "ok", found)
+
+
+def _encoding() -> Finding:
+    encoding = sys.getfilesystemencoding()
+    try:
+        locale.setlocale(locale.LC_CTYPE, "")
+    except locale.Error:
+        advice = "Name a language that `locale -a` lists: `export LC_ALL=C.UTF-8` mostly works."
+        return Finding("text", "warn", f"{encoding}, but the locale isn't installed", advice)
+    if encoding != "utf-8":
+        advice = "Set PYTHONUTF8=1 before you start: else not every letter can be shown or named."
+        return Finding("text", "warn", f"{encoding}, not UTF-8", advice)
+    return Finding("text", "ok", encoding)
 
 
 def _torch() -> Finding:
@@ -81,6 +145,8 @@ def _torch() -> Finding:
 def _device() -> Finding:
     import torch
 
+    from course_lib.machine.device import compute_dtype, gpus, numeric_self_test
+
     # A GPU that computes wrongly raises no error. It trains a model that is slightly off, and you
     # would look for the mistake in your own code. So each device has to do a few sums first.
     for name in [*gpus(), "cpu"]:
@@ -102,6 +168,8 @@ def _device() -> Finding:
 
 
 def _cores() -> Finding:
+    from course_lib.machine.cores import free_cores, usable_cores
+
     usable, free = usable_cores(), free_cores()
     found = f"{free} of {usable} free"
     if free < usable:
@@ -114,6 +182,8 @@ def _cores() -> Finding:
 
 
 def _memory() -> Finding:
+    from course_lib.machine.cores import free_memory
+
     free = free_memory()
     found = f"{free / 2**30:.1f} GiB free"
     if free < 1.5 * 2**30:
@@ -131,45 +201,166 @@ def _disk() -> Finding:
     return Finding("disk", "ok", found)
 
 
-def _compiler() -> Finding:
-    from course_lib.files.run_file import find_compiler
+def _compiler(compare: bool = True) -> Finding:
+    """Compiles the run file, runs it and, to `compare`, asks Python the same."""
+    from course_lib.files.run_file import compile_run_file, find_compiler, released, run_probs
 
     compiler = find_compiler()
-    if compiler:
-        return Finding("C compiler", "ok", str(compiler))
-    advice = {
-        "Darwin": "`xcode-select --install`, or `pip install ziglang`.",
-        "Linux": "`apt-get install gcc` (or what your system has), or `pip install ziglang`.",
-    }.get(platform.system(), "`pip install ziglang`: a compiler as a Python package.")
-    return Finding("C compiler", "warn", "none: run.c cannot be compiled", f"Install one: {advice}")
+    if compiler is None:
+        advice = {
+            "Darwin": "`xcode-select --install`, or `pip install ziglang`.",
+            "Linux": "`apt-get install gcc` (or what your system has), or `pip install ziglang`.",
+        }.get(platform.system(), "`pip install ziglang`: a compiler as a Python package.")
+        found = "none that works: run.c cannot be compiled"
+        return Finding("C compiler", "warn", found, f"Install one: {advice}")
+    advice = "Try another compiler: set CC to its command, or `pip install ziglang`."
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        try:
+            program = compile_run_file(folder)
+            for name, stage in (("base.gguf", "base"), ("model.gguf", "rlhf")) if compare else ():
+                (told,) = run_probs(program, released(name), PROMPT, 1)
+                truth = _probability(stage, told.id)
+                if abs(told.probability - truth) > ALIKE:
+                    raise ValueError(
+                        f"run.c finds {told.text!r} {told.probability:.1%} probable by {name}, "
+                        f"Python {truth:.1%} by {stage}"
+                    )
+        except (ValueError, subprocess.SubprocessError) as error:
+            return Finding("C compiler", "fail", _one_line(f"{compiler}: {error}"), advice)
+    said = "says what Python says" if compare else "runs"
+    return Finding("C compiler", "ok", f"{compiler}; run.c {said}")
+
+
+def _probability(stage: str, id: int) -> float:
+    """How probable the token is after `PROMPT`, by Python."""
+    from course_lib.model.sample import next_token_probs
+    from course_lib.pipeline.release import load_released
+
+    model, tokenizer = load_released(stage)
+    return next_token_probs(model, [tokenizer.eot_id, *tokenizer.encode(PROMPT)])[id].item()
+
+
+def _models() -> Finding:
+    """Whether the models that come with the course are there, whole, and with their tokenizers."""
+    from course_lib.align.reward import RewardModel
+    from course_lib.machine.disk import file_hash
+    from course_lib.pipeline.release import RELEASED, load_released, read_manifest
+
+    advice = "Get the folder course_lib/released anew: from git, or from the course's archive."
+    hashes = (read_manifest(RELEASED) or {}).get("metrics", {})
+    for name in ("model.gguf", "base.gguf"):
+        path = RELEASED / name
+        if not path.is_file():
+            return Finding("models", "fail", f"{path} is missing", advice)
+        if file_hash(path) != hashes.get(name):
+            size = f"{path.stat().st_size:,} bytes"
+            return Finding("models", "fail", f"{path} ({size}) isn't what was released", advice)
+    try:
+        for stage in ("base", "sft", "rlhf"):
+            load_released(stage)  # which compares model and tokenizer
+        RewardModel.load(RELEASED / "reward")
+    except ImportError:
+        raise
+    except Exception as error:  # files may be damaged in any way
+        return Finding("models", "fail", f"{RELEASED}: {_one_line(error)}", advice)
+    return Finding("models", "ok", f"all in {RELEASED}")
+
+
+def _artifacts() -> Finding:
+    """Whether notebooks can keep what they write: models, guesses, programs."""
+    course = NOTEBOOKS.parent if NOTEBOOKS.is_dir() else Path.cwd()
+    folders = [course / "artifacts"]
+    if os.environ.get("COURSE_ARTIFACTS"):
+        folders.append(Path(os.environ["COURSE_ARTIFACTS"]))
+    for folder in folders:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        try:
+            with tempfile.TemporaryDirectory(dir=there):
+                pass
+        except OSError as error:
+            found = f"{there} can't be written to ({error.strerror or error})"
+            advice = "Copy the course into a folder of your own, and install it from there."
+            return Finding("artifacts", "fail", found, advice)
+    return Finding("artifacts", "ok", f"notebooks can write to {folders[-1]}")
+
+
+def _kernel() -> Finding:
+    """Starts the kernel that a notebook would get, and lets it import what notebooks import."""
+    folder = NOTEBOOKS if NOTEBOOKS.is_dir() else Path.cwd()
+    names = [re.match(r"[\w-]+", line)[0].replace("-", "_") for line in _requirements()]
+    names = [name for name in names if name != "jupyterlab"]  # slow, and no notebook loads it
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", KERNEL, NOTEBOOK.format(names=names)],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=200,
+        )
+    except subprocess.TimeoutExpired:
+        found = "no answer: something here may forbid programs to talk to each other"
+        return Finding("kernel", _without_lab(), found, "Look at firewall and virus scanner.")
+    said = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+    prefix = said.get("starts", "")
+    if prefix and not _same(prefix, sys.prefix):
+        where = "--user" if sys.prefix == sys.base_prefix else "--sys-prefix"
+        advice = f"Set the kernel up anew: `python -m ipykernel install {where}`."
+        found = f"`python3` starts the Python in {prefix}, not the one in {sys.prefix}"
+        return Finding("kernel", "fail", found, advice)
+    course = said.get("imports", "")
+    if course and not _same(Path(course).parent, HERE):
+        found = f"notebooks get the course from {Path(course).parent}, this is {HERE}"
+        return Finding("kernel", "fail", found, INSTALL)
+    if "lacks" in said:
+        return Finding("kernel", "fail", _one_line(f"doesn't load {said['lacks']}"), INSTALL)
+    if done.returncode:
+        last = (done.stderr.strip() or "no word why").splitlines()[-1]
+        return Finding("kernel", _without_lab(), _one_line(last), INSTALL)
+    return Finding("kernel", "ok", "starts, and imports the course")
+
+
+def _same(one: str | Path, other: str | Path) -> bool:
+    return Path(one).resolve() == Path(other).resolve()
+
+
+def _without_lab() -> str:
+    """How bad it is that Jupyter is missing: where a kernel runs without ours, as on Colab, not."""
+    return "warn" if "JPY_PARENT_PID" in os.environ else "fail"
 
 
 def _package(title: str, name: str) -> Finding:
     try:
-        return Finding(title, "ok", metadata.version(name))
+        version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding(title, "fail", "not installed", f"Install it: `pip install {name}`.")
+        advice = f"Install it: `pip install {name}`."
+        return Finding(title, _without_lab(), "not installed", advice)
+    return Finding(title, "ok", version)
 
 
 def _course_lib() -> Finding:
     """Whether the course is installed, and all that it needs, in versions that fit."""
-    place = Path(__file__).parent
     try:
         version = metadata.version("course_lib")
-        asked = metadata.requires("course_lib") or []
     except metadata.PackageNotFoundError:
-        advice = "Install it: `pip install -c constraints.txt -e .` in the course's folder."
-        return Finding("course_lib", "fail", f"not installed, read from {place}", advice)
-    unmet = [line for line in asked if "extra ==" not in line and not _is_met(line)]
+        return Finding("course_lib", "fail", f"not installed, read from {HERE}", INSTALL)
+    unmet = [line for line in _requirements() if not _is_met(line)]
     if unmet:
-        advice = "Install them: `pip install -c constraints.txt -e .` in the course's folder."
-        return Finding("course_lib", "fail", f"{version}, lacks {', '.join(unmet)}", advice)
-    return Finding("course_lib", "ok", f"{version} in {place}")
+        return Finding("course_lib", "fail", f"{version}, lacks {', '.join(unmet)}", INSTALL)
+    return Finding("course_lib", "ok", f"{version} in {HERE}")
+
+
+def _requirements() -> list[str]:
+    """The packages that notebooks need: the course's own and, unless a kernel runs, Jupyter."""
+    extra = "none" if _without_lab() == "warn" else "lab"
+    asked = metadata.requires("course_lib") or []
+    return [line for line in asked if "extra ==" not in line or f'extra == "{extra}"' in line]
 
 
 def _is_met(requirement: str) -> bool:
     """Whether what is installed meets a line such as `numpy>=2`."""
-    from packaging.requirements import Requirement  # JupyterLab brings it
+    from packaging.requirements import Requirement
 
     wanted = Requirement(requirement)
     try:

@@ -1,6 +1,7 @@
 """The command line, called as a function; `tests/test_offline.py` calls it as a program."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -88,6 +89,61 @@ def test_the_two_engines_say_the_same(root, capfd):
     assert said[0] == said[1]
 
 
+def test_without_a_compiler_that_works_python_chats_and_says_why_in_one_line(
+    root, tmp_path, capfd, monkeypatch
+):
+    for name in ("cc", "gcc", "clang"):  # as on a Mac without its command line tools
+        script = tmp_path / name
+        script.write_text("#!/bin/sh\necho 'no developer tools were found' >&2\nexit 1\n")
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "ziglang", None)
+    monkeypatch.setattr("course_lib.files.run_file._processor", lambda: "another one")
+
+    status = cli.main(["chat", "--from", str(root), "--temperature", "0", "Hello"])
+
+    out, err = capfd.readouterr()
+    assert status == 0 and out.strip()
+    assert err.count("\n") == 1 and "so Python does: no C compiler works here" in err
+    status = cli.main(["chat", "--from", str(root), "--engine", "c", "Hello"])
+    assert status == 1 and "no developer tools were found" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the program here is a shell script")
+@pytest.mark.parametrize("end", ["kill -ILL $$", "exit 1"])
+def test_python_chats_where_the_program_fails(root, tmp_path, capfd, monkeypatch, end):
+    program = tmp_path / "run"
+    program.write_text(f"#!/bin/sh\n{end}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("course_lib.files.run_file.compile_run_file", lambda folder: program)
+
+    status = cli.main(["chat", "--from", str(root), "--temperature", "0", "Hello"])
+
+    out, err = capfd.readouterr()
+    assert status == 0 and out.strip()
+    assert err.count("\n") == 1 and "so Python does: the program stopped" in err
+
+
+def test_without_torch_the_run_file_chats_and_the_others_say_what_is_missing(root):
+    script = "import sys; sys.modules['torch'] = None; from course_lib.__main__ import main; "
+    chat, probs = (
+        subprocess.run(
+            [sys.executable, "-c", f"{script}sys.exit(main({arguments!r}))"],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+        )
+        for arguments in (
+            ["chat", "--from", str(root), "--temperature", "0", "Hello"],
+            ["probs", "--from", str(root), "Hello"],
+        )
+    )
+
+    assert (chat.returncode, chat.stderr) == (0, "") and chat.stdout.strip()
+    assert probs.returncode == 1 and probs.stderr.count("\n") == 1
+    assert "torch" in probs.stderr and "course_lib doctor" in probs.stderr
+
+
 def test_a_letter_spread_over_tokens_is_shown_whole(root, capsys, monkeypatch):
     text = "Grüße \N{CRICKET BAT AND BALL}, naïve"  # letters of two and four bytes
     _, tokenizer = load_language_model(root, "rlhf")
@@ -148,8 +204,9 @@ def test_probs_shows_the_model_beside_the_world(root, capsys):
     assert status == 0 and "no truth to compare with" in out
 
 
-def test_a_reader_who_has_seen_enough_gets_no_complaint(root):
-    command = [sys.executable, "-m", "course_lib", "probs", "In", "--from", root, "--top", "500"]
+@pytest.mark.parametrize("command", ["probs In --top 500", "chat Hello"])
+def test_a_reader_who_has_seen_enough_gets_no_complaint(root, command):
+    command = [sys.executable, "-m", "course_lib", *command.split(), "--from", root]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         program.stdout.close()  # as `| head` does in the end
         complaint = program.stderr.read().decode()

@@ -17,7 +17,7 @@ from course_lib.text.chat import decode_answer, encode_prompt
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PAGES = ("README.md", "TEACHING.md", "CONTRIBUTING.md", "diagrams/README.md")
+PAGES = ("README.md", "INSTALL.md", "TEACHING.md", "CONTRIBUTING.md", "diagrams/README.md")
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 

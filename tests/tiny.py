@@ -1,5 +1,7 @@
 """What many tests share: tokenizers, sharp models, a recipe whose stages take seconds."""
 
+import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from course_lib.pipeline.recipe import (
     TokenizerStage,
 )
 from course_lib.pipeline.stages import Progress, run_stage
-from course_lib.text.tokenizer import Tokenizer
+from course_lib.text.foreign import ForeignTokenizer
+from course_lib.text.tokenizer import SPECIALS, Tokenizer
 
 PLAN = Recipe(
     model=ModelConfig(
@@ -61,3 +64,22 @@ def sharpen(model: nn.Module, by: float = 10.0) -> nn.Module:
         else:
             parameter.uniform_(0.5, 1.5, generator=generator)
     return model
+
+
+def controls_first(
+    model: Transformer, tokenizer: Tokenizer, config: dict | None = None
+) -> tuple[Transformer, ForeignTokenizer]:
+    """The same model and tokenizer with the three control tokens before all others.
+
+    So do most tokenizers of others. Every id is three higher, and each row of the table moves
+    along: whatever is read or said must stay the same.
+    """
+    as_json, n = tokenizer.to_dict(), len(SPECIALS)
+    as_json["model"]["vocab"] = {t: id + n for t, id in as_json["model"]["vocab"].items()}
+    for id, token in enumerate(as_json["added_tokens"]):
+        token["id"] = as_json["model"]["vocab"][token["content"]] = id
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        rows = twin.embed_tokens.weight[: tokenizer.vocab_size]  # tied: the output's, too
+        rows.copy_(rows.roll(n, dims=0))
+    return twin, ForeignTokenizer(json.dumps(as_json), config or {"eos_token": "<|im_end|>"})

@@ -23,7 +23,7 @@ from tools import render_html
 
 ROOT = Path(__file__).parent.parent
 COURSE = (
-    "README.md TEACHING.md CONTRIBUTING.md CITATION.cff LICENSE constraints.txt "
+    "README.md INSTALL.md TEACHING.md CONTRIBUTING.md CITATION.cff LICENSE constraints.txt "
     "notebooks diagrams benchmarks course_lib"
 ).split()
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
@@ -64,7 +64,7 @@ No Python? Then read the folder "html" in any browser: every notebook with all
 its results, nothing to install.
 
 No C compiler (the doctor says so)? One comes along: the second line once more,
-with ziglang in place of course_lib.
+with ziglang in place of "course_lib[lab]".
 
 README.md in "course" is the course's first page; it tells of `make`, which you
 don't need here.
@@ -76,7 +76,8 @@ def commands(first: str, python: str, wheels: str) -> list[str]:
     """The lines that set up the course from the folder `wheels` and open it."""
     return [
         f"{first} -m venv .venv",
-        f'{python} -m pip install --no-index --find-links "{wheels}" -c constraints.txt course_lib',
+        f'{python} -m pip install --no-index --find-links "{wheels}" -c constraints.txt '
+        '"course_lib[lab]"',
         f"{python} -m jupyterlab --notebook-dir=. notebooks/01_two_files.ipynb",
     ]
 
@@ -169,14 +170,14 @@ def collect_wheels(folder: Path) -> list[str]:
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, copy)
         shutil.copytree(ROOT / "course_lib", Path(copy, "course_lib"), ignore=LEFT_OUT)
-        _pip("wheel", "--wheel-dir", str(folder), *pins, f"{copy}[cc]")
+        _pip("wheel", "--wheel-dir", str(folder), *pins, f"{copy}[lab,cc]")
     return sorted(path.name for path in folder.glob("*.whl"))
 
 
 def try_install(folder: Path) -> None:
     """Let pip say whether the wheels in `folder` are all that the course needs."""
     offline = ["--no-index", "--find-links", str(folder), "-c", str(ROOT / "constraints.txt")]
-    _pip("install", "--quiet", "--dry-run", "--ignore-installed", *offline, "course_lib[cc]")
+    _pip("install", "--quiet", "--dry-run", "--ignore-installed", *offline, "course_lib[lab,cc]")
 
 
 def _pip(*arguments: str) -> None:

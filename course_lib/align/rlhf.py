@@ -116,10 +116,11 @@ def rollout(
     device = next(actor.parameters()).device
     asked = [prompt for prompt in prompts for _ in range(config.answers)]
     encoded = [encode_prompt(tokenizer, [{"role": "user", "content": prompt}]) for prompt in asked]
-    stop = (tokenizer.im_end_id, tokenizer.eot_id)
     # No dials. The update believes that an answer was drawn with the probability which
     # `answer_log_probs` gives, and that is only so at temperature 1 without top-k and top-p.
-    new = generate(actor, encoded, config.max_new_tokens, stop=stop, generator=generator)
+    new = generate(
+        actor, encoded, config.max_new_tokens, stop=tokenizer.end_ids, generator=generator
+    )
     answers = [decode_answer(tokenizer, ids) for ids in new]
     left, padding = pad_left(encoded, tokenizer.eot_id)
     ids = torch.cat((left, pad_right(new, tokenizer.eot_id)), dim=1).to(device)

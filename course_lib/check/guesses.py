@@ -9,14 +9,9 @@ import os
 from pathlib import Path
 
 from course_lib.machine.disk import locked, read_json, write_json
+from course_lib.machine.folders import artifacts_folder
 
 Number = int | float
-
-
-def artifacts_folder() -> Path:
-    """Where a learner's own files are kept: the folder `artifacts`, or COURSE_ARTIFACTS if set."""
-    beside_notebooks = "../artifacts" if Path.cwd().name == "notebooks" else "artifacts"
-    return Path(os.environ.get("COURSE_ARTIFACTS", beside_notebooks))
 
 
 def guesses_file() -> Path:

@@ -13,10 +13,12 @@ import gguf
 import numpy as np
 import torch
 
+from course_lib.files.vocabulary import vocabulary
 from course_lib.machine.disk import whole_file
 from course_lib.model.transformer import Transformer
-from course_lib.text.chat import GGUF_CHAT_TEMPLATE
-from course_lib.text.tokenizer import SPECIALS, Tokenizer, spell
+from course_lib.text.chat import CHAT_TEMPLATE, without_marks
+from course_lib.text.foreign import AnyTokenizer
+from course_lib.text.tokenizer import Tokenizer
 
 FILE_TYPES = {
     "F32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
@@ -70,11 +72,14 @@ def gguf_tensors(model: Transformer) -> dict[str, torch.Tensor]:
 def write_gguf(
     path: str | Path,
     model: Transformer,
-    tokenizer: Tokenizer,
+    tokenizer: AnyTokenizer,
     file_type: str = "F32",
     name: str = "Inside an LLM",
 ) -> None:
-    """Writes the one file that `run.c`, llama.cpp and Ollama read; whole or not at all."""
+    """Writes the one file that `run.c`, llama.cpp and Ollama read; whole or not at all.
+
+    ValueError where GGUF can't say what the tokenizer does. `run.c` reads fewer than llama.cpp.
+    """
     config = model.config
     if file_type not in FILE_TYPES:
         raise ValueError(f"file_type is one of {', '.join(FILE_TYPES)}, got {file_type!r}")
@@ -122,24 +127,26 @@ def _add_config(writer: gguf.GGUFWriter, config) -> None:
     writer.add_layer_norm_rms_eps(config.norm_eps)
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer, n_rows: int) -> None:
+def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: AnyTokenizer, n_rows: int) -> None:
     """Tokens in GPT-2's byte alphabet, their types, merges, control ids and the chat template."""
-    kind = gguf.TokenType
-    names = [spell(tokenizer.token_bytes(id)) for id in range(tokenizer.eot_id)]
-    merges = [f"{names[left]} {names[right]}" for left, right in tokenizer.merges]
-    n_unused = n_rows - tokenizer.vocab_size  # rows of a table larger than the vocabulary
-    types = [kind.NORMAL] * len(names) + [kind.CONTROL] * len(SPECIALS) + [kind.UNUSED] * n_unused
-    names += [*SPECIALS, *(f"<|unused_{i}|>" for i in range(n_unused))]
+    found = vocabulary(tokenizer, n_rows)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(names)
-    writer.add_token_types(types)
-    writer.add_token_merges(merges)
-    writer.add_bos_token_id(tokenizer.eot_id)
-    writer.add_eos_token_id(tokenizer.eot_id)
-    writer.add_eot_token_id(tokenizer.im_end_id)
-    writer.add_add_bos_token(True)
-    writer.add_chat_template(GGUF_CHAT_TEMPLATE)
+    writer.add_tokenizer_pre(found.pre)
+    writer.add_token_list(found.tokens)
+    writer.add_token_types(found.types)
+    writer.add_token_merges(found.merges)
+    if tokenizer.start_ids:
+        writer.add_bos_token_id(tokenizer.start_ids[0])
+    if tokenizer.end_ids:
+        writer.add_eos_token_id(tokenizer.end_ids[0])
+    if len(tokenizer.end_ids) > 1:
+        writer.add_eot_token_id(tokenizer.end_ids[-1])
+    if tokenizer.pad_id not in (None, *tokenizer.start_ids):
+        writer.add_pad_token_id(tokenizer.pad_id)
+    writer.add_add_bos_token(bool(tokenizer.start_ids))
+    ours = isinstance(tokenizer, Tokenizer)
+    if template := CHAT_TEMPLATE if ours else tokenizer.chat_template:
+        writer.add_chat_template(without_marks(template))
 
 
 # ---- Looking into a file ------------------------------------------------------------------------

@@ -12,7 +12,8 @@ were saved with. So a killed save leaves the old model, and a mixture of two sav
 import hashlib
 import json
 import re
-from dataclasses import asdict
+import warnings
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
@@ -34,6 +35,7 @@ from course_lib.text.foreign import ForeignTokenizer
 from course_lib.text.tokenizer import Tokenizer
 
 WEIGHTS = "model.safetensors"
+TABLE, HEAD = "model.embed_tokens.weight", "lm_head.weight"  # the same one if they are tied
 
 
 def save_pretrained(
@@ -56,9 +58,8 @@ def save_pretrained(
     if tokenizer is not None:
         # Generation ends with a document or with an answer. A model without its tokenizer has no
         # words for either: its generation stops when the length is reached.
-        ends = [id for id in (tokenizer.eot_id, tokenizer.im_end_id) if id is not None]
-        ids = {"bos_token_id": tokenizer.eot_id, "eos_token_id": ends or None}
-        ids["pad_token_id"] = tokenizer.eot_id
+        ids = {"bos_token_id": next(iter(tokenizer.start_ids), None)}
+        ids |= {"eos_token_id": tokenizer.end_ids or None, "pad_token_id": tokenizer.pad_id}
     metadata = {"format": "pt", "config": json.dumps(asdict(model.config))}
     tensors = ranks.gathered(own_tensors(model))
 
@@ -87,13 +88,14 @@ def load_pretrained(
     another architecture, or of another save than its neighbours.
     """
     directory = _local_directory(source)
-    config = config_from_hf(read_json(directory / "config.json"))
+    settings = read_json(directory / "config.json")
+    config = config_from_hf(settings)
     tensors, metadata = _read_weights(directory)
-    tokenizer = _load_tokenizer(directory)
+    tokenizer = _load_tokenizer(directory, settings)
 
     # A killed save may leave a new config.json beside old weights. Shapes would catch a part of it;
     # another base of RoPE fits any weights, and the model would only speak worse.
-    saved_with = json.loads(metadata.get("config", "{}"))
+    saved_with = _our_config(metadata)
     changed = [name for name, value in saved_with.items() if asdict(config).get(name) != value]
     if changed:
         raise ValueError(
@@ -101,7 +103,7 @@ def load_pretrained(
             f"({', '.join(changed)}): a save was interrupted or files were mixed, so save it again"
         )
     mark = metadata.get("tokenizer")
-    if mark is not None and mark not in _marks(directory / "tokenizer.json"):
+    if saved_with and mark is not None and mark not in _marks(directory / "tokenizer.json"):
         raise ValueError(
             f"{directory / WEIGHTS} was saved with another tokenizer.json than lies beside it: "
             "a save was interrupted or files were mixed, so save it again"
@@ -109,17 +111,54 @@ def load_pretrained(
     if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
         raise ValueError(
             f"{directory}: the tokenizer has {tokenizer.vocab_size} ids, "
-            f"the model's table only {config.vocab_size} rows"
+            f"the model's table only {config.vocab_size} rows: were tokens added? Then give each a "
+            "row (`resize_token_embeddings` in transformers) and save it again"
         )
-    if config.tied_embeddings:
-        tensors.pop("lm_head.weight", None)  # some tools store the shared table twice
     # Early Llama files keep RoPE's frequencies as if they were weights; we compute them.
     tensors = {name: t for name, t in tensors.items() if not name.endswith("rotary_emb.inv_freq")}
+    config = _tied_as_stored(config, tensors, directory)
     model = Transformer(config)
     own = {_hf_name(name): tensor for name, tensor in own_tensors(model).items()}
     check_fit(own, tensors, directory)
     copy_into(own, tensors)
     return model, tokenizer
+
+
+def _our_config(metadata: dict[str, str]) -> dict:
+    """The `ModelConfig` that weights of ours were saved with; others may say what they like."""
+    try:
+        found = json.loads(metadata.get("config", "{}"))
+    except ValueError:
+        return {}
+    names = {field.name for field in fields(ModelConfig)}
+    return found if isinstance(found, dict) and found.keys() <= names else {}
+
+
+def _tied_as_stored(
+    config: ModelConfig, tensors: dict[str, Tensor], directory: Path
+) -> ModelConfig:
+    """The configuration, tied as the tensors are; as transformers does it, they have the last word.
+
+    Two equal tables become one in `tensors`.
+    """
+    table, head = (tensors.get(name) for name in (TABLE, HEAD))
+    if not config.tied_embeddings:
+        if table is not None and head is None:
+            raise ValueError(
+                f"{directory}: config.json says that input and output have a table each "
+                f"(tie_word_embeddings), but there is no {HEAD}: say true there if they share one"
+            )
+        return config
+    if table is not None and head is not None and not torch.equal(table, head):
+        warnings.warn(
+            f"{directory}: config.json says that input and output share a table "
+            "(tie_word_embeddings), but there are two different ones: both are used",
+            stacklevel=3,
+        )
+        return replace(config, tied_embeddings=False)
+    if head is not None:
+        tensors.setdefault(TABLE, tensors.pop(HEAD))
+    return config
 
 
 def hf_config(config: ModelConfig, dtype: torch.dtype = torch.float32) -> dict:
@@ -154,6 +193,8 @@ def config_from_hf(found: dict) -> ModelConfig:
         )
     rope = found.get("rope_parameters") or {}
     for scaling in (rope, found.get("rope_scaling") or {}):
+        if not isinstance(scaling, dict):
+            raise ValueError(f"RoPE's settings in config.json must be an object, got {scaling!r}")
         kind = scaling.get("rope_type", scaling.get("type", "default"))
         if kind != "default":
             raise ValueError(
@@ -223,7 +264,7 @@ def _local_directory(source: str | Path) -> Path:
         raise FileNotFoundError(f"there is no folder {source}, and it is not a Hub id (owner/name)")
     from huggingface_hub import snapshot_download  # costs half a second, and few need it
 
-    wanted = ["*.json", "*.safetensors"]
+    wanted = ["*.json", "*.safetensors", "*.jinja"]
     return Path(snapshot_download(str(source), allow_patterns=wanted))
 
 
@@ -261,16 +302,33 @@ def _marks(path: Path) -> tuple[str, str]:
     return json_hash(path), hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _load_tokenizer(directory: Path) -> Tokenizer | ForeignTokenizer | None:
+def _load_tokenizer(directory: Path, config: dict) -> Tokenizer | ForeignTokenizer | None:
     path = directory / "tokenizer.json"
     if not path.is_file():
         return None
     try:
         return Tokenizer.load(path)
     except ValueError:  # not one of ours
-        settings = directory / "tokenizer_config.json"
         text = path.read_text(encoding="utf-8", errors="replace")
-        return ForeignTokenizer(text, read_json(settings) if settings.is_file() else {})
+        settings = _read_if_there(directory / "tokenizer_config.json")
+        template = directory / "chat_template.jinja"  # where transformers 5 keeps it
+        if template.is_file():
+            settings["chat_template"] = template.read_text(encoding="utf-8", errors="replace")
+        generation = _read_if_there(directory / "generation_config.json")
+        starts, ends = (
+            [*_ids(generation.get(role)), *_ids(config.get(role))]
+            for role in ("bos_token_id", "eos_token_id")
+        )
+        return ForeignTokenizer(text, settings, starts, ends)
+
+
+def _read_if_there(path: Path) -> dict:
+    return read_json(path) if path.is_file() else {}
+
+
+def _ids(found: int | list[int] | None) -> list[int]:
+    """What a configuration calls an id: one, several or none."""
+    return found if isinstance(found, list) else [] if found is None else [found]
 
 
 def _read_weights(directory: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -68,7 +68,7 @@ def own_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def check_fit(own: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> None:
-    """Raises ValueError unless names and shapes agree."""
+    """Raises ValueError unless names and shapes agree and all numbers are finite."""
     missing, extra = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
     if missing or extra:
         raise ValueError(
@@ -79,6 +79,12 @@ def check_fit(own: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> N
         if found[name].shape != tensor.shape:
             raise ValueError(
                 f"{path}: {name} must be {tuple(tensor.shape)}, got {tuple(found[name].shape)}"
+            )
+        # The least and the greatest number: a NaN among them is both.
+        if not all(end.isfinite() for end in found[name].float().aminmax()):
+            raise ValueError(
+                f"{path}: not all numbers of {name} are finite: the file is damaged, or the "
+                "training that wrote it diverged"
             )
 
 

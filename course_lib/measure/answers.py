@@ -14,7 +14,7 @@ from course_lib.config import GREEDY, PLAIN, Sampling
 from course_lib.measure.log_probs import Ids
 from course_lib.model.sample import generate
 from course_lib.model.transformer import Transformer
-from course_lib.text.chat import decode_answer, encode_prompt
+from course_lib.text.chat import decode_answer, encode_prompt, text_before_control
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.annotators import gold
 from course_lib.world.dialogues import Prompt, fact_prompts, read_prompt, test_prompts
@@ -44,7 +44,7 @@ def recalls(model: Transformer, tokenizer: Tokenizer) -> dict[str, float]:
         asked = [(fact, text) for fact in facts_of(split) for text in fact.relation.forward]
         begun = [note_on(fact, fill(text, fact.subject, fact.answer)) for fact, text in asked]
         prompts = [[tokenizer.eot_id, *tokenizer.encode(text)] for text in begun]
-        said = [tokenizer.decode(ids) for ids in generated(model, prompts, longest)]
+        said = [text_before_control(tokenizer, ids) for ids in generated(model, prompts, longest)]
         right = [s.startswith(f" {fact.answer}.") for s, (fact, _) in zip(said, asked, strict=True)]
         shares[split] = sum(right) / len(right)
     return shares
@@ -102,8 +102,7 @@ def chat_answers(
 ) -> list[str]:
     """The model's answer to each prompt."""
     encoded = [encode_prompt(tokenizer, prompt.messages) for prompt in prompts]
-    stop = (tokenizer.im_end_id, tokenizer.eot_id)
-    answers = generated(model, encoded, max_new_tokens, sampling, stop)
+    answers = generated(model, encoded, max_new_tokens, sampling, tokenizer.end_ids)
     return [decode_answer(tokenizer, ids) for ids in answers]
 
 

@@ -37,7 +37,7 @@ def _chat_card(model: Transformer, tokenizer: Tokenizer, reference: Transformer 
 
     The KL is estimated by k1, the mean of ln(model / reference) over whole answers, in nats.
     """
-    card, stop = {}, (tokenizer.im_end_id, tokenizer.eot_id)
+    card, stop = {}, tokenizer.end_ids
     for group, prompts in chat_groups().items():
         encoded = [encode_prompt(tokenizer, prompt.messages) for prompt in prompts]
         said = {

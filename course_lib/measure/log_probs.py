@@ -75,7 +75,7 @@ def word_log_probs(
         raise ValueError("a word has one character or more, got an empty one")
     # What each token begins with. A word ends where that isn't what the word's last letter is.
     starts = ["special"] * model.config.vocab_size  # so do ids that stand for nothing
-    for id in range(tokenizer.eot_id):
+    for id in filter(tokenizer.is_text, range(model.config.vocab_size)):
         starts[id] = char_class(tokenizer.token_bytes(id)[:1].decode("ascii", "replace"))
     new_word = {last: [first != last for first in starts] for last in set(starts)}
     end = [tokenizer.eot_id]

@@ -6,6 +6,7 @@ Everything here works on token ids; text and chat belong to `text`. The one stra
 Shapes: B rows of the batch, T positions, V vocabulary; "..." stands for any leading axes.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -29,6 +30,17 @@ def probs_at(logits: Tensor, temperature: float) -> Tensor:
     # only make the others very negative; else it would drive the best one to infinity.
     below_best = logits - logits.amax(dim=-1, keepdim=True)
     return (below_best / temperature).softmax(dim=-1)
+
+
+def finite(logits: Tensor) -> Tensor:
+    """The same `logits`; ValueError where one of them is not a finite number."""
+    # One look at the sum sees them all: NaN and infinity stay in it.
+    if not math.isfinite(logits.sum(dtype=torch.float32).item()):
+        raise ValueError(
+            "the model computes what is not a number: its weights are damaged, or its training has "
+            "diverged. Go back to an earlier checkpoint, or train with a lower learning rate"
+        )
+    return logits
 
 
 def keep_top_k(probs: Tensor, k: int) -> Tensor:
@@ -92,7 +104,7 @@ def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
 def next_token_probs(model: Transformer, ids: Iterable[int]) -> Tensor:
     """The distribution of the token after `ids`, (V,) float32, as the model has it: no dials."""
     row = torch.as_tensor(ids, device=model.embed_tokens.weight.device).view(1, -1)  # (1, T)
-    return probs_at(model.next_logits(row)[0], 1.0)
+    return probs_at(finite(model.next_logits(row)[0]), 1.0)
 
 
 def generate(
@@ -170,7 +182,7 @@ def _steps(
     numbers = list(range(len(prompts)))  # the prompt of each row; None once it has stopped
     for _ in range(n_steps):
         # First `ids` are the whole prompts, then one column: the cache remembers the rest.
-        logits = model.next_logits(ids, cache, padding)  # (B, V)
+        logits = finite(model.next_logits(ids, cache, padding))  # (B, V)
         if sampling.temperature == 0:
             # No dice for a choice without a choice: a seed stays where it was.
             ids = logits.argmax(dim=-1, keepdim=True)  # (B, 1)

@@ -33,7 +33,7 @@ from course_lib.align.reward import RewardModel, reward_batches, reward_loss
 from course_lib.align.rlhf import ActorCritic, policy_loss, rollout_batches
 from course_lib.config import DPOConfig, PPOConfig, TrainConfig
 from course_lib.files.pretrained import load_pretrained, save_pretrained
-from course_lib.files.run_file import compile_run_file, find_compiler
+from course_lib.files.run_file import compile_run_file
 from course_lib.machine.disk import write_json
 from course_lib.machine.ranks import ALONE, Ranks
 from course_lib.measure.answers import watched
@@ -392,10 +392,11 @@ def _new_pairs(work: Work, model, tokenizer, round_number: int) -> list[Preferen
 def _export(work: Work) -> Iterator[Progress]:
     root = work.root
     yield Progress("export", 0, 1, "writing the two files")
-    metrics = {"compiled": find_compiler() is not None}
-    metrics |= write_gguf_files(root, root / "export")
-    if metrics["compiled"]:
+    metrics = {"compiled": True} | write_gguf_files(root, root / "export")
+    try:
         compile_run_file(root / "export")
+    except ValueError:  # the model is the result, and Python can run it too
+        metrics["compiled"] = False
     for stage in STAGES[:-1]:  # the last manifest tells of the whole line
         metrics |= read_manifest(root / stage)["metrics"]
     yield Progress("export", 1, 1)

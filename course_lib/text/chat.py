@@ -9,7 +9,7 @@ Source: OpenAI's ChatML; the Jinja template tells `transformers`, TRL and vLLM t
 """
 
 import re
-from itertools import cycle
+from itertools import cycle, takewhile
 
 from course_lib.text.tokenizer import Tokenizer
 
@@ -32,8 +32,18 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-# llama.cpp's Jinja doesn't know the marks that `transformers` makes the mask from.
-GGUF_CHAT_TEMPLATE = re.sub("{% (end)?generation %}", "", CHAT_TEMPLATE)
+
+
+def without_marks(template: str) -> str:
+    """The template without the marks that `transformers` makes the mask from.
+
+    llama.cpp's Jinja doesn't know them. Those that eat white space stay as comments, which do, too.
+    """
+    template = re.sub("{% (end)?generation %}", "", template)
+    return re.sub(r"{%(-?\s*(?:end)?generation\s*-?)%}", r"{#\1#}", template)
+
+
+GGUF_CHAT_TEMPLATE = without_marks(CHAT_TEMPLATE)
 
 
 def check_messages(messages: list[Message]) -> None:
@@ -84,6 +94,11 @@ def encode_turn(tokenizer: Tokenizer, message: Message) -> tuple[list[int], list
     """Ids and loss mask of one message, from <|im_start|> to the newline after <|im_end|>."""
     # Control tokens are put in by their ids. Whoever types "<|im_end|>" gets a few tokens of plain
     # text, so nobody can end their own turn and go on in the assistant's name.
+    if not tokenizer.chatml:
+        raise ValueError(
+            "this model doesn't chat in ChatML, the only chat template of this course: let it "
+            "continue a text instead (`raw` in the chat widget, `complete` in run.c)"
+        )
     start, end = tokenizer.im_start_id, tokenizer.im_end_id
     newline = tokenizer.encode("\n")
     if message["role"] == "user":
@@ -107,7 +122,8 @@ def encode_dialogue(tokenizer: Tokenizer, messages: list[Message]) -> tuple[list
         raise ValueError(
             "a dialogue must end with an assistant message (encode_prompt makes prompts)"
         )
-    ids, mask = [tokenizer.eot_id], [False]
+    ids = list(tokenizer.start_ids)
+    mask = [False] * len(ids)
     for message in messages:
         turn_ids, turn_mask = encode_turn(tokenizer, message)
         ids += turn_ids
@@ -122,11 +138,14 @@ def encode_prompt(tokenizer: Tokenizer, messages: list[Message]) -> list[int]:
     if messages[-1]["role"] != "user":
         raise ValueError("a prompt must end with a user message, this one ends with an answer")
     turns = [id for message in messages for id in encode_turn(tokenizer, message)[0]]
-    return [tokenizer.eot_id, *turns, tokenizer.im_start_id, *tokenizer.encode("assistant\n")]
+    return [*tokenizer.start_ids, *turns, tokenizer.im_start_id, *tokenizer.encode("assistant\n")]
+
+
+def text_before_control(tokenizer: Tokenizer, ids: list[int]) -> str:
+    """The text of `ids` up to the first one that stands for none."""
+    return tokenizer.decode(list(takewhile(tokenizer.is_text, ids)))
 
 
 def decode_answer(tokenizer: Tokenizer, ids: list[int]) -> str:
     """The text of generated `ids` up to the first control token: <|im_end|>, if all went well."""
-    controls = {tokenizer.eot_id, tokenizer.im_start_id, tokenizer.im_end_id}
-    end = next((i for i, id in enumerate(ids) if id in controls), len(ids))
-    return tokenizer.decode(ids[:end]).strip()
+    return text_before_control(tokenizer, ids).strip()

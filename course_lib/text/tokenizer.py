@@ -193,6 +193,8 @@ def visible(text: str) -> str:
 class Tokenizer:
     """A byte-level BPE tokenizer, made from nothing but its merges in the order learned."""
 
+    chatml = True  # its models chat in ChatML, once they are trained to
+
     def __init__(self, merges: Iterable[Pair] = ()) -> None:
         self.merges: list[Pair] = [(left, right) for left, right in merges]
         tokens = [bytes([byte]) for byte in range(N_BYTES)]  # id -> what it stands for
@@ -210,6 +212,9 @@ class Tokenizer:
             raise ValueError("two merges make the same token: BPE training never learns one twice")
         self.vocab_size = len(tokens) + len(SPECIALS)
         self.eot_id, self.im_start_id, self.im_end_id = range(len(tokens), self.vocab_size)
+        self.start_ids = [self.eot_id]  # before a text
+        self.end_ids = [self.eot_id, self.im_end_id]  # after a document, after an answer
+        self.pad_id = self.eot_id
         self._encoding = tiktoken.Encoding(
             "inside-an-llm",
             pat_str=PATTERN,
@@ -239,6 +244,10 @@ class Tokenizer:
         """The text of `ids`, with specials spelled out. Half a character becomes U+FFFD."""
         # Join first, decode then: a character may lie across two tokens.
         return b"".join(self.token_bytes(id) for id in ids).decode("utf-8", errors="replace")
+
+    def is_text(self, id: int) -> bool:
+        """Whether `id` stands for text: not a control token, nor a row without a token."""
+        return 0 <= id < self.eot_id
 
     def token_bytes(self, id: int) -> bytes:
         """The bytes that `id` stands for."""

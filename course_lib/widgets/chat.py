@@ -73,7 +73,7 @@ def question_ids(speaker: Speaker, messages: list[Message]) -> list[int]:
     """The ids that the model goes on from; ValueError where they leave no room for an answer."""
     if speaker.raw:
         text = "\n".join(message["content"] for message in messages)
-        ids = [speaker.tokenizer.eot_id, *speaker.tokenizer.encode(text)]
+        ids = [*speaker.tokenizer.start_ids, *speaker.tokenizer.encode(text)]
     else:
         ids = encode_prompt(speaker.tokenizer, messages)
     room = speaker.model.config.context_length
@@ -109,11 +109,10 @@ def write(
             if states[i] == WRITING:
                 id = next(streams[i], None)
                 states[i] = CUT if id is None else WRITING
-                # the control tokens have the last ids, and each of them ends an answer
-                if id is not None and id >= speaker.tokenizer.eot_id:
-                    states[i] = ENDED
-                elif id is not None:
+                if id is not None and speaker.tokenizer.is_text(id):
                     said[i].append(id)
+                elif id is not None:  # whichever control token it is, it ends the answer
+                    states[i] = ENDED
         yield tuple(
             Answer(_readable(speaker.tokenizer, ids, state), len(ids), state)
             for speaker, ids, state in zip(speakers, said, states, strict=True)

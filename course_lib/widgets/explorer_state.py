@@ -11,17 +11,15 @@ import torch
 from torch import Tensor
 
 from course_lib.config import Sampling
-from course_lib.model.sample import draw, sampling_probs
+from course_lib.model.sample import draw, finite, sampling_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_prompt
-from course_lib.text.foreign import ForeignTokenizer
-from course_lib.text.tokenizer import Tokenizer, visible
+from course_lib.text.foreign import AnyTokenizer
+from course_lib.text.tokenizer import visible
 from course_lib.widgets.shell import TEXT_SIZES
 
 CONTENT = ("text", "picked", "chat")  # what undo brings back: the dials stay
 LONGEST_PAST = 100
-
-AnyTokenizer = Tokenizer | ForeignTokenizer
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class Models:
     def _compute_logits(self, name: str, ids: tuple[int, ...], version: int) -> Tensor:
         model = self.models[name]
         row = torch.tensor([ids], device=model.embed_tokens.weight.device)  # (1, T)
-        return model.next_logits(row)[0].float().cpu()
+        return finite(model.next_logits(row)[0]).float().cpu()
 
     @torch.inference_mode()
     def _compute_attention(self, name: str, ids: tuple[int, ...], version: int) -> Tensor:
@@ -126,15 +124,10 @@ def token_text(tokenizer: AnyTokenizer, id: int) -> str:
 
 def prompt_ids(tokenizer: AnyTokenizer, state: State) -> tuple[list[int], int]:
     """The ids that the model goes on from, and how many at their start no rewind takes away."""
-    start, chat_tokens = tokenizer.eot_id, (tokenizer.im_start_id, tokenizer.im_end_id)
-    if state.chat and None in (start, *chat_tokens):
-        raise ValueError(
-            "this tokenizer lacks the tokens of the chat template: its model reads raw text only"
-        )
     if state.chat:
         ids = encode_prompt(tokenizer, [{"role": "user", "content": state.text}])
         return [*ids, *state.picked], len(ids)
-    start = [] if start is None else [start]
+    start = tokenizer.start_ids
     ids = [*start, *tokenizer.encode(state.text), *state.picked]
     if not ids:
         raise ValueError("this tokenizer has no token for the start of a document: type something")

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from course_lib import plots
 from course_lib.model.sample import probs_at, sampling_probs
+from course_lib.text.foreign import AnyTokenizer
 from course_lib.text.tokenizer import Tokenizer, visible
 from course_lib.widgets.explorer_state import (
-    AnyTokenizer,
     Models,
     Session,
     State,

@@ -22,8 +22,8 @@ from course_lib.align.preferences import (
     ranking_to_pairs,
     save_preferences,
 )
-from course_lib.check.guesses import artifacts_folder
 from course_lib.machine.disk import locked
+from course_lib.machine.folders import artifacts_folder
 from course_lib.plots import Picture, text_card
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured

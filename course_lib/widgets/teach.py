@@ -13,8 +13,8 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 
-from course_lib.check.guesses import artifacts_folder
 from course_lib.config import TrainConfig
+from course_lib.machine.folders import artifacts_folder
 from course_lib.measure.answers import chat_answers
 from course_lib.model.transformer import Transformer
 from course_lib.plots import Picture, text_card

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from course_lib.check.guesses import (
-    artifacts_folder,
     band,
     beside,
     guess,
@@ -22,15 +21,6 @@ from course_lib.check.guesses import (
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_ARTIFACTS", str(tmp_path / "kept"))
     return tmp_path / "kept"
-
-
-def test_files_of_a_learner_lie_beside_the_notebooks(tmp_path, monkeypatch):
-    monkeypatch.delenv("COURSE_ARTIFACTS")
-    (tmp_path / "notebooks").mkdir()
-
-    for place in (tmp_path, tmp_path / "notebooks"):
-        monkeypatch.chdir(place)
-        assert artifacts_folder().resolve() == (tmp_path / "artifacts").resolve()
 
 
 def test_without_a_guess_the_truth_is_told_all_the_same():

@@ -411,3 +411,117 @@ def test_a_half_kept_model_is_not_at_hand(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: str(tmp_path))
 
     assert "can't be asked" in why_not_at_hand("owner/model")
+
+
+@torch.no_grad()
+def test_a_second_table_that_differs_is_used_as_transformers_does(saved):
+    tensors = load_file(saved / WEIGHTS)
+    table = tensors["model.embed_tokens.weight"]
+
+    save_file({**tensors, "lm_head.weight": table.flip(0)}, saved / WEIGHTS)
+    with pytest.warns(UserWarning, match="share a table .* two different ones: both are used"):
+        model, _ = load_pretrained(saved)
+    twin = LlamaForCausalLM.from_pretrained(saved)
+
+    assert not model.config.tied_embeddings
+    torch.testing.assert_close(model(IDS), twin(IDS).logits, atol=1e-4, rtol=1e-4)
+
+    save_pretrained(saved.parent / "again", model)
+    assert torch.equal(load_pretrained(saved.parent / "again")[0](IDS), model(IDS))
+
+
+@pytest.mark.parametrize("stored", ["both, equal", "under the other name"])
+@torch.no_grad()
+def test_a_shared_table_may_be_stored_twice_or_as_the_output(saved, stored):
+    tensors = load_file(saved / WEIGHTS)
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    if stored == "under the other name":
+        del tensors["model.embed_tokens.weight"]
+    save_file(tensors, saved / WEIGHTS)
+
+    model, _ = load_pretrained(saved)
+
+    assert model.config.tied_embeddings and torch.equal(model(IDS), sharpened(TINY)(IDS))
+
+
+def test_two_tables_of_which_one_is_missing_are_refused(saved):
+    edit_json(saved / "config.json", tie_word_embeddings=False)
+    save_file(load_file(saved / WEIGHTS), saved / WEIGHTS)  # without what they were saved with
+
+    with pytest.raises(ValueError, match=r"a table each .* no lm_head.weight"):
+        load_pretrained(saved)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float8_e5m2])
+def test_weights_that_are_no_numbers_are_refused(saved, broken, dtype):
+    tensors = load_file(saved / WEIGHTS)
+    tensors["model.layers.1.mlp.up_proj.weight"][3, 4] = broken
+    save_file({name: tensor.to(dtype) for name, tensor in tensors.items()}, saved / WEIGHTS)
+
+    with pytest.raises(ValueError, match=r"not all numbers of model.layers.1.mlp.up_proj.weight"):
+        load_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"config": "llama.yaml"}, {"config": "[1]"}, {"config": '{"lr": 1}'}, {"tokenizer": "mine"}],
+)
+def test_what_others_note_beside_weights_does_no_harm(saved, metadata):
+    save_file(load_file(saved / WEIGHTS), saved / WEIGHTS, metadata)
+
+    assert torch.equal(load_pretrained(saved)[0](IDS), sharpened(TINY)(IDS))
+
+
+def test_tokens_without_a_row_of_the_table_are_refused_with_a_way_out(saved):
+    theirs = AutoTokenizer.from_pretrained(saved)
+    theirs.add_special_tokens({"pad_token": "[PAD]"})
+    theirs.save_pretrained(saved)
+    save_file(load_file(saved / WEIGHTS), saved / WEIGHTS)
+
+    with pytest.raises(ValueError, match=r"281 ids, .* 280 rows: .*resize_token_embeddings"):
+        load_pretrained(saved)
+
+
+def foreign_folder(folder, tokenizer, **configs):
+    """A model saved with a foreign tokenizer; then some of its JSON files are changed."""
+    save_pretrained(folder, sharpened(TINY), tokenizer)
+    save_file(load_file(folder / WEIGHTS), folder / WEIGHTS)
+    for name, changes in configs.items():
+        edit_json(folder / f"{name}.json", **changes)
+    return folder
+
+
+def test_a_chat_template_in_a_file_of_its_own_is_read_and_kept(tmp_path):
+    foreign = ForeignTokenizer(foreign_tokenizer_json(normalizer={"type": "NFC"}), {})
+    folder = foreign_folder(tmp_path / "model", foreign, tokenizer_config={"chat_template": "old"})
+    llama = "[INST] {{ messages[0]['content'] }} [/INST]"
+    (folder / "chat_template.jinja").write_text(llama)
+
+    model, loaded = load_pretrained(folder)
+    save_pretrained(tmp_path / "again", model, loaded)
+    again = load_pretrained(tmp_path / "again")[1]
+
+    assert loaded.chat_template == again.chat_template == llama
+    with pytest.raises(ValueError, match="doesn't chat in ChatML"):
+        encode_prompt(loaded, [{"role": "user", "content": "the cat?"}])
+
+
+def test_what_begins_and_ends_a_text_is_taken_from_the_files_that_say_it(tmp_path):
+    added = [dict(TOKENIZER.to_dict()["added_tokens"][0], id=277 + i, content=name)
+             for i, name in enumerate(("<s>", "</s>", "<end>"))]  # fmt: skip
+    foreign = ForeignTokenizer(foreign_tokenizer_json(added_tokens=added), {})
+    named = {"bos_token_id": 277, "eos_token_id": [278, 279]}
+    folder = foreign_folder(tmp_path / "model", foreign, generation_config=named)
+
+    model, loaded = load_pretrained(folder)
+    save_pretrained(tmp_path / "again", model, loaded)
+
+    assert (loaded.start_ids, loaded.end_ids) == ([277], [278, 279])
+    saved = json.loads((tmp_path / "again" / "generation_config.json").read_text())
+    assert saved["bos_token_id"] == 277 and saved["eos_token_id"] == [278, 279]
+
+    edit_json(folder / "generation_config.json", bos_token_id=None, eos_token_id=None)
+    # what transformers writes for whoever names none: here they are letters
+    edit_json(folder / "config.json", bos_token_id=1, eos_token_id=2)
+    assert load_pretrained(folder)[1].end_ids == []

@@ -16,6 +16,7 @@ from course_lib.model.transformer import Transformer
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.grammar import END
 from tests.measure.models import CONFIG, MODEL, TEXTS, TOKENIZER, Parrot, Uniform, ln_p
+from tests.tiny import controls_first
 
 
 def test_the_log_probs_of_documents_equal_those_of_each_alone():
@@ -93,3 +94,12 @@ def test_many_words_after_many_prefixes_equal_each_alone():
         assert word_log_probs(MODEL, TOKENIZER, [pair]) == pytest.approx([log_prob])
     with pytest.raises(ValueError, match="empty"):
         word_probs(MODEL, TOKENIZER, "In", [" a", ""])
+
+
+def test_words_are_as_likely_where_the_control_tokens_come_first():
+    model, tokenizer = controls_first(MODEL, TOKENIZER)
+    pairs = [("In that match", " Virat"), ("", "The"), ("The capital of France is", " Paris")]
+
+    found = word_log_probs(model, tokenizer, pairs)
+
+    assert found == pytest.approx(word_log_probs(MODEL, TOKENIZER, pairs), rel=1e-4)

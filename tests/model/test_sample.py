@@ -248,3 +248,17 @@ def test_generation_leaves_no_trace(model):
     assert torch.is_grad_enabled()
     for _ in stream(model, PROMPTS[0], 3):
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_no_numbers_are_refused(broken, temperature):
+    model = sharpened(CONFIG)
+    model.lm_head.register_forward_hook(
+        lambda module, args, logits: logits.index_fill(-1, torch.tensor([3]), broken)
+    )
+
+    with pytest.raises(ValueError, match="weights are damaged, or its training has diverged"):
+        generate(model, PROMPTS, 3, Sampling(temperature, seed=0))
+    with pytest.raises(ValueError, match="not a number"):
+        next_token_probs(model, PROMPTS[0])

@@ -122,6 +122,20 @@ def test_the_stages_differ_and_the_last_one_talks_through_the_run_file(root):
         assert entry.probability == pytest.approx(expected[entry.id].item(), abs=1e-4)
 
 
+def test_a_run_file_that_does_not_compile_costs_nobody_the_model(root, tmp_path, monkeypatch):
+    def fail(directory):
+        raise ValueError("no C compiler works here")
+
+    shutil.copytree(root, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "export")
+    monkeypatch.setattr("course_lib.pipeline.stages.compile_run_file", fail)
+
+    list(run_stage("export", tmp_path / "run", PLAN))
+
+    assert read_manifest(tmp_path / "run" / "export")["metrics"]["compiled"] is False
+    assert (tmp_path / "run" / "export" / "model.gguf").is_file()
+
+
 @pytest.mark.parametrize("preset", MODELS)
 def test_every_preset_has_a_recipe(preset):
     plan = recipe(preset, seed=3)

@@ -38,7 +38,7 @@ def test_start_tells_three_lines_for_each_system():
     for first, python in (("python", r".venv\Scripts\python"), ("python3", ".venv/bin/python")):
         install, open_lab = lines[lines.index(f"{first} -m venv .venv") + 1 :][:2]
         assert install.startswith(f"{python} -m pip install --no-index --find-links ")
-        assert install.endswith(" -c constraints.txt course_lib")
+        assert install.endswith(' -c constraints.txt "course_lib[lab]"')
         assert shlex.split(install, posix=False)[6].strip('"') in ("STICK/wheels", r"STICK\wheels")
         assert open_lab == f"{python} -m jupyterlab --notebook-dir=. notebooks/01_two_files.ipynb"
     assert f"{python} -m course_lib doctor" in " ".join(lines)
@@ -84,6 +84,7 @@ def test_a_bundle_holds_course_pages_wheels_and_start(no_pip, monkeypatch, tmp_p
         assert (folder / "course" / needed).is_file()
     assert (folder / "START.txt").read_text("utf-8") == make_bundle.start_text(WHEELS)
     assert [call[0] for call in no_pip] == ["wheel", "install"]
+    assert all(call[-1].endswith("[lab,cc]") for call in no_pip)
     assert "--no-index" in no_pip[1] and str(folder / "wheels") in no_pip[1]
     assert "3 wheels" in capsys.readouterr().out
 

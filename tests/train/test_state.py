@@ -175,3 +175,18 @@ def test_damaged_and_foreign_training_states_are_refused_and_left_alone(tmp_path
     save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=f"'course_lib training state 1'.* delete {path}"):
         load_training_state(tmp_path, model, optimizer_of(model))
+
+
+def test_the_state_of_a_training_that_diverged_is_refused(tmp_path):
+    model = Transformer(TINY)
+    optimizer = optimizer_of(model)
+    save_training_state(tmp_path, model, optimizer, {})
+    with torch.no_grad():
+        model.norm.weight[1] = float("nan")
+    save_training_state(tmp_path / "diverged", model, optimizer, {})
+
+    with pytest.raises(ValueError, match=r"numbers of norm.weight are finite.* diverged.* delete"):
+        load_training_state(tmp_path / "diverged", model, optimizer)
+
+    load_training_state(tmp_path, model, optimizer)
+    assert model.norm.weight.isfinite().all()

@@ -1,5 +1,7 @@
 """The chat widget: its answers are those of `generate`, its worker stops and fails in order."""
 
+import copy
+import json
 import sys
 import threading
 import time
@@ -13,6 +15,7 @@ from course_lib.model.sample import generate
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.release import load_released
 from course_lib.text.chat import decode_answer, encode_prompt, exchange
+from course_lib.text.foreign import ForeignTokenizer
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.widgets import chat
 from course_lib.widgets.chat import (
@@ -26,6 +29,7 @@ from course_lib.widgets.chat import (
     write,
 )
 from course_lib.world.dialogues import read_prompt, test_prompts
+from tests.tiny import controls_first
 
 MODULE = sys.modules["course_lib.widgets.chat"]  # `widgets.chat` is the function
 FRANCE = "What is the capital of France?"
@@ -351,3 +355,37 @@ def test_every_talk_has_a_picture(models, question):
 
     assert data["text/plain"] == metadata["image/png"]["alt"] == repr(one)
     assert data["image/png"] and " ".join(question.split()) in repr(one)
+
+
+def test_a_model_whose_control_tokens_come_first_says_the_same(models):
+    foreign = controls_first(*models["RLHF"])
+
+    for question in (FRANCE, "Hello!"):
+        [answer] = chat({"model": foreign}, question).talk[-1].answers
+        [ours] = chat({"model": models["RLHF"]}, question).talk[-1].answers
+        assert answer == ours and answer.text and answer.state == ENDED
+
+    [continued] = chat({"base": foreign}, FRANCE).talk[-1].answers
+    [ours] = chat({"base": models["RLHF"]}, FRANCE).talk[-1].answers
+    assert continued == ours
+
+
+def test_a_model_without_chatml_says_so_and_continues_a_text():
+    as_json = json.dumps({**Tokenizer().to_dict(), "added_tokens": []})
+    size = dict(vocab_size=256, dim=16, n_layers=1, n_heads=2, n_kv_heads=1, ffn_dim=16)
+    model = Transformer(ModelConfig(**size, context_length=100), seed=0).eval()
+    pair = model, ForeignTokenizer(as_json, {})
+
+    with pytest.raises(ValueError, match=r"doesn't chat in ChatML, .* let it continue a text"):
+        chat({"model": pair}, "Hello!")
+    [answer] = chat({"model": pair}, "Hello!", raw={"model"}, max_new_tokens=5).talk[-1].answers
+    assert answer.n_tokens == 5
+
+
+def test_a_model_of_which_training_made_no_numbers_says_so(models):
+    model, tokenizer = copy.deepcopy(models["base"][0]), models["base"][1]
+    with torch.no_grad():
+        model.norm.weight[0] = float("nan")
+
+    with pytest.raises(ValueError, match="computes what is not a number"):
+        chat({"base": (model, tokenizer)}, "Hello!")

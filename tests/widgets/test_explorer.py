@@ -240,7 +240,7 @@ def test_a_foreign_model_is_explored_as_ours(foreign):
     assert view["rows"][0]["id"] == int(expected.argmax())
     assert "own tokenizer only" in view["note"]
     assert send(widget, "pick", id=49_000)["chips"][-1] == [49_000, "(unused 49000)"]
-    assert "lacks the tokens of the chat template" in send(widget, "chat", chat=True)["error"]
+    assert "doesn't chat in ChatML" in send(widget, "chat", chat=True)["error"]
     assert "start of a document" in send(widget, "type", text="")["error"]
 
 
