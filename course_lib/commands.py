@@ -27,7 +27,7 @@ from course_lib.model.transformer import Transformer
 from course_lib.pipeline.recipe import DEFAULT_ROOT, STAGES, real_text_recipe, recipe
 from course_lib.pipeline.release import RELEASED, load_language_model, read_manifest
 from course_lib.pipeline.stages import Progress, run_stage
-from course_lib.text.chat import decode_answer, encode_prompt
+from course_lib.text.chat import decode_answer, encode_prompt, exchange
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import world_grammar
 from course_lib.world.grammar import END
@@ -91,6 +91,7 @@ def _train_stages(options: Namespace, ranks: Ranks) -> tuple[Path, bool]:
                     unit="step",
                     file=sys.stdout,
                     mininterval=0.5,
+                    postfix=_note(progress),
                     disable=not ranks.first,
                 )
             bar.update(progress.step - bar.n)
@@ -161,11 +162,16 @@ def chat(options: Namespace) -> int:
     messages: list[dict] = []
 
     def reply(text: str) -> None:
-        messages.append({"role": "user", "content": text})
-        prompt = encode_prompt(tokenizer, messages)
-        while len(prompt) > model.config.context_length - ROOM and len(messages) > 1:
+        question, most = {"role": "user", "content": text}, model.config.context_length - 1
+        alone = len(encode_prompt(tokenizer, [question]))
+        if alone > most:  # said before it costs the conversation its past
+            raise ValueError(
+                f"this message has {alone:,} tokens, {most:,} are the most: ask something shorter"
+            )
+        prompt = encode_prompt(tokenizer, [*messages, question])
+        while len(prompt) > model.config.context_length - ROOM and messages:
             del messages[:2]  # forget the oldest question and its answer
-            prompt = encode_prompt(tokenizer, messages)
+            prompt = encode_prompt(tokenizer, [*messages, question])
         ids = []
         # A letter may be spread over tokens: what is not a whole one yet waits for the next.
         letters = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -174,7 +180,7 @@ def chat(options: Namespace) -> int:
             if tokenizer.is_text(id):
                 print(letters.decode(tokenizer.token_bytes(id)), end="", flush=True)
         print(letters.decode(b"", final=True))
-        messages.append({"role": "assistant", "content": decode_answer(tokenizer, ids)})
+        messages.extend(exchange(text, decode_answer(tokenizer, ids)))
 
     if options.message is not None:
         reply(options.message)
@@ -187,7 +193,10 @@ def chat(options: Namespace) -> int:
             return 0
         if not text:
             return 0
-        reply(text)
+        try:
+            reply(text)
+        except ValueError as error:  # no reason to end the conversation
+            print(f"error: {error}", file=sys.stderr)
 
 
 def probs(options: Namespace) -> int:

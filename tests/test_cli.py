@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -163,6 +164,35 @@ def test_chat_in_python_goes_on_until_an_empty_line(root, capsys, monkeypatch):
 
     assert status == 0 and len(out.splitlines()) >= 5
     assert next(lines, None) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("a" * 2000, r"error: this message has \S+ tokens, 159 are the most: ask something"),
+        ("中文" * 100_000, r"error: this message has \d\d\d,\d\d\d tokens, 159 are"),
+        ("x" + " " * 600_000 + "x", "error: 500,000 white-space characters in a row"),
+    ],
+    ids=["long", "endless", "spaces"],
+)
+def test_a_message_that_does_not_fit_leaves_the_conversation_as_it_was(
+    root, capsys, monkeypatch, line, reason
+):
+    def talk(*said):
+        asked, lines = [], iter([*said, ""])
+        monkeypatch.setattr("builtins.input", lambda _: next(lines))
+        monkeypatch.setattr(
+            "course_lib.commands.stream", lambda _, ids, *a, **b: asked.append(ids) or iter([65])
+        )
+        return asked, run(capsys, "chat", "--from", root, "--engine", "python")
+
+    asked, (status, out, err) = talk("Hello", line, "And now?")
+    expected, (_, usual, _) = talk("Hello", "And now?")
+
+    assert status == 0 and re.match(reason, err) and err.count("\n") == 1 and len(err) < 120
+    assert out == usual and asked == expected and len(asked) == 2
+    status, _, err = run(capsys, "chat", "--from", root, "--engine", "python", line)
+    assert status == 1 and re.match(reason, err)
 
 
 def test_probs_shows_the_model_beside_the_world(root, capsys):

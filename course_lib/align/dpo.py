@@ -21,7 +21,7 @@ from torch import Tensor
 from course_lib.align.preferences import Preference
 from course_lib.config import DPOConfig, TrainConfig
 from course_lib.model.transformer import Transformer
-from course_lib.text.chat import encode_dialogue, exchange
+from course_lib.text.chat import Question, encode_dialogue, encode_prompt, exchange
 from course_lib.text.rows import IGNORE, Batches, pad_right, targets_of
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.losses import dpo, sequence_log_prob
@@ -35,11 +35,15 @@ class DPOBatch(NamedTuple):
     reference: Tensor  # (2 B,) the SFT model's ln P of each answer
 
 
-def answer_rows(tokenizer: Tokenizer, prompts: list[str], answers: list[str]) -> tuple:
+def answer_rows(tokenizer: Tokenizer, prompts: list[Question], answers: list[str]) -> tuple:
     """Inputs and targets (B, T) of one question and answer each; only the answers are targets."""
     inputs, targets = [], []
     for prompt, answer in zip(prompts, answers, strict=True):
-        ids, mask = encode_dialogue(tokenizer, exchange(prompt, answer))
+        messages = exchange(prompt, answer)
+        ids, mask = encode_dialogue(tokenizer, messages)
+        # What the assistant said earlier belongs to the question: nobody compared it.
+        n_asked = len(encode_prompt(tokenizer, messages[:-1]))
+        mask[:n_asked] = [False] * n_asked
         # No packing: the answers' ln P are added up row by row, so each needs a row of its own.
         inputs.append(ids[:-1])
         targets.append(targets_of(ids, mask))

@@ -11,6 +11,7 @@ from itertools import combinations, groupby
 from pathlib import Path
 
 from course_lib.machine.disk import read_json_lines, write_json_lines
+from course_lib.text.chat import Message, Question, dialogue_of, exchange, question_of
 
 Ranking = Sequence[int | Sequence[int]]  # indices of answers, best first; tied ones in a list
 
@@ -19,7 +20,7 @@ Ranking = Sequence[int | Sequence[int]]  # indices of answers, best first; tied 
 class Preference:
     """Of two answers to a prompt, which one somebody liked better."""
 
-    prompt: str
+    prompt: Question
     chosen: str
     rejected: str
 
@@ -84,25 +85,35 @@ def save_preferences(path: str | Path, preferences: Iterable[Preference]) -> Non
     """Writes one JSON line per pair; the file changes as a whole or not at all."""
     records = []
     for pair in preferences:
-        messages = {"prompt": [{"role": "user", "content": pair.prompt}]}
-        for name in ("chosen", "rejected"):
-            messages[name] = [{"role": "assistant", "content": getattr(pair, name)}]
-        records.append(messages)
+        *prompt, chosen = exchange(pair.prompt, pair.chosen)
+        rejected = {**chosen, "content": pair.rejected}
+        records.append({"prompt": prompt, "chosen": [chosen], "rejected": [rejected]})
     write_json_lines(path, records)
 
 
 def load_preferences(path: str | Path) -> list[Preference]:
-    """The pairs of a file that `save_preferences` wrote."""
-    pairs = []
-    for number, found in read_json_lines(
-        Path(path), '{"prompt": [...], "chosen": [...], "rejected": [...]}'
-    ):
+    """The pairs of a file that `save_preferences` wrote, or that holds messages as TRL's may.
+
+    A prompt may have several of them. It may also have no field of its own: then `chosen` and
+    `rejected` are whole conversations, which differ in their last message.
+    """
+    pairs, shape = [], '{"prompt": [...], "chosen": [...], "rejected": [...]}'
+    for number, record in read_json_lines(Path(path), shape):
         try:
-            pairs.append(
-                Preference(*(found[k][-1]["content"] for k in ("prompt", "chosen", "rejected")))
-            )
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise ValueError(
-                f"{path}, line {number}: not a pair of messages ({repr(error)[:200]})"
-            ) from error
+            *prompt, chosen = _conversation(record, "chosen")
+            *other, rejected = _conversation(record, "rejected")
+            if prompt != other:
+                raise ValueError("chosen and rejected must answer the same messages")
+        except ValueError as error:
+            wanted = f"expected {shape}, each a list of messages"
+            raise ValueError(f"{path}, line {number}: {wanted} ({error})") from error
+        pairs.append(Preference(question_of(prompt), chosen["content"], rejected["content"]))
     return pairs
+
+
+def _conversation(record: dict, answer: str) -> list[Message]:
+    """All messages from the first question to the `answer`, which is "chosen" or "rejected"."""
+    prompt, said = record.get("prompt"), record.get(answer)
+    if isinstance(prompt, list) and isinstance(said, list) and said[: len(prompt)] != prompt:
+        said = [*prompt, *said]
+    return dialogue_of(said)

@@ -21,7 +21,7 @@ from course_lib.files.pretrained import load_pretrained, save_pretrained
 from course_lib.files.tensors import read_safetensors, write_safetensors
 from course_lib.machine.disk import whole_file
 from course_lib.model.transformer import Transformer
-from course_lib.text.chat import encode_dialogue, exchange
+from course_lib.text.chat import Question, encode_dialogue, exchange
 from course_lib.text.rows import Batches, pad_right
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.losses import bradley_terry
@@ -61,11 +61,11 @@ class RewardModel(nn.Module):
         # float32 even if the model runs in bfloat16: what counts is a small difference of rewards.
         return (self.head(at_end.float()).squeeze(-1) - self.mean) / self.std
 
-    def __call__(self, prompts: list[str], answers: list[str]) -> Tensor:
+    def __call__(self, prompts: list[Question], answers: list[str]) -> Tensor:
         """Rewards (B,) of the answers to the prompts: a door for text, as `forward` takes ids."""
         return super().__call__(*self.encoded(prompts, answers))
 
-    def encoded(self, prompts: list[str], answers: list[str]) -> tuple[Tensor, Tensor]:
+    def encoded(self, prompts: list[Question], answers: list[str]) -> tuple[Tensor, Tensor]:
         """The dialogues as `forward` takes them: ids (B, T), and where each answer ends (B,)."""
         rows, ends = [], []
         for prompt, answer in zip(prompts, answers, strict=True):
@@ -82,7 +82,9 @@ class RewardModel(nn.Module):
         return padded.to(device), torch.tensor(ends, device=device)
 
     @torch.no_grad()
-    def score(self, prompts: list[str], answers: list[str], batch_rows: int = 64) -> list[float]:
+    def score(
+        self, prompts: list[Question], answers: list[str], batch_rows: int = 64
+    ) -> list[float]:
         """Rewards as plain numbers, to look at: no gradients are kept, so memory stays small."""
         # Who shares a batch decides the padding, and with it the last digits of a reward.
         pairs = list(zip(prompts, answers, strict=True))
@@ -90,7 +92,7 @@ class RewardModel(nn.Module):
         return [reward for batch in batches for reward in self(*zip(*batch, strict=True)).tolist()]
 
     @torch.no_grad()
-    def normalise(self, prompts: list[str], answers: list[str]) -> None:
+    def normalise(self, prompts: list[Question], answers: list[str]) -> None:
         """Fix the scale: these answers get mean 0 and standard deviation 1 from now on."""
         # First undo the scale of today, so that a second call doesn't scale what is scaled already.
         rewards = self(prompts, answers) * self.std + self.mean

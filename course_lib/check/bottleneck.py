@@ -17,7 +17,7 @@ def growth_until(growth: Number | None) -> Verdict:
     if growth is None:
         return Verdict(False, "Put a number in the place of None.")
     if isinstance(growth, bool) or not isinstance(growth, Number) or not 1 < growth < math.inf:
-        return Verdict(False, f"A growth is a number above 1, as 2.4 is, got {growth!r}.")
+        return Verdict(False, f"A growth is a number above 1, as 2.4 is, got {growth!r:.60}.")
     here, faster = (
         forecast(replace(PUBLISHED_INPUTS, growth=g)).median for g in (growth, growth + 0.1)
     )

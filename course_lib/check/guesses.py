@@ -4,11 +4,11 @@
 computer was restarted.
 """
 
-import json
 import math
+import os
 from pathlib import Path
 
-from course_lib.machine.disk import locked, write_json
+from course_lib.machine.disk import locked, read_json, write_json
 from course_lib.machine.folders import artifacts_folder
 
 Number = int | float
@@ -102,13 +102,16 @@ def _distance(yours: object, truth: object) -> str:
 
 def _load() -> dict[str, dict]:
     try:
-        found = json.loads(guesses_file().read_text(encoding="utf-8"))
+        return read_json(guesses_file())
     except (FileNotFoundError, ValueError):  # a broken file is no reason to stop a lesson
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _keep(name: str, row: dict) -> None:
     """Keep a guess among the others, also among those that another kernel keeps meanwhile."""
-    with locked(guesses_file()):
-        write_json(guesses_file(), _load() | {name: row}, indent=1)
+    path = guesses_file()
+    with locked(path):
+        kept = _load()
+        if not kept and path.exists():  # broken: somebody may still want to repair it
+            os.replace(path, f"{path}.broken")
+        write_json(path, kept | {name: row}, indent=1)

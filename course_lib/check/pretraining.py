@@ -14,7 +14,7 @@ def low_limit(low: Number | None) -> Verdict:
     if low is None:
         return Verdict(False, "Put a number in the place of None.")
     if isinstance(low, bool) or not isinstance(low, Number):
-        return Verdict(False, f"A limit is a number, got {low!r}.")
+        return Verdict(False, f"A limit is a number, got {low!r:.60}.")
     counts = [n_stop_words(text) for text in documents(500)]
     lost = sum(count < low for count in counts) / len(counts)
     told = f"With at least {low} stop words {lost:.0%} of the clean documents are lost"

@@ -14,7 +14,7 @@ def reward_gap(gap: Number | None) -> Verdict:
     if gap is None:
         return Verdict(False, "Put a number in the place of None.")
     if isinstance(gap, bool) or not isinstance(gap, Number):
-        return Verdict(False, f"A gap is a number, got {gap!r}.")
+        return Verdict(False, f"A gap is a number, got {gap!r:.60}.")
     sure = 1 / (1 + math.exp(-max(-700, min(gap, 700))))
     told = f"With a gap of {gap} it is {sure:.0%} sure"
     if abs(sure - 0.9) > 0.01:

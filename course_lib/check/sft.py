@@ -91,7 +91,7 @@ def to_jsonl(function: Callable) -> Verdict:
         for line, pair in zip(lines, pairs, strict=False):
             try:
                 read = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 return Verdict(False, f"{line!r:.80} is no JSON: {error}. Use json.dumps.")
             if read != {"messages": exchange(*pair)}:
                 wanted = json.dumps({"messages": exchange(*pair)}, ensure_ascii=False)

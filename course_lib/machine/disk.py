@@ -31,6 +31,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield partial
         _flush(partial)
         os.replace(partial, path)
+    except OSError as error:  # no room or no permission: of Python's words only these say why
+        why = error.strerror or error
+        raise OSError(f"{path} can't be written, what was there before stays: {why}") from error
     finally:
         partial.unlink(missing_ok=True)  # what an error left; after a rename there is nothing
 
@@ -78,9 +81,9 @@ def read_json(path: Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))  # Notepad's mark is no JSON
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {str(error)[:200]}") from error
+        raise ValueError(f"{path} is not JSON: {error!s:.200}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(value).__name__}")
     return value
@@ -101,8 +104,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, text.replace("\r\n", "\n")
 
 
-def read_json_lines(path: Path, shape: str) -> Iterator[tuple[int, object]]:
-    """The values of a JSON Lines file with the numbers of their lines; empty lines don't count.
+def read_json_lines(path: Path, shape: str) -> Iterator[tuple[int, dict]]:
+    """The objects of a JSON Lines file with the numbers of their lines; empty lines don't count.
 
     `shape` shows what a line should look like to whoever has one that is no JSON.
     """
@@ -110,8 +113,10 @@ def read_json_lines(path: Path, shape: str) -> Iterator[tuple[int, object]]:
         if line.strip():
             try:
                 value = json.loads(line)
+                if not isinstance(value, dict):
+                    raise ValueError(f"got {value!r:.200}")
             except (ValueError, RecursionError) as error:
-                why = f"expected one JSON object per line, such as {shape} ({str(error)[:200]})"
+                why = f"expected one JSON object per line, such as {shape} ({error!s:.200})"
                 raise ValueError(f"{path}, line {number}: {why}") from error
             yield number, value
 
@@ -138,4 +143,5 @@ def json_hash(path: Path) -> str:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open(path, "rb") as file:  # which may be larger than the memory
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -49,7 +49,7 @@ def world_log_prob(text: str) -> float:
     """ln P(document) of the world, in nats."""
     log_prob = world_grammar().log_prob(text)
     if log_prob == -math.inf:
-        raise ValueError(f"the world never writes this document, so it has no floor: {text!r}")
+        raise ValueError(f"the world never writes this document, so it has no floor: {text!r:.200}")
     return log_prob
 
 

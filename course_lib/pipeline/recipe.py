@@ -16,6 +16,7 @@ from course_lib.config import (
     TrainConfig,
     model_preset,
 )
+from course_lib.text.sources import text_hash
 
 DEFAULT_ROOT = Path("artifacts/nano")  # where the stages go if you name no other folder
 STAGES = ("tokenizer", "base", "sft", "reward", "rlhf", "export")
@@ -84,6 +85,7 @@ class Recipe:
     tokenizer: TokenizerStage = TokenizerStage()
     seed: int = 0
     data: str | None = None  # real text in place of the world's, see `read_texts`
+    text: str | None = None  # its hash: the same name may stand for another text tomorrow
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -95,7 +97,7 @@ class Recipe:
 
         Later records are left out, so that another way of RLHF keeps the base model.
         """
-        names = ("model", "seed", "data", *STAGES[: STAGES.index(stage) + 1])
+        names = ("model", "seed", "data", "text", *STAGES[: STAGES.index(stage) + 1])
         everything = asdict(self)
         return {name: everything[name] for name in names if everything.get(name) is not None}
 
@@ -168,4 +170,5 @@ def real_text_recipe(
             raise ValueError(f"the number of tokens to train on must be 1 or more, got {tokens}")
         steps = math.ceil(tokens / (training.batch_rows * model.context_length))
         training = replace(training, steps=steps)
-    return replace(plan, model=model, base=replace(plan.base, train=training), data=data)
+    base = replace(plan.base, train=training)
+    return replace(plan, model=model, base=base, data=data, text=text_hash(data))

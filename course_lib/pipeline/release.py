@@ -3,7 +3,6 @@
 Most notebooks begin with `load_released("base")`. Begin there: it is the last function.
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from course_lib.align.reward import RewardModel
 from course_lib.files.gguf import write_gguf
 from course_lib.files.pretrained import load_pretrained, save_pretrained
 from course_lib.files.run_file import RELEASED
-from course_lib.machine.disk import file_hash, write_json
+from course_lib.machine.disk import file_hash, read_json, write_json
 from course_lib.model.transformer import Transformer
 from course_lib.text.tokenizer import Tokenizer
 
@@ -23,7 +22,7 @@ MANIFEST = "manifest.json"
 def read_manifest(directory: str | Path) -> dict | None:
     """The manifest of a finished stage; None if it isn't finished, or isn't there."""
     path = Path(directory) / MANIFEST
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def load_language_model(root: str | Path, stage: str) -> tuple[Transformer, Tokenizer]:

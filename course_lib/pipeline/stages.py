@@ -45,7 +45,7 @@ from course_lib.pipeline.release import MANIFEST, read_manifest, write_gguf_file
 from course_lib.text.rows import pack, pack_dialogues, text_batches
 from course_lib.text.shards import Shards, shard_batches, writing_shards
 from course_lib.text.sources import read_texts
-from course_lib.text.tokenizer import Tokenizer
+from course_lib.text.tokenizer import Tokenizer, count_words, learning_merges, merges_for
 from course_lib.train.loop import TrainRecord, next_token_loss, train
 from course_lib.train.sft import sft_batches
 from course_lib.world.annotators import best_first
@@ -114,20 +114,28 @@ def _is_finished(directory: Path, plan: Recipe) -> bool:
     """Whether the stage is done. If it isn't, all that it builds on is, and it has a folder."""
     root, stage = directory.parent, directory.name
     for earlier in STAGES[: STAGES.index(stage)]:
-        if read_manifest(root / earlier) is None:
+        if not _is_made_by(plan, root / earlier):
             raise ValueError(
                 f"the stage {stage!r} needs {earlier!r} first: train it, or all stages"
             )
+    if _is_made_by(plan, directory):
+        return True
+    directory.mkdir(parents=True, exist_ok=True)
+    return False
+
+
+def _is_made_by(plan: Recipe, directory: Path) -> bool:
+    """Whether the stage in this folder is finished; ValueError where another recipe made it."""
     done = read_manifest(directory)
     if done is None:
-        directory.mkdir(parents=True, exist_ok=True)
         return False
     # A model half of one recipe and half of another would look fine and mean nothing. (There and
     # back through JSON, because a tuple in the recipe is a list in the manifest.)
-    if done["recipe"] != json.loads(json.dumps(plan.behind(stage))):
-        raise ValueError(
-            f"{directory} was made by another recipe: choose another folder, or delete this one"
-        )
+    wanted = json.loads(json.dumps(plan.behind(directory.name)))
+    changed = {n for n in wanted | done["recipe"] if wanted.get(n) != done["recipe"].get(n)}
+    if changed:
+        what = f"of {plan.data} before it changed" if changed == {"text"} else "by another recipe"
+        raise ValueError(f"{directory} was made {what}: choose another folder, or delete this one")
     return True
 
 
@@ -182,7 +190,6 @@ class Work:
 
 def _tokenizer(work: Work) -> Iterator[Progress]:
     root, plan = work.root, work.plan
-    yield Progress("tokenizer", 0, 1, "learning merges")
     if plan.data is not None:
         vocab_size = plan.model.vocab_size
         texts = _front(read_texts(plan.data), plan.tokenizer.sample * vocab_size)
@@ -190,9 +197,14 @@ def _tokenizer(work: Work) -> Iterator[Progress]:
         # The world has few words: beyond `most_tokens` a table would mostly hold unused rows.
         texts = documents(plan.tokenizer.documents, seed=plan.seed)
         vocab_size = min(plan.model.vocab_size, plan.tokenizer.most_tokens)
-    tokenizer = Tokenizer.train(texts, vocab_size)
+    # `Tokenizer.train`, but with a sign of life: on megabytes without spaces it takes a minute.
+    merges, n_merges = [], merges_for(vocab_size)
+    yield Progress("tokenizer", 0, n_merges, "reading the text")
+    for pair in learning_merges(count_words(texts), n_merges):
+        merges.append(pair)
+        yield Progress("tokenizer", len(merges), n_merges, "learning merges")
+    tokenizer = Tokenizer(merges)
     tokenizer.save(root / "tokenizer" / "tokenizer.json")
-    yield Progress("tokenizer", 1, 1)
     return {"vocab_size": tokenizer.vocab_size}
 
 
@@ -230,11 +242,15 @@ def _base(work: Work) -> Iterator[Progress]:
 def _shards(work: Work, tokenizer: Tokenizer) -> Iterator[Progress]:
     """Real text is tokenized once, into files: it may be larger than the memory."""
     plan, config, folder = work.plan, work.plan.base.train, work.root / SHARDS
-    if read_manifest(folder) is None:
+    source = f"{plan.data} {plan.text or ''}".rstrip()
+    done = read_manifest(folder)
+    if done is not None and done["source"] != source:
+        raise ValueError(f"{folder} was made of another text: delete it, and {work.root / 'base'}")
+    if done is None:
         # One token more than the model reads, because the last one it reads needs a target.
         wanted = config.steps * config.batch_rows * plan.model.context_length + 1
         workers = torch.get_num_threads()
-        options = dict(source=plan.data, max_tokens=wanted, workers=workers)
+        options = dict(source=source, max_tokens=wanted, workers=workers)
         for n in writing_shards(read_texts(plan.data), tokenizer, folder, **options):
             yield Progress("base", 0, config.steps, f"tokenizing: {n:,} tokens")
 

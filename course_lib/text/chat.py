@@ -9,11 +9,13 @@ Source: OpenAI's ChatML; the Jinja template tells `transformers`, TRL and vLLM t
 """
 
 import re
-from itertools import takewhile
+from itertools import cycle, takewhile
 
 from course_lib.text.tokenizer import Tokenizer
 
 Message = dict[str, str]
+# What an answer answers: a text, or all that was said in turn, from the first question to the last.
+Question = str | tuple[str, ...]
 
 # White space around an answer is trimmed: a leading one would melt into the newline after
 # "assistant", and no model could say that token after a prompt that has ended in a newline already.
@@ -51,21 +53,41 @@ def check_messages(messages: list[Message]) -> None:
     for i, message in enumerate(messages):
         if not isinstance(message, dict) or not {"role", "content"} <= set(message):
             raise ValueError(
-                f"message {i} must be {{'role': ..., 'content': ...}}, got {message!r}"
+                f"message {i} must be {{'role': ..., 'content': ...}}, got {message!r:.200}"
             )
         expected = "assistant" if i % 2 else "user"
         if message["role"] != expected:
             raise ValueError(
-                f"message {i} must have the role {expected!r}, got {message['role']!r}: user and "
-                "assistant speak in turn, the user first, and there is no other role"
+                f"message {i} must have the role {expected!r}, got {message['role']!r:.200}: user "
+                "and assistant speak in turn, the user first, and there is no other role"
             )
         if not isinstance(message["content"], str):
-            raise ValueError(f"message {i} must have text as content, got {message['content']!r}")
+            found = message["content"]
+            raise ValueError(f"message {i} must have text as content, got {found!r:.200}")
 
 
-def exchange(prompt: str, answer: str) -> list[Message]:
-    """A dialogue of one question and its answer."""
-    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+def exchange(prompt: Question, answer: str) -> list[Message]:
+    """A dialogue of a question, with what was said before it if it has a past, and its answer."""
+    said = [prompt] if isinstance(prompt, str) else prompt
+    turns = zip(cycle(("user", "assistant")), [*said, answer], strict=False)
+    return [{"role": role, "content": text} for role, text in turns]
+
+
+def dialogue_of(found: object) -> list[Message]:
+    """The dialogue that somebody's file holds, up to an answer; ValueError where it is none."""
+    if not isinstance(found, list):
+        raise ValueError(f"expected a list of messages, got {found!r:.200}")
+    check_messages(found)
+    if found[-1]["role"] != "assistant":
+        raise ValueError("there is no answer to its last question")
+    # Messages from elsewhere may hold more, names or weights, say: it is left behind.
+    return [{"role": message["role"], "content": message["content"]} for message in found]
+
+
+def question_of(messages: list[Message]) -> Question:
+    """What `exchange` makes these messages of, which end with a question."""
+    said = tuple(message["content"] for message in messages)
+    return said if len(said) > 1 else said[0]
 
 
 def encode_turn(tokenizer: Tokenizer, message: Message) -> tuple[list[int], list[bool]]:

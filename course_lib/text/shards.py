@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_lib.machine.disk import whole_file, write_json
+from course_lib.machine.disk import read_json, whole_file, write_json
 from course_lib.text.rows import Batches, inputs_and_targets, segments_of
 from course_lib.text.tokenizer import Tokenizer
 
@@ -152,7 +152,7 @@ def write_shards(texts: Iterable[str], tokenizer: Tokenizer, folder: str | Path,
     """Tokenizes the texts into `folder`; returns the manifest. Options as in `writing_shards`."""
     for _ in writing_shards(texts, tokenizer, folder, **options):
         pass
-    return json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
+    return read_json(Path(folder) / MANIFEST)
 
 
 def writing_shards(
@@ -215,7 +215,7 @@ class Shards:
         if not path.is_file():
             raise ValueError(f"{folder} holds no finished shards: call write_shards first")
         try:
-            self.manifest = json.loads(path.read_text(encoding="utf-8"))
+            self.manifest = read_json(path)
             if self.manifest["format"] != FORMAT:
                 raise KeyError(self.manifest["format"])
         except (ValueError, KeyError, TypeError) as error:

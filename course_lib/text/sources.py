@@ -4,6 +4,9 @@ We read one document at a time, when it is needed, so a source may be larger tha
 something can't be read, the error names the file and the line.
 """
 
+import hashlib
+import json
+import os
 import random
 import re
 import sysconfig
@@ -12,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from course_lib.machine.disk import read_json_lines, read_lines
+from course_lib.machine.disk import file_hash, read_json_lines, read_lines
 from course_lib.text.tokenizer import SPECIALS
 
 END_OF_TEXT = SPECIALS[0]
@@ -30,21 +33,35 @@ def read_texts(source: str | Path) -> Iterator[str]:
     path = Path(source)
     if source == "python":  # for a folder of that name, write ./python
         return _python_texts()
-    if path.is_dir():
-        files = _shuffled(
-            p for p in path.rglob("*") if p.suffix.lower() in _READERS and _visible(p, path)
-        )
-        if not files:
-            raise ValueError(f"{path} holds no text: expected files of type {', '.join(_READERS)}")
-        return chain.from_iterable(map(_file_texts, files))
-    if path.exists():
-        return _file_texts(path)
+    if os.path.isdir(source) and not _files(path):
+        raise ValueError(f"{path} holds no text: expected files of type {', '.join(_READERS)}")
+    if os.path.exists(source):  # pathlib raises where a whole text is taken for a name
+        return chain.from_iterable(map(_file_texts, _shuffled(_files(path))))
     name, _, configuration = str(source).partition(":")
     if path.suffix.lower() in _READERS or not re.fullmatch(
         r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?", str(source)
     ):
-        raise ValueError(f"there is no file or folder {source}: check its spelling")
+        raise ValueError(f"there is no file or folder {source!s:.200}: check its spelling")
     return _hub_texts(name, configuration or None)
+
+
+def text_hash(source: str | Path) -> str | None:
+    """SHA-256 of a source's files and their names, so that it is noticed when one was edited.
+
+    None for Python's library and for data sets of the Hub, which nobody edits.
+    """
+    path = Path(source)
+    if source == "python" or not os.path.exists(source):
+        return None
+    hashes = {file.relative_to(path).as_posix(): file_hash(file) for file in _files(path)}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of a source: itself, or those of a folder that are no hidden ones."""
+    if not path.is_dir():
+        return [path]
+    return [p for p in path.rglob("*") if p.suffix.lower() in _READERS and _visible(p, path)]
 
 
 def record_texts(records: Iterable[dict], name: str) -> Iterator[str]:
@@ -53,14 +70,12 @@ def record_texts(records: Iterable[dict], name: str) -> Iterator[str]:
         yield _text_of(record, f"{name}, record {number}")
 
 
-def _text_of(record, where: str) -> str:
-    if isinstance(record, dict) and isinstance(record.get("text"), str):
+def _text_of(record: dict, where: str) -> str:
+    if isinstance(record.get("text"), str):
         # JSON can spell out half of a surrogate pair, and UTF-8 can't.
         return re.sub("[\ud800-\udfff]", "\ufffd", record["text"])
-    found = f"fields {', '.join(record)}" if isinstance(record, dict) else repr(record)[:60]
-    if isinstance(record, dict) and "text" in record:
-        found = f"text = {record['text']!r}"
-    raise ValueError(f'{where}: expected a field "text" that holds a string, found {found}')
+    found = f"text = {record['text']!r}" if "text" in record else f"fields {', '.join(record)}"
+    raise ValueError(f'{where}: expected a field "text" that holds a string, found {found:.200}')
 
 
 def _visible(path: Path, folder: Path) -> bool:
@@ -147,16 +162,16 @@ def _hub_texts(name: str, configuration: str | None) -> Iterator[str]:
         from huggingface_hub import HfApi
     except ImportError as error:
         raise ValueError(
-            f"there is no file or folder {name!r} here; to look for it on the Hugging Face Hub, "
-            "`pip install datasets`"
+            f"there is no file or folder {name!r:.200} here; to look for it on the "
+            "Hugging Face Hub, `pip install datasets`"
         ) from error
     try:
         HfApi().dataset_info(name, timeout=10)  # offline, load_dataset alone tries for 23 seconds
         dataset = load_dataset(name, configuration, split="train", streaming=True)
     except Exception as error:  # no network, name or configuration: the errors share no class
         raise ValueError(
-            f"there is no file or folder {name!r} here, and the Hugging Face Hub can't stream it: "
-            f"{' '.join(str(error).split())[:300]}"
+            f"there is no file or folder {name!r:.200} here, and the Hugging Face Hub can't "
+            f"stream it: {' '.join(str(error).split())[:300]}"
         ) from error
     return record_texts(dataset, name)
 

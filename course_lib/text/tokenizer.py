@@ -16,14 +16,14 @@ import json
 import os
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import regex
 import tiktoken
 
-from course_lib.machine.disk import write_text
+from course_lib.machine.disk import read_json, write_text
 
 # Before anything is merged, GPT-2's pattern cuts the text into words, and no merge ever crosses a
 # cut. Without it "dog.", "dog!" and "dog?" would each become a token. It tries, in this order:
@@ -40,6 +40,7 @@ PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\
 # Only our own code writes these three. They mark where a document begins, and who is speaking.
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 N_BYTES = 256
+GAP = -1  # no token: between words, and within a token that `learning_merges` has joined
 # More white-space characters in a row are refused: at a million, the regular expression in tiktoken
 # runs out of stack and panics in Rust.
 LONGEST_SPACE = 500_000
@@ -64,6 +65,25 @@ def merge(ids: list[int], pair: Pair, new_id: int) -> list[int]:
     return merged
 
 
+def merges_for(vocab_size: int) -> int:
+    """How many merges make a tokenizer of this size: the bytes and the specials come first."""
+    smallest = N_BYTES + len(SPECIALS)
+    if not isinstance(vocab_size, int) or vocab_size < smallest:
+        raise ValueError(
+            f"vocab_size must be a whole number of {smallest} or more ({N_BYTES} bytes and "
+            f"{len(SPECIALS)} specials come first), got {vocab_size!r}"
+        )
+    return vocab_size - smallest
+
+
+def count_words(text: str | Iterable[str]) -> Counter[bytes]:
+    """How often each word occurs in the texts: as no merge crosses words, it is all BPE needs."""
+    words = Counter()
+    for part in [text] if isinstance(text, str) else text:
+        words.update(regex.findall(PATTERN, part))
+    return Counter({word.encode(): n for word, n in words.items()})
+
+
 def learn_merges(words: Counter[bytes], n_merges: int) -> list[Pair]:
     """The `n_merges` pairs that BPE merges: at each step the most frequent pair in `words`.
 
@@ -72,26 +92,38 @@ def learn_merges(words: Counter[bytes], n_merges: int) -> list[Pair]:
     twice: ValueError when no such pair is left.
     Source: Sennrich et al. 2016, arXiv 1508.07909, algorithm 1.
     """
+    return list(learning_merges(words, n_merges))
+
+
+def learning_merges(words: Counter[bytes], n_merges: int) -> Iterator[Pair]:
+    """`learn_merges` step by step: yields each pair as soon as it is found."""
     # Algorithm 1 counts all pairs again after each merge. That is ten lines, and hopelessly slow on
-    # a few megabytes. But a merge changes only the words that hold its pair, and most don't.
-    # So we count once, remember where each pair lives, and keep the books up to date.
-    spelling = [list(word) for word in words]  # each word as ids; a byte is its own id
-    frequency = list(words.values())  # how often each word occurs
+    # a few megabytes. But a merge changes nothing beyond its neighbours. So we count once, remember
+    # where each pair stands, and keep the books up to date. Then it doesn't matter how long a word
+    # is: Chinese has no spaces, and a genome is a single word.
+    #
+    # All words lie in one list, with a gap after each. A token has its id at its first byte and at
+    # its last, and gaps between: so from any edge of a token we know how far its other edge is.
+    ids = [GAP]  # of each byte
+    times = [0]  # how often the word that a byte belongs to occurs
+    for word, n in words.items():
+        ids += [*word, GAP]
+        times += [n] * (len(word) + 1)
+    width = [1] * N_BYTES  # of each token, in bytes
     count = Counter()  # pair -> how often it occurs in all words
-    # pair -> numbers of the words that hold it. We never take a word out when it loses the pair:
-    # visiting it once more changes nothing.
-    where = defaultdict(set)
-    for word, ids in enumerate(spelling):
-        for pair in pairwise(ids):
-            count[pair] += frequency[word]
-            where[pair].add(word)
+    # pair -> where it starts, from left to right. We never take a place off when a merge next to it
+    # breaks the pair there: when its turn comes, we see that something else stands there now.
+    where = defaultdict(list)
+    for place, pair in enumerate(pairwise(ids)):
+        if GAP not in pair:
+            count[pair] += times[place]
+            where[pair].append(place)
     # A heap hands out its smallest item first. With the count negated that is the most frequent
     # pair, and the pair itself settles a tie.
     queue = [(-n, pair) for pair, n in count.items()]
     heapq.heapify(queue)
 
-    merges = []
-    while len(merges) < n_merges:
+    for new_id in range(N_BYTES, N_BYTES + n_merges):
         # The heap is lazy. Changing an item in its middle would be slow, so when a count changes we
         # push the pair again and let the old item lie. If an item comes up whose count is no longer
         # true, we throw it away: the true one is in there too.
@@ -99,29 +131,36 @@ def learn_merges(words: Counter[bytes], n_merges: int) -> list[Pair]:
             heapq.heappop(queue)
         if not queue or count[queue[0][1]] < 2:
             raise ValueError(
-                f"{n_merges} merges were asked for, but after {len(merges)} no pair occurs twice: "
-                f"take more text, or vocab_size={N_BYTES + len(merges) + len(SPECIALS)} at most"
+                f"{n_merges} merges were asked for, but after {new_id - N_BYTES} no pair occurs "
+                f"twice: take more text, or vocab_size={new_id + len(SPECIALS)} at most"
             )
         pair = heapq.heappop(queue)[1]
-        new_id = N_BYTES + len(merges)
-        merges.append(pair)
+        yield pair
 
-        # Respell each word that holds the pair. Take its old pairs off the books, put the new ones
-        # on. Most pairs of a word survive the merge and come out as 0.
-        change = Counter()
-        for word in where.pop(pair):
-            before, after = spelling[word], merge(spelling[word], pair, new_id)
-            spelling[word] = after
-            for old in pairwise(before):
-                change[old] -= frequency[word]
-            for new in pairwise(after):
-                change[new] += frequency[word]
-                where[new].add(word)
-        for changed, n in change.items():
-            if n:
-                count[changed] += n
-                heapq.heappush(queue, (-count[changed], changed))
-    return merges
+        left, right = pair
+        width.append(width[left] + width[right])
+        changed = set()
+        for start in where.pop(pair):
+            middle, end = start + width[left], start + width[new_id]
+            if ids[start] != left or ids[middle] != right:
+                continue  # as in the second pair of aaa, whose first two are merged by now
+            # The two neighbours lose this pair's tokens and get the new one.
+            n, before, behind = times[start], ids[start - 1], ids[end]
+            count[pair] -= n
+            if before != GAP:
+                count[before, left] -= n
+                count[before, new_id] += n
+                where[before, new_id].append(start - width[before])
+                changed.update(((before, left), (before, new_id)))
+            if behind != GAP:
+                count[right, behind] -= n
+                count[new_id, behind] += n
+                where[new_id, behind].append(start)
+                changed.update(((right, behind), (new_id, behind)))
+            ids[middle - 1] = ids[middle] = GAP
+            ids[start] = ids[end - 1] = new_id
+        for neighbours in changed:
+            heapq.heappush(queue, (-count[neighbours], neighbours))
 
 
 def _printable_bytes() -> str:
@@ -186,18 +225,7 @@ class Tokenizer:
     @classmethod
     def train(cls, text: str | Iterable[str], vocab_size: int) -> "Tokenizer":
         """The tokenizer learned from the texts. `vocab_size` counts bytes and specials too."""
-        smallest = N_BYTES + len(SPECIALS)
-        if not isinstance(vocab_size, int) or vocab_size < smallest:
-            raise ValueError(
-                f"vocab_size must be a whole number of {smallest} or more ({N_BYTES} bytes and "
-                f"{len(SPECIALS)} specials come first), got {vocab_size!r}"
-            )
-        # Merges never cross words, so how often each word occurs is all that we need of the text.
-        words = Counter()
-        for part in [text] if isinstance(text, str) else text:
-            words.update(regex.findall(PATTERN, part))
-        in_bytes = Counter({word.encode(): n for word, n in words.items()})
-        return cls(learn_merges(in_bytes, vocab_size - smallest))
+        return cls(learn_merges(count_words(text), merges_for(vocab_size)))
 
     def encode(self, text: str) -> list[int]:
         """The ids of `text`. None is a special token: if you type "<|im_end|>", that is text.
@@ -278,14 +306,14 @@ class Tokenizer:
     def load(cls, path: str | Path) -> "Tokenizer":
         """The tokenizer in a `tokenizer.json` that `save` wrote. ValueError for any other kind."""
         try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = read_json(Path(path))
             vocab = found["model"]["vocab"]
             tokenizer = cls(
                 [(vocab[left], vocab[right]) for left, right in found["model"]["merges"]]
             )
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} holds no byte-level BPE tokenizer of this course: {error!r}"
+                f"{path} holds no byte-level BPE tokenizer of this course: {error!r:.200}"
             ) from error
         # We took the merges and ignored the rest. If the rest isn't what we would write ourselves,
         # our ids would differ from those that the file's model was trained on.

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from course_lib.config import TrainConfig
-from course_lib.machine.disk import read_json_lines, write_json_lines
-from course_lib.text.chat import Message, check_messages
+from course_lib.machine.disk import locked, read_json_lines, write_json_lines
+from course_lib.text.chat import Message, dialogue_of
 from course_lib.text.rows import Batches, inputs_and_targets, segments_of
 
 
@@ -52,24 +52,31 @@ def save_dialogues(path: str | Path, dialogues: Iterable[list[Message]]) -> None
     write_json_lines(path, ({"messages": messages} for messages in dialogues))
 
 
+def add_dialogues(
+    path: str | Path, dialogues: list[list[Message]], instead_of: Iterable[list[Message]] = ()
+) -> int:
+    """Writes dialogues into a file beside those that are there; returns how many others it holds.
+
+    Those of `instead_of` are taken out: an earlier state of the same dialogues. Several processes
+    may add to one file at once.
+    """
+    path, gone = Path(path), [*instead_of, *dialogues]
+    with locked(path):
+        there = load_dialogues(path) if path.exists() and path.stat().st_size else []
+        others = [messages for messages in there if messages not in gone]
+        save_dialogues(path, [*others, *dialogues])
+    return len(others)
+
+
 def load_dialogues(path: str | Path) -> list[list[Message]]:
     """The dialogues of a file in the `messages` format; empty lines don't count."""
-    found = []
-    for number, record in read_json_lines(Path(path), '{"messages": [...]}'):
+    found, shape = [], '{"messages": [...]}'
+    for number, record in read_json_lines(Path(path), shape):
         try:
-            messages = record["messages"]
-            check_messages(messages)
-        except (ValueError, KeyError, TypeError) as error:
-            # Ours say in words what is wrong with a message; of others only the type is telling.
-            why = error if type(error) is ValueError else repr(error)
-            raise ValueError(
-                f'{path}, line {number}: expected {{"messages": [...]}}, with user and assistant '
-                f"in turn ({str(why)[:200]})"
-            ) from error
-        if messages[-1]["role"] != "assistant":
-            raise ValueError(f"{path}, line {number}: there is no answer to its last question")
-        # Messages from elsewhere may hold more, names or weights, say: it is left behind.
-        found.append([{"role": m["role"], "content": m["content"]} for m in messages])
+            found.append(dialogue_of(record.get("messages")))
+        except ValueError as error:
+            wanted = f"expected {shape}, with user and assistant in turn"
+            raise ValueError(f"{path}, line {number}: {wanted} ({error})") from error
     if not found:
         raise ValueError(f"{path} holds no dialogue")
     return found

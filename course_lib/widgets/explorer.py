@@ -82,7 +82,7 @@ def explorer(
     if not pairs or not all(isinstance(p, tuple) and len(p) == 2 and p[1] for p in pairs):
         raise ValueError(
             "models must be one (model, tokenizer) or {name: (model, tokenizer), ...}, at least "
-            f"one, got {models!r}"
+            f"one, got {models!r:.200}"
         )
     first, tokenizer = next(iter(models)), next(iter(pairs))[1]
     for name, (_, other) in models.items():

@@ -61,7 +61,7 @@ class State:
             ("size", self.size in TEXT_SIZES, f"one of {', '.join(TEXT_SIZES)}"),
         ):
             if not good:
-                raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r:.200}")
 
 
 def is_number(value) -> bool:
@@ -138,7 +138,12 @@ def whole_text(tokenizer: AnyTokenizer, state: State) -> str:
     """The text that goes on: with the picked tokens, if they don't begin an answer."""
     if state.chat or not state.picked:
         return state.text
-    return text_of(tokenizer, [*tokenizer.encode(state.text), *state.picked])
+    return readable(tokenizer, [*tokenizer.encode(state.text), *state.picked])
+
+
+def readable(tokenizer: AnyTokenizer, ids: list[int]) -> str:
+    """Their text; half a letter at its end is left out, as the other half may come."""
+    return text_of(tokenizer, ids).rstrip("\ufffd")
 
 
 def text_of(tokenizer: AnyTokenizer, ids: list[int]) -> str:
@@ -223,7 +228,7 @@ def after(session: Session, message: dict, models: Models) -> Session:
             if "model" in dials:
                 dials |= dict(layer=None, head=None)  # the other model may have fewer
             return replace(session, state=replace(state, **dials), said="", typing=False)
-    raise ValueError(f"the page asks for {message['do']!r}, which the explorer doesn't know")
+    raise ValueError(f"the page asks for {message['do']!r:.200}, which the explorer doesn't know")
 
 
 def with_content(state: State, other: State) -> State:
@@ -236,7 +241,7 @@ def with_token(models: Models, state: State, id: int) -> State:
     """`state` with a token more."""
     size = models.models[state.model].config.vocab_size
     if not is_int(id, 0, size - 1):
-        raise ValueError(f"there is no token {id!r}: ids run from 0 to {size - 1}")
+        raise ValueError(f"there is no token {id!r:.200}: ids run from 0 to {size - 1}")
     if state.chat:
         return replace(state, picked=(*state.picked, id))
     ids, fixed = prompt_ids(models.tokenizer, state)

@@ -20,7 +20,7 @@ from course_lib.widgets.explorer_state import (
     drawn_ids,
     is_int,
     prompt_ids,
-    text_of,
+    readable,
     token_text,
     whole_text,
 )
@@ -192,7 +192,7 @@ def _end(text: str, longest: int = 48) -> str:
 
 
 def _label(tokenizer: AnyTokenizer, state: State) -> str:
-    answer = text_of(tokenizer, list(state.picked)) if state.chat else ""
+    answer = readable(tokenizer, list(state.picked)) if state.chat else ""
     return _end(" → ".join(filter(None, (whole_text(tokenizer, state), answer))), 32) or "(empty)"
 
 

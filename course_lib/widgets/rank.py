@@ -179,7 +179,7 @@ class Ranker(Pictured, anywidget.AnyWidget):
         try:
             self._obey(message["do"], message.get("answer"), message.get("place"))
         except OSError as error:
-            self._show(f"That could not be written to {self.file.name}: {error}")
+            self._show(f"That is not stored: {error}")
 
     def _obey(self, what: str, answer: int | None, place: int | None) -> None:
         standing, order = self._standing, self._standing.order

@@ -22,7 +22,7 @@ from course_lib.text.chat import Message, encode_prompt, exchange
 from course_lib.text.rows import pack, pack_dialogues
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import TrainRecord, next_token_loss, train
-from course_lib.train.sft import load_dialogues, save_dialogues, sft_batches
+from course_lib.train.sft import add_dialogues, load_dialogues, sft_batches
 from course_lib.widgets.live import RUNNING, STOPPED, Job
 from course_lib.widgets.page import style
 from course_lib.widgets.shell import Pictured
@@ -117,6 +117,7 @@ class Teacher(Pictured, ipywidgets.VBox):
         self._before, self.tokenizer = pair
         self.model, self.job, self._steps = self._before, None, steps
         self.rows: list[tuple[str, str, str]] = []
+        self._in_file: dict[Path, list[list[Message]]] = {}  # what each file has from this editor
         wide = ipywidgets.Layout(width="auto")
         self.editor = ipywidgets.Textarea(examples, rows=5, description="Examples", layout=wide)
         self.also = ipywidgets.Text(
@@ -167,15 +168,22 @@ class Teacher(Pictured, ipywidgets.VBox):
             self._try(self._begin)
 
     def save(self, path: str | Path) -> None:
-        """Write the examples to a file in the `messages` format; its folder is made."""
+        """Write the examples to a file in the `messages` format; its folder is made.
+
+        What this editor has read from there or written there is replaced. Anything else stays: it
+        may be from last week, or from another notebook.
+        """
         examples = self.examples
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        save_dialogues(path, examples)
-        self._say(f"{len(examples)} examples are in {path} now.")
+        others = add_dialogues(path, examples, self._in_file.get(Path(path), []))
+        self._in_file[Path(path)] = examples
+        beside = f", beside {others} that were there" if others else ""
+        self._say(f"{len(examples)} examples are in {path} now{beside}.")
 
     def load(self, path: str | Path) -> None:
         """Read the examples of a file in the `messages` format into the editor."""
-        self.editor.value = as_lines(load_dialogues(path))
+        found = load_dialogues(path)
+        self.editor.value = as_lines(found)
+        self._in_file[Path(path)] = found
         self._say(f"{len(self.examples)} examples were read from {path}. {HOW}")
 
     def picture(self) -> Picture:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.align.dpo import dpo_batches, dpo_loss
-from course_lib.align.preferences import Preference, save_preferences
+from course_lib.align.preferences import Preference, load_preferences, save_preferences
 from course_lib.align.reward import RewardModel, reward_loss
 from course_lib.align.rlhf import Rollout, answer_log_probs, policy_loss, rollout
 from course_lib.config import DPOConfig, GRPOConfig, ModelConfig, TrainConfig
@@ -35,6 +35,7 @@ PAIRS = [
     Preference("Is it?", "yes", "no, it is not"),
     Preference("What?", "It is no. I am sure.", "I"),
     Preference("Is it yes or no?", "not sure", "yes"),
+    Preference(("What?", "It is no.", "Is it?"), "I am not sure.", "It is yes."),
 ]
 ANSWERS = {
     "Is it?": ["yes", "no", "I am not sure."],
@@ -92,9 +93,9 @@ def the_batch(trainer) -> dict[str, Tensor]:
     return batch
 
 
-def saved_pairs(path: Path) -> list[dict]:
-    """The lines of the file that we write of `PAIRS`."""
-    save_preferences(path, PAIRS)
+def saved_pairs(path: Path, pairs: list[Preference] = PAIRS) -> list[dict]:
+    """The lines of the file that we write of the pairs."""
+    save_preferences(path, pairs)
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -160,6 +161,21 @@ def test_the_reward_model_has_the_loss_of_trl(trl, tmp_path):
 
     assert_same_loss(model, loss, theirs, trainer.compute_loss(theirs, the_batch(trainer)))
     assert trainer._metrics["eval"]["accuracy"] == pytest.approx([extra["accuracy"]])
+
+
+def test_prompts_without_a_field_are_those_that_trl_extracts(trl, tmp_path):
+    from trl.data_utils import maybe_extract_prompt
+
+    asked = dialogue("What?", "It is no.", "Is it?")
+    chosen, rejected = (dialogue("What?", answer)[1:] for answer in ("yes", "no"))
+    whole = {"chosen": asked + chosen, "rejected": asked + rejected}
+    records = [whole, whole | {"prompt": "Is it?"}]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (tmp_path / "pairs.jsonl").write_text(lines, encoding="utf-8")
+
+    pairs = load_preferences(tmp_path / "pairs.jsonl")
+
+    assert saved_pairs(tmp_path / "ours.jsonl", pairs) == [maybe_extract_prompt(r) for r in records]
 
 
 def test_dpo_has_the_loss_of_trl(trl, tmp_path):

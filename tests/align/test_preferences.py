@@ -108,3 +108,63 @@ def test_an_answer_comes_back_whatever_signs_it_holds(tmp_path, sign):
     save_preferences(tmp_path / "pairs.jsonl", pairs)
 
     assert load_preferences(tmp_path / "pairs.jsonl") == pairs
+
+
+def said(*texts):
+    roles = ("user", "assistant") * len(texts)
+    return [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
+
+
+TALK = said("Who won?", "Peru.", "And before?", "Chile.", "When?")
+GOOD, BAD = ({"role": "assistant", "content": text} for text in ("In 1930.", "Soon."))
+OF_TALK = Preference(("Who won?", "Peru.", "And before?", "Chile.", "When?"), "In 1930.", "Soon.")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": TALK, "chosen": [GOOD], "rejected": [BAD]},
+        {"chosen": [*TALK, GOOD], "rejected": [*TALK, BAD]},
+        {"prompt": "When?", "chosen": [*TALK, GOOD], "rejected": [*TALK, BAD]},  # UltraFeedback
+        {"prompt": TALK[:1], "chosen": [*TALK, GOOD], "rejected": [*TALK, BAD]},
+        {"prompt": TALK[:1], "chosen": [*TALK[1:], GOOD], "rejected": [*TALK, BAD]},
+        {"prompt": TALK, "chosen": [GOOD | {"name": None}], "rejected": [BAD | {"weight": 1}]},
+    ],
+    ids=["explicit", "implicit", "a text too", "its first too", "both ways", "more keys"],
+)
+def test_a_prompt_keeps_all_that_was_said(tmp_path, record):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(record))
+
+    assert load_preferences(path) == [OF_TALK]
+    save_preferences(path, [OF_TALK, Preference("Is it?", "yes", "no")])
+    line = path.read_text(encoding="utf-8").splitlines()[0]
+    assert json.loads(line) == {"prompt": TALK, "chosen": [GOOD], "rejected": [BAD]}
+    assert load_preferences(path) == [OF_TALK, Preference("Is it?", "yes", "no")]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"prompt": TALK, "chosen": [GOOD]}, "expected a list of messages, got None"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, "a list of messages, got 'a'"),
+        ({"prompt": TALK[:4], "chosen": [GOOD], "rejected": [BAD]}, "message 4 must .* 'user'"),
+        ({"prompt": TALK, "chosen": [], "rejected": [BAD]}, "no answer to its last question"),
+        ({"chosen": [GOOD], "rejected": [BAD]}, "message 0 must have the role 'user'"),
+        ({"chosen": [*said("a?"), GOOD], "rejected": [*said("b?"), BAD]}, "the same messages"),
+        ({"prompt": TALK[:3], "chosen": [*TALK[3:], GOOD], "rejected": [BAD]}, "same messages"),
+        ({"prompt": said("a?"), "chosen": [*said("b?"), GOOD], "rejected": [BAD]}, "message 1"),
+        ({"prompt": said("x" * 10**6, 3), "chosen": [GOOD], "rejected": [BAD]}, "as content"),
+        ({"prompt": [["x"] * 10**6], "chosen": [GOOD], "rejected": [BAD]}, "message 0 must be"),
+    ],
+)
+def test_what_is_no_pair_of_answers_is_told_in_a_short_sentence(tmp_path, record, reason):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(record))
+
+    with pytest.raises(
+        ValueError, match=rf"pairs.jsonl, line 1: expected \{{.*{reason}"
+    ) as refused:
+        load_preferences(path)
+
+    assert len(str(refused.value)) < len(str(path)) + 500

@@ -82,6 +82,32 @@ def test_a_broken_file_of_guesses_stops_no_lesson(folder):
     assert guess("02 six", None) is None and kept_guess("02 six") is None
     assert guess("02 six", 31) == "Your guess is kept: 31"
     assert kept_guess("02 six") == 31
+    assert (folder / "guesses.json.broken").read_text() == "{half a fi"  # not overwritten
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode(),
+    ],
+    ids=["byte order mark", "line ends", "both"],
+)
+def test_guesses_that_an_editor_of_windows_has_saved_are_kept(saved):
+    guess("02 six", 30)
+    guesses_file().write_bytes(saved(guesses_file().read_text(encoding="utf-8")))
+
+    guess("02 four", 4)
+
+    assert (kept_guess("02 six"), kept_guess("02 four")) == (30, 4)
+
+
+def test_guesses_nested_without_end_stop_no_lesson():
+    guess("02 six", 30)
+    guesses_file().write_text("[" * 100_000)
+
+    assert guess("02 six", 31) == "Your guess is kept: 31"
 
 
 def test_a_band_tells_the_place_and_not_the_value():

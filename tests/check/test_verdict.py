@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from course_lib.check import bottleneck, pretraining, rlhf, sft
 from course_lib.check.verdict import Verdict, examine
 
 CASES = [((2, 3), 6), ((0.5, 4), 2.0)]
@@ -51,3 +52,18 @@ def test_whatever_a_learner_writes_gets_a_verdict(function):
 )
 def test_results_are_compared_by_value(found, expected, ok):
     assert examine(lambda: found, [((), expected)]).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("check", "answer"),
+    [
+        (pretraining.low_limit, [0.5] * 500_000),
+        (bottleneck.growth_until, "2.4" * 500_000),
+        (rlhf.reward_gap, {i: i for i in range(500_000)}),
+        (sft.to_jsonl, lambda pairs: "[" * 500_000 + "\n" * len(pairs)),
+    ],
+)
+def test_a_verdict_on_an_answer_of_megabytes_is_short(check, answer):
+    verdict = check(answer)
+
+    assert not verdict.ok and len(repr(verdict)) < 400

@@ -1,5 +1,6 @@
 """Files change whole or not at all, lines end at line feeds, and bad ones are named."""
 
+import errno
 import json
 import os
 import subprocess
@@ -59,6 +60,21 @@ def test_a_folder_of_files_moves_with_the_last_one_last(tmp_path, monkeypatch):
             (staging / name).write_text(name)
 
     assert moved[-1] == "b" and sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("fails", ["replace", "fsync"])
+def test_what_can_not_be_written_is_told_with_its_name(tmp_path, monkeypatch, fails):
+    write_json(tmp_path / "a.json", {"n": 1})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, fails, full)
+    with pytest.raises(OSError, match=r"a.json can't be written, what was .* stays: No space left"):
+        write_json(tmp_path / "a.json", {"n": 2})
+
+    assert read_json(tmp_path / "a.json") == {"n": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 @pytest.mark.parametrize("sign", NO_ENDS, ids=ascii)

@@ -6,6 +6,7 @@ This file is also the program that is killed: `python -m tests.pipeline.test_fau
 import contextlib
 import functools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,62 @@ save_all(folder, seed=2)
     model, _ = load_pretrained(tmp_path / "model")
     assert all(torch.equal(expected[name], w) for name, w in model.state_dict().items())
     assert [p.name for p in (tmp_path / "state").iterdir()] == [TRAINING_STATE]
+
+
+WORK = """
+import resource, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from course_lib.align.preferences import Preference, save_preferences
+from course_lib.check.guesses import guess
+from course_lib.files.gguf import write_gguf
+from course_lib.model.transformer import Transformer
+from course_lib.text.chat import exchange
+from course_lib.text.tokenizer import Tokenizer
+from course_lib.train.sft import add_dialogues, save_dialogues
+from tests.pipeline.test_faults import TINY
+
+folder = Path(sys.argv[1])
+tokenizer = Tokenizer()
+model = Transformer(replace(TINY, vocab_size=tokenizer.vocab_size))
+def dialogues(n):
+    return [exchange(f"{i}?", "long " * 50) for i in range(n)]
+work = {
+    "guesses": lambda n: guess("a", "x" * n),
+    "rankings": lambda n: save_preferences(folder / "p", [Preference("q", "a" * n, "b")]),
+    "dialogues": lambda n: save_dialogues(folder / "d", dialogues(n // 100)),
+    "more dialogues": lambda n: add_dialogues(folder / "m", dialogues(n // 100)),
+    "tokenizer": lambda n: tokenizer.save(folder / "t"),
+    "parameters": lambda n: write_gguf(folder / "g", model, tokenizer),
+}
+for act in work.values():
+    act(100)
+def files():
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".lock"}
+before = files()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+for name, act in work.items():
+    try:
+        act(6000)
+    except OSError as error:
+        print(name, "->", error)
+assert files() == before, files().keys()
+"""
+
+
+def test_a_full_disk_is_told_in_a_sentence_and_costs_no_work(tmp_path):
+    pytest.importorskip("resource", reason="a limit for files is a thing of Unix")
+    environment = os.environ | {"COURSE_ARTIFACTS": str(tmp_path)}
+    command = [sys.executable, "-c", WORK, str(tmp_path)]
+
+    told = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert len(lines) == 6 and told.stderr == ""
+    for line in lines:
+        assert " can't be written, what was there before stays: File too large" in line
 
 
 TINY = ModelConfig(

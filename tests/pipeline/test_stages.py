@@ -31,6 +31,8 @@ from course_lib.pipeline.recipe import (
 )
 from course_lib.pipeline.release import load_language_model, publish, read_manifest
 from course_lib.pipeline.stages import PREFERENCES, run_stage
+from course_lib.text.shards import Shards
+from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.annotators import gold
 from tests.tiny import PLAN, run_all
 
@@ -76,7 +78,7 @@ def test_a_stage_is_kept_when_only_later_ones_change(root):
     with pytest.raises(ValueError, match="another recipe"):
         list(run_stage("rlhf", root, other))
     everything = asdict(PLAN)
-    assert everything.pop("data") is None
+    assert everything.pop("data") is everything.pop("text") is None
     assert PLAN.behind("export") == everything  # no field decides nothing
 
 
@@ -288,6 +290,65 @@ def test_another_text_is_another_recipe_and_the_world_has_none(book, tmp_path):
     assert "data" not in PLAN.behind("export")
     with pytest.raises(ValueError, match="must be 1 or more, got 0"):
         real_text_recipe(PLAN, "python", tokens=0)
+
+
+def short_plan(folder):
+    return real_text_recipe(real_text(folder), str(folder), tokens=100)
+
+
+@pytest.fixture
+def own_text(book, tmp_path):
+    """A copy of the book that a test may change."""
+    shutil.copytree(book, tmp_path / "text")
+    return tmp_path / "text"
+
+
+@pytest.mark.parametrize("steps", [None, 2, 4], ids=["tokenizer", "shards", "base"])
+def test_a_text_that_was_edited_is_noticed_at_every_stage(own_text, tmp_path, steps):
+    root, plan = tmp_path / "run", short_plan(own_text)
+    list(run_stage("tokenizer", root, plan))
+    if steps is not None:
+        for progress in (run := run_stage("base", root, plan)):
+            if progress.step == steps < 4:
+                run.close()
+                break
+
+    page = own_text / "7.txt"
+    page.write_text(page.read_text().replace("bottles", "bottle5"))  # as long as before
+
+    for stage in ("tokenizer", "base"):
+        with pytest.raises(ValueError, match=r"tokenizer was made of .*text before it changed"):
+            list(run_stage(stage, root, short_plan(own_text)))
+    page.write_text(page.read_text().replace("bottle5", "bottles"))
+    list(run_stage("base", root, short_plan(own_text)))  # as before: nothing is in its way
+
+
+def test_shards_of_another_text_are_not_trained_on(own_text, tmp_path):
+    root = tmp_path / "run"
+    list(run_all(root, short_plan(own_text)))
+    (own_text / "30.txt").write_text("One more.\n")
+    for stage in ("tokenizer", "base"):  # but not the shards
+        shutil.rmtree(root / stage)
+
+    list(run_stage("tokenizer", root, short_plan(own_text)))
+
+    # So small an edit leaves the merges as they were: the tokenizer's hash wouldn't tell.
+    assert Shards(root / "shards", Tokenizer.load(root / "tokenizer" / "tokenizer.json"))
+    with pytest.raises(ValueError, match=r"shards was made of another text: delete it"):
+        list(run_stage("base", root, short_plan(own_text)))
+
+
+def test_a_stage_is_not_built_on_those_of_another_recipe(root, tmp_path):
+    for stage in ("tokenizer", "base"):
+        shutil.copytree(root / stage, tmp_path / stage)
+    for other in (
+        dataclasses.replace(PLAN, seed=1),
+        dataclasses.replace(PLAN, tokenizer=dataclasses.replace(PLAN.tokenizer, documents=5)),
+        dataclasses.replace(PLAN, base=dataclasses.replace(PLAN.base, held_out_documents=5)),
+    ):
+        with pytest.raises(ValueError, match=r"(tokenizer|base) was made by another recipe"):
+            list(run_stage("sft", tmp_path, other))
+    assert not (tmp_path / "sft").exists()
 
 
 def test_a_run_on_real_text_that_was_killed_goes_on_to_the_same_weights(book, tmp_path):

@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from course_lib.text.sources import read_texts, record_texts
+from course_lib.text.sources import read_texts, record_texts, text_hash
 
 TEXTS = ["Once upon a time.", "The end.\n\nOr is it? é 🙂"]
 
@@ -77,7 +77,7 @@ def test_python_brings_megabytes_of_text_without_a_network():
         ("a.jsonl", b'{"text": "x"}\n{"text": ', "a.jsonl, line 2: expected one JSON object"),
         ("a.jsonl", b'{"body": "x", "id": 1}', "a.jsonl, line 1: .* found fields body, id"),
         ("a.jsonl", b'{"text": null}', "a.jsonl, line 1: .* found text = None"),
-        ("a.jsonl", b'"text"', "a.jsonl, line 1: .* found 'text'"),
+        ("a.jsonl", b'"text"', r"a.jsonl, line 1: expected one .*\(got 'text'\)"),
         ("a.parquet", b"no table", "a.parquet can't be read as .parquet"),
         ("a.py", b"x = '\xff'", "a.py is no Python source in UTF-8"),
         ("a.docx", b"x", "a.docx: expected a file of type .txt, .jsonl, .parquet, .py"),
@@ -159,3 +159,55 @@ def test_a_library_that_is_missing_is_named(folder, monkeypatch, library):
     source = {"datasets": "some/stories", "pyarrow": folder / "table.parquet"}[library]
     with pytest.raises(ValueError, match=f"pip install {library}"):
         list(read_texts(source))
+
+
+@pytest.mark.parametrize(
+    ("change", "other"),
+    [
+        (lambda folder: (folder / "a.txt").write_text("One fish, twO fish."), True),
+        (lambda folder: (folder / "a.txt").write_text("One fish, two fish. Red fish."), True),
+        (lambda folder: (folder / "c.txt").write_text("Blue fish."), True),
+        (lambda folder: (folder / "in" / "b.jsonl").unlink(), True),
+        (lambda folder: (folder / "a.txt").rename(folder / "c.txt"), True),  # another order
+        (lambda folder: (folder / "in" / "b.jsonl").rename(folder / "b.jsonl"), True),
+        (lambda folder: (folder / "a.txt").write_text("One fish, two fish."), False),
+        (lambda folder: (folder / ".draft.txt").write_text("Nobody reads it."), False),
+        (lambda folder: (folder / "fish.png").write_bytes(b"\x89PNG"), False),
+    ],
+    ids="edited longer added removed renamed moved same hidden picture".split(),
+)
+def test_the_hash_of_a_text_is_of_what_is_read(tmp_path, change, other):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "a.txt").write_text("One fish, two fish.")
+    (tmp_path / "in" / "b.jsonl").write_text('{"text": "Old fish."}\n')
+    before, of_file = text_hash(tmp_path), text_hash(tmp_path / "a.txt")
+
+    change(tmp_path)
+
+    assert (text_hash(tmp_path) != before) == other and before != of_file
+    assert text_hash("python") is None and text_hash("owner/name") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("One fish. " * 200_000, "there is no file or folder One fish"),
+        ("fish" * 500_000, "there is no file or folder 'fishfish"),
+        ("One fish,\ntwo fish.\n", "there is no file or folder One fish"),
+        ("nul\0", "there is no file or folder nul"),
+    ],
+    ids=["words", "a word", "lines", "a zero"],
+)
+def test_a_text_in_the_place_of_a_name_is_told_in_a_short_sentence(source, reason):
+    with pytest.raises(ValueError, match=reason) as told:
+        read_texts(source)
+
+    assert len(str(told.value)) < 700 and text_hash(source) is None
+
+
+def test_a_record_of_megabytes_is_told_in_a_short_sentence(tmp_path):
+    for record in ({"text": ["x"] * 500_000}, {"x" * 1_000_000: 1}, ["x"] * 500_000):
+        (tmp_path / "a.jsonl").write_text(json.dumps(record))
+        with pytest.raises(ValueError, match=r"a.jsonl, line 1: expected") as told:
+            list(read_texts(tmp_path / "a.jsonl"))
+        assert len(str(told.value)) < len(str(tmp_path)) + 400

@@ -5,11 +5,10 @@ import json
 import pickle
 import random
 import string
-import sysconfig
+import time
 import unicodedata
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import regex
@@ -29,6 +28,7 @@ from course_lib.text.tokenizer import (
     Tokenizer,
     gpt2_at_hand,
     learn_merges,
+    learning_merges,
     merge,
     spell,
     visible,
@@ -113,7 +113,9 @@ def test_ties_go_to_the_smallest_pair():
     ]
 
 
-@pytest.mark.parametrize("text", [TEXT * 2, skewed_text(1, most=60), "aaaa aaaaaaa aaa" * 20])
+@pytest.mark.parametrize(
+    "text", [TEXT * 2, skewed_text(1, most=60), "aaaa aaaaaaa aaa" * 20, "ACCA" * 300 + "C" * 50]
+)
 def test_merges_equal_a_slow_rederivation(text):
     n_merges = min(60, most_merges(text))
 
@@ -161,23 +163,36 @@ def test_many_texts_are_not_joined():
         Tokenizer.train(["a", "b", "a", "b"], 260)
 
 
-def test_a_merge_respells_few_of_the_words(monkeypatch):
-    # That is why a megabyte trains in 2 s, and not in minutes: most words don't hold the pair.
-    files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
-    text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)[:300_000]
-    respelled = Counter()
+def random_word(seed, letters, n):
+    return "".join(random.Random(seed).choices(letters, k=n))
 
-    def counted(ids, pair, new_id):
-        respelled[pair] += 1
-        return merge(ids, pair, new_id)
 
-    monkeypatch.setattr("course_lib.text.tokenizer.merge", counted)
-    tokenizer = Tokenizer.train(text, 1024)
+@pytest.mark.parametrize(
+    "word",
+    [
+        random_word(0, "ACGT", 200_000),
+        random_word(1, [chr(0x4E00 + i * i) for i in range(100)], 70_000),
+        random_word(2, "=-~", 200_000),
+    ],
+    ids=["genome", "Chinese", "rulers"],
+)
+def test_a_word_without_end_trains_in_seconds(word):
+    assert regex.findall(PATTERN, word) == [word]
+    began = time.process_time()
 
-    assert len(text) == 300_000 and respelled.keys() == set(tokenizer.merges)
-    n_words = len(set(regex.findall(PATTERN, text)))
-    assert respelled.total() < 0.02 * n_words * len(tokenizer.merges)
-    assert len(tokenizer.encode(text)) < 0.5 * len(text)
+    tokenizer = Tokenizer.train(word, 2259)
+
+    # It takes 2 s; to spell the word anew after each merge would take minutes.
+    assert time.process_time() - began < 30
+    assert tokenizer.decode(tokenizer.encode(word)) == word
+
+
+def test_merges_come_one_by_one_for_whoever_waits():
+    found = learning_merges(Counter({b"aab": 2}), 3)
+
+    assert [next(found), next(found)] == [tuple(b"aa"), (256, ord("b"))]
+    with pytest.raises(ValueError, match="after 2 no pair occurs twice"):
+        next(found)
 
 
 @pytest.mark.parametrize("vocab_size", [258, 300.0, "300", True])
@@ -460,3 +475,32 @@ def test_gpt2s_tokenizer_is_at_hand_once_tiktoken_has_kept_both_files_whole(tmp_
         kept.write_bytes(whole[:-1])
         assert gpt2_at_hand() is None
         kept.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" * 1_000_000,
+        b'{"model": {"merges": [["' + b"x" * 2_000_000 + b'", "b"]], "vocab": {}}}',
+        b'{"model": "' + b"x" * 2_000_000 + b'"}',
+        b'"' + b"\xe9" * 2_000_000 + b'"',
+        b'{"model": {"merges": [], "vocab": []}, "normalizer": "' + b"x" * 2_000_000 + b'"}',
+    ],
+    ids=["deep", "unknown token", "text", "Latin-1", "another kind"],
+)
+def test_a_file_that_is_no_tokenizer_is_told_in_a_short_sentence(tmp_path, raw):
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(raw)
+
+    with pytest.raises(ValueError, match=r"tokenizer.json (holds no|is not what)|part of") as told:
+        Tokenizer.load(path)
+
+    assert len(str(told.value)) < 3 * len(str(path)) + 400
+
+
+def test_a_tokenizer_that_notepad_has_saved_is_read(tokenizer, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+
+    assert Tokenizer.load(path) == tokenizer

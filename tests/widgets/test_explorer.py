@@ -264,6 +264,25 @@ def test_tokens_that_spell_no_ordinary_text_are_kept_as_they_are(base):
     assert (whole.text, whole.picked) == ("néé", ())
 
 
+@pytest.mark.parametrize("letter", ["é", "λ", "ந", "👋"])
+def test_half_a_letter_waits_for_its_other_half(base, letter):
+    widget = explorer(base, "n")
+    *first, last = letter.encode()  # the first 256 ids are the bytes themselves
+
+    for id in first:
+        view = send(widget, "pick", id=id)
+        assert (view["text"], view["chips"][-1]) == ("n", [id, f"\\x{id:02x}"])
+    assert send(widget, "pick", id=last)["text"] == f"n{letter}"
+
+
+def test_half_a_letter_of_an_answer_is_no_part_of_its_name(models):
+    widget = explorer(models["sft"], "Hello!", chat=True)
+    for id in "Hé".encode()[:-1]:
+        send(widget, "pick", id=id)
+
+    assert send(widget, "branch")["branches"] == ["Hello! → H"]
+
+
 @pytest.mark.parametrize("text", [FIRST, "a👋b", "né"])
 def test_a_rewind_keeps_the_very_same_tokens(base, text):
     ids, _ = prompt_ids(base[1], State(text))

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from course_lib.align.preferences import Preference, load_preferences
+from course_lib.align.preferences import Preference, load_preferences, save_preferences
 from course_lib.align.reward import RewardModel, reward_batches, reward_loss
 from course_lib.config import TrainConfig
 from course_lib.pipeline.release import RELEASED
@@ -132,6 +132,15 @@ def test_two_notebooks_that_rank_at_once_keep_both_of_their_rankings(widget):
     press(widget, do="undo")  # takes back one of its own, and none of the other's
     left = [pair.prompt for pair in load_preferences(widget.file)]
     assert sorted(left) == ["Bye!"] + [PROMPTS[0]] * 6
+
+
+def test_pairs_of_whole_conversations_stay_in_the_file_as_they_are(widget):
+    theirs = Preference(("Who won?", "Peru.", "When?"), "In 1930.", "Soon.")
+    save_preferences(widget.file, [theirs])
+
+    press(widget, do="store")
+
+    assert load_preferences(widget.file)[0] == theirs and len(widget.preferences) == 7
 
 
 def test_the_file_is_what_trl_reads(widget):

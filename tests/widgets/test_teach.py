@@ -231,6 +231,28 @@ def test_the_editor_keeps_its_examples_in_a_file(pair, tmp_path):
     assert "2 examples were read" in widget._said.value
 
 
+def test_saving_leaves_what_this_editor_did_not_write(pair, tmp_path):
+    path = tmp_path / "mine.jsonl"
+    last_week, here, there = teach(pair, "Hello? | Hi."), teach(pair, MINE), teach(pair, "1 | 2")
+    last_week.save(path)
+    save_dialogues(path, [*load_dialogues(path), TWO_TURNS])
+
+    here.save(path)
+    assert "beside 2 that were there" in here._said.value
+    there.save(path)
+    here.editor.value = "Who? | Nobody."
+    here.save(path)
+
+    kept = [exchange("Hello?", "Hi."), TWO_TURNS, exchange("1", "2"), exchange("Who?", "Nobody.")]
+    assert load_dialogues(path) == kept
+    again = teach(pair, MINE)
+    save_dialogues(path, [exchange(" spaces ", "around\n")])
+    again.load(path)
+    again.editor.value = "spaces | gone"
+    again.save(path)
+    assert load_dialogues(path) == [exchange("spaces", "gone")]
+
+
 @pytest.mark.parametrize(
     ("dialogue", "message"),
     [
