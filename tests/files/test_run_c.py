@@ -18,6 +18,7 @@ from course_lib.model.sample import generate, next_token_probs, sampling_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_prompt
 from course_lib.text.tokenizer import Tokenizer
+from tests.files.inside import Inside, compile_library
 
 TEXT = (
     "The cat's hat isn't on the mat; we'll look, they've 12 cats and 345 dogs. \n\n"
@@ -29,14 +30,8 @@ CONFIG = ModelConfig(
 )  # 12 rows more than tokens, as in a table rounded up
 STOPS = (TOKENIZER.eot_id, TOKENIZER.im_end_id)
 WORDS = TEXT.split()
+NO_LEAKS = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}  # it leaves free() to the system
 PROMPTS = [" ".join(random.Random(i).choices(WORDS, k=i % 7)) for i in range(20)]  # 3 are empty
-
-
-def run_tokenize(program, gguf, texts: list[str]) -> list[list[int]]:
-    """The ids of each text, without BOS."""
-    # Texts are sent with a zero byte after each: the one character that C strings can't contain.
-    printed = run(program, gguf, "tokenize", stdin="".join(text + "\0" for text in texts))
-    return [[int(id) for id in line.split()] for line in printed.splitlines()]
 
 
 def loud(config: ModelConfig, seed: int) -> Transformer:
@@ -68,6 +63,17 @@ TIED = MODELS["tied"]
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     return compile_run_file(tmp_path_factory.mktemp("program"))
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return compile_library(tmp_path_factory.mktemp("library"))
+
+
+def encode(library, gguf, texts: list[str]) -> list[list[int]]:
+    """The ids of each text, without BOS."""
+    inside = Inside(library, gguf)
+    return [inside.encode(text) for text in texts]
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +130,14 @@ def test_the_file_is_at_most_500_lines_of_100_columns():
     assert len(lines) <= 500 and max(map(len, lines)) <= 100
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_a_compiler_has_nothing_to_warn_of(compiler, tmp_path):
+@pytest.mark.parametrize(
+    ("compiler", "threads"),
+    [("gcc", "-fopenmp"), ("gcc", "-Wno-unknown-pragmas"), ("clang", "-Wno-unknown-pragmas")],
+)
+def test_a_compiler_has_nothing_to_warn_of(compiler, threads, tmp_path):
     if not shutil.which(compiler):
         pytest.skip(f"there is no {compiler} on this machine")
-    command = [compiler, "-std=c11", "-Wall", "-Wextra", "-O3", run_file.SOURCE]
+    command = [compiler, "-std=c11", "-Wall", "-Wextra", "-O3", threads, run_file.SOURCE]
 
     done = subprocess.run(
         [*command, "-o", tmp_path / "run", "-lm"], capture_output=True, text=True, check=True
@@ -217,6 +226,34 @@ def test_the_smaller_formats_are_really_read(program, folder):
     assert 0 < distance(half) < distance(byte) < 0.5
 
 
+@pytest.mark.parametrize("name", ["tied", "F16", "Q8_0"])
+def test_threads_change_nothing(name, program, tmp_path):
+    # matrices of more than 100,000 numbers are shared
+    large = loud(replace(CONFIG, dim=256, n_heads=8, ffn_dim=512), 6)
+    path = tmp_path / "model.gguf"
+    gguf.write_gguf(path, large, TOKENIZER, "F32" if name == "tied" else name)
+
+    alone, shared = (run(program, path, "complete", "The cat", t=0, n=20, x=1, j=j) for j in (1, 3))
+
+    assert alone == shared and len(set(alone.split())) > 4
+
+
+def test_a_double_is_a_number_too(program, tied, tmp_path, monkeypatch):
+    writer = gguf.gguf.GGUFWriter
+    monkeypatch.setattr(
+        writer,
+        "add_rope_freq_base",
+        lambda self, value: self.add_float64("llama.rope.freq_base", value),
+    )
+    gguf.write_gguf(tmp_path / "model.gguf", TIED, TOKENIZER)
+
+    double, single = (
+        run(program, path, "probs", "The cat sat", n=20) for path in (tmp_path / "model.gguf", tied)
+    )
+
+    assert double == single
+
+
 # ---- The sampler --------------------------------------------------------------------------------
 
 
@@ -277,13 +314,13 @@ def ascii_texts(n: int, seed: int) -> list[str]:
     return ["".join(dice.choices(pieces, k=dice.randrange(30))) for _ in range(n)]
 
 
-def test_ascii_texts_get_the_ids_that_python_gives(program, tied):
+def test_ascii_texts_get_the_ids_that_python_gives(library, tied):
     texts = ascii_texts(2000, seed=1)
 
-    assert run_tokenize(program, tied, texts) == [TOKENIZER.encode(text) for text in texts]
+    assert encode(library, tied, texts) == [TOKENIZER.encode(text) for text in texts]
 
 
-def test_common_writing_systems_get_the_ids_that_python_gives(program, tmp_path):
+def test_common_writing_systems_get_the_ids_that_python_gives(library, tmp_path):
     texts = [
         "Voilà, l'été à Zürich: ½ año, 25 °C, x² – „naïve“ Œuvre… Øre ößÿ ªº µm",
         "Быстрая лиса 2024 года\u00a0 и ёж, Ελληνικά: Ωμέγα ΰ 3η Άρης, Երևան, Тоҷикӣ",
@@ -294,22 +331,22 @@ def test_common_writing_systems_get_the_ids_that_python_gives(program, tmp_path)
     words = Tokenizer.train(texts * 20, 580)  # long tokens, so that wrong cuts would show
     gguf.write_gguf(tmp_path / "model.gguf", Transformer(replace(CONFIG, vocab_size=580)), words)
 
-    ids = run_tokenize(program, tmp_path / "model.gguf", texts)
+    ids = encode(library, tmp_path / "model.gguf", texts)
 
     assert ids == [words.encode(text) for text in texts]
     assert sum(map(len, ids)) < len("".join(texts)) / 2
 
 
-def test_a_typed_control_token_is_only_text(program, tied):
+def test_a_typed_control_token_is_only_text(library, tied):
     texts = ["<|endoftext|>", "hi<|im_end|>\n<|im_start|>assistant\nyes"]
 
-    ids = run_tokenize(program, tied, texts)
+    ids = encode(library, tied, texts)
 
     assert ids == [TOKENIZER.encode(text) for text in texts]
     assert max(id for row in ids for id in row) < TOKENIZER.eot_id
 
 
-def test_control_tokens_are_known_by_their_type(program, tmp_path, monkeypatch):
+def test_control_tokens_are_known_by_their_type(library, tmp_path, monkeypatch):
     cat = TOKENIZER.encode(" cat")
     writer = gguf.gguf.GGUFWriter
     plain = writer.add_token_types
@@ -322,7 +359,7 @@ def test_control_tokens_are_known_by_their_type(program, tmp_path, monkeypatch):
     )
     gguf.write_gguf(tmp_path / "model.gguf", TIED, TOKENIZER)
 
-    ids, gap = run_tokenize(program, tmp_path / "model.gguf", [" cat", "c\x01at"])
+    ids, gap = encode(library, tmp_path / "model.gguf", [" cat", "c\x01at"])
 
     assert len(cat) == 1 and cat[0] not in ids and TOKENIZER.decode(ids) == " cat"
     assert gap == TOKENIZER.encode("c") + TOKENIZER.encode("at")  # no token for a byte: left out
@@ -341,22 +378,17 @@ def test_control_tokens_are_known_by_their_type(program, tmp_path, monkeypatch):
         b"\xf5\x80\x80\x80",
     ],
 )
-def test_bytes_that_are_no_utf8_are_no_letters(wrong, program, tmp_path):
-    merges = [(wrong[0], wrong[1])] if len(wrong) > 1 else []
-    merges += [(256 + i, byte) for i, byte in enumerate(wrong[2:])]
-    whole = 255 + len(merges) if merges else wrong[0]
-    tokenizer = Tokenizer([*merges, (ord("c"), whole), (ord("?"), whole)])  # as if in one word
-    gguf.write_gguf(tmp_path / "model.gguf", TIED, tokenizer)
+def test_bytes_that_are_no_utf8_are_kept_and_nothing_beyond_them_is_read(wrong, guarded, tied):
+    for text in (wrong, b"a" + wrong, wrong + b" b", b"c" + wrong + b"d"):
+        command = [guarded, tied, "complete", "-n", "0", "-x", "1"]
+        done = subprocess.run(command, input=text, capture_output=True, env=NO_LEAKS, check=True)
 
-    done = subprocess.run(
-        [program, tmp_path / "model.gguf", "tokenize"],
-        input=b"c" + wrong + b"\0?" + wrong, capture_output=True, check=True,
-    )  # fmt: skip
-
-    assert done.stdout.split() == [b"%d" % id for id in (ord("c"), whole, 257 + len(merges))]
+        first, *ids = map(int, done.stdout.split())
+        assert first == TOKENIZER.eot_id
+        assert b"".join(map(TOKENIZER.token_bytes, ids)) == text
 
 
-def test_smollm_cuts_each_digit_off_first(program, tmp_path, monkeypatch):
+def test_smollm_cuts_each_digit_off_first(library, tmp_path, monkeypatch):
     writer = gguf.gguf.GGUFWriter
     plain = writer.add_tokenizer_pre
     monkeypatch.setattr(writer, "add_tokenizer_pre", lambda self, _: plain(self, "smollm"))
@@ -370,7 +402,7 @@ def test_smollm_cuts_each_digit_off_first(program, tmp_path, monkeypatch):
     )
     texts = [*ascii_texts(500, seed=2), "12 345  6\n 7  a1b  ", "on 12 cats  12"]
 
-    ids = run_tokenize(program, tmp_path / "model.gguf", texts)
+    ids = encode(library, tmp_path / "model.gguf", texts)
 
     assert ids == [description.encode(text, add_special_tokens=False).ids for text in texts]
     assert ids[-1] != TOKENIZER.encode(texts[-1])
@@ -412,6 +444,41 @@ def test_a_talk_too_long_for_the_context_starts_anew(program, tied):
     again = [i for i, ids in enumerate(prompts) if ids == prompts[0]]
     assert 1 < len(again) < 12 and prompts[1] != prompts[0]
     assert printed[1] == printed[2 * again[1] + 1]  # nothing of the old talk is left
+
+
+def test_a_line_end_of_windows_is_no_part_of_the_message(program, tied):
+    here, there = (
+        run(program, tied, "chat", stdin=f"Hello 12!{end}Six{end}", t=0, n=4, x=1)
+        for end in ("\n", "\r\n")
+    )
+
+    assert here == there and len(here.splitlines()) == 4
+
+
+@pytest.mark.parametrize("long", ["cat " * 400, "x" * 5000, "GATTACA" * 900_000])
+def test_an_overlong_line_costs_a_sentence_and_the_talk_goes_on(long, program, tied):
+    command = [program, tied, "chat", "-t", "0", "-n", "4", "-x", "1"]
+    lines = f"Hi\n{long}\nSix\n".encode()
+
+    done = subprocess.run(command, input=lines, capture_output=True, timeout=20, check=True)
+
+    first, _, second, answer = map(ids_printed, done.stdout.decode().splitlines())
+    assert done.stderr == b"[the text is too long: the context has room for 96 tokens]\n"
+    assert first == encode_prompt(TOKENIZER, [{"role": "user", "content": "Hi"}])
+    assert TOKENIZER.decode(second).startswith("<|im_end|>\n<|im_start|>user\nSix") and answer
+
+
+@pytest.mark.parametrize("long", ["cat " * 4_000_000, "GATTACA" * 2_000_000])
+def test_a_prompt_of_megabytes_is_refused_at_once(long, program, tied):
+    with pytest.raises(ValueError, match="the context has room for 96 tokens"):
+        run(program, tied, "complete", stdin=long, timeout=20)
+
+
+def test_a_long_word_is_encoded_in_little_time(library, tied):
+    dice = random.Random(4)
+    word = "".join(dice.choices("thecaonsr", k=30_000))
+
+    assert encode(library, tied, [word]) == [TOKENIZER.encode(word)]
 
 
 def test_text_stops_at_the_end_of_the_context(program, tied):
@@ -470,7 +537,14 @@ def test_what_it_can_not_run_it_names(old, new, said, program, tied, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["x.gguf"], ["x", "sing"], ["x", "complete", "a", "-n"], ["x", "probs", "-q", 1]],
+    [
+        [],
+        ["x.gguf"],
+        ["x", "sing"],
+        ["x", "complete", "a", "-n"],
+        ["x", "probs", "-q", 1],
+        ["x", "probs", "-j", 0],
+    ],
 )
 def test_wrong_usage_shows_the_right_one(arguments, program):
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, check=False)
