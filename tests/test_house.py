@@ -157,7 +157,7 @@ def assert_about(said: str, lines: int, what: str) -> None:
 
 def page_lines(source: str) -> list[str]:
     """The lines of a script, a style sheet or C that are neither blank nor a comment."""
-    without = re.sub(r"/\*.*?\*/|(?m:^\s*//.*$)", "", source, flags=re.DOTALL)
+    without = re.sub(r"/\*.*?\*/|(?m:^\s*//[^\n]*$)", "", source, flags=re.DOTALL)
     return [" ".join(line.split()) for line in without.split("\n") if line.strip()]
 
 

@@ -93,13 +93,13 @@ def test_run_c_reads_and_says_what_python_does(kind, rlhf, program, tmp_path):
     model, tokenizer = FOREIGN[kind](*rlhf)
     write_gguf(path, model, tokenizer)
 
-    read = run(program, path, "tokenize", stdin="\0".join(TEXTS))
+    start = [str(id) for id in tokenizer.start_ids]
+    read = [run(program, path, "complete", text, n=0, x=1).split() for text in TEXTS]
     likely = run_probs(program, path, TEXTS[0], n=5)
     probs = next_token_probs(model, [*tokenizer.start_ids, *tokenizer.encode(TEXTS[0])])
     question = "What is the capital of France?"
 
-    ids = [[int(id) for id in line.split()] for line in read.splitlines()]
-    assert ids == [tokenizer.encode(text) for text in TEXTS]
+    assert read == [[*start, *map(str, tokenizer.encode(text))] for text in TEXTS]
     for token in likely:
         assert token.probability == pytest.approx(probs[token.id].item(), rel=1e-3)
     [said] = chat((model, tokenizer), question).talk[-1].answers
