@@ -39,7 +39,7 @@ test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/clang-format --dry-run --Werror course_lib/files/run.c
+	$(BIN)/clang-format --dry-run --Werror course_lib/files/*.c
 	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --dist loadscope --durations=10 \
 		--nbval --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg
@@ -62,7 +62,7 @@ release: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i course_lib/files/run.c
+	$(BIN)/clang-format -i course_lib/files/*.c
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

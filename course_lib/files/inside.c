@@ -109,9 +109,11 @@ const float *EXPORT(attention_of)(const Inside *a) { return a->attention; }
 const float *EXPORT(residual_of)(const Inside *a) { return a->residual; }
 
 /* (V): the logits that follow from the residual stream at a place after so many layers; with L
-   layers they are the model's own, with fewer what it would say if it stopped there. */
+   layers they are the model's own, with fewer what it would say if it stopped there. NULL for a
+   place that nobody has looked at, or a layer that there is not. */
 const float *EXPORT(logits_after)(Inside *a, int place, int layers) {
     Model *m = &a->m;
+    if (place < 0 || place >= m->length || layers < 0 || layers > m->n_layers) return NULL;
     memcpy(m->x, a->residual + ((size_t)place * (m->n_layers + 1) + layers) * m->dim,
            m->dim * sizeof(float));
     rmsnorm(m, m->norm), matmul(m->logits, m->output, m->normed);

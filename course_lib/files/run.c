@@ -278,8 +278,8 @@ typedef struct {
     size_t longest;                                           // bytes of the longest token
     Token *tokens, *sorted; // by id; all but control tokens by their bytes
 } Tokenizer;
-enum { LETTER, NUMBER, SPACE, OTHER };
-static const uint32_t *const RANGES[] = { // first and last of each: all in ASCII, else the common
+enum { LETTER, NUMBER, SPACE, OTHER }; // first and last of each range: ASCII, and what is common
+static const uint32_t *const RANGES[] = {
     (U"azAZªªµµººÀÖØöøˁΆΆΈҁҊՖՠֈ\u05d0\u05f2\u0620\u064a\u0671\u06d3अहกะ"
      U"ႠቈḀᾼぁゖァヺーヿ㐀\u4dbf一ꒌ가힣ＡＺａｚｦￜ\U00020000\U000323af"),
     U"09²³¹¹¼¾\u0660\u0669०९⅐ↂ①⒛０９", U"\t\r  \u00a0\u00a0\u2000\u200a\u2028\u2029\u3000\u3000"};
