@@ -5,7 +5,7 @@ follows a `TrainConfig`, `align` an `RLConfig`. Derived values are properties, s
 can disagree. `dataclasses.replace` gives a copy with other values.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,14 @@ class TrainConfig:
     seed: int = 0
     # or "bfloat16": products in two bytes per number, while the weights stay float32
     precision: str = "float32"
+    optimizer: str = "adamw"  # or "muon": Muon for the layers' matrices, AdamW for all else
+    matrix_rate: float = 0.5  # Muon's learning rate, as a share of `learning_rate`
 
     def __post_init__(self) -> None:
+        if self.optimizer not in ("adamw", "muon"):
+            raise ValueError(f"optimizer is 'adamw' or 'muon', got {self.optimizer!r}")
+        if self.matrix_rate <= 0:
+            raise ValueError(f"matrix_rate must be above zero, got {self.matrix_rate}")
         if self.steps < 1 or self.batch_rows < 1:
             raise ValueError(
                 f"steps and batch_rows must be 1 or more, got {self.steps} and {self.batch_rows}"
@@ -91,6 +97,17 @@ class TrainConfig:
             )
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision is 'float32' or 'bfloat16', got {self.precision!r}")
+
+
+def settings(config: TrainConfig) -> dict:
+    """What a run is known by when it is continued, or its result used: its settings by name.
+
+    Muon's are left out where AdamW trains: what was trained before there was a choice still holds.
+    """
+    found = asdict(config)
+    if config.optimizer == "adamw":
+        del found["optimizer"], found["matrix_rate"]
+    return found
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from course_lib.config import (
     PPOConfig,
     TrainConfig,
     model_preset,
+    settings,
 )
 from course_lib.text.sources import text_hash
 
@@ -99,6 +100,9 @@ class Recipe:
         """
         names = ("model", "seed", "data", "text", *STAGES[: STAGES.index(stage) + 1])
         everything = asdict(self)
+        for stage in STAGES:
+            if train := getattr(getattr(self, stage, None), "train", None):
+                everything[stage]["train"] = settings(train)
         return {name: everything[name] for name in names if everything.get(name) is not None}
 
 

@@ -9,17 +9,18 @@ state so that a run continues where it stopped, to the last bit.
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from course_lib.config import TrainConfig
+from course_lib.config import TrainConfig, settings
 from course_lib.machine.ranks import ALONE, Ranks, whole
 from course_lib.text.rows import IGNORE
 from course_lib.train.losses import cross_entropy
+from course_lib.train.muon import muon
 from course_lib.train.state import TRAINING_STATE, load_training_state, save_training_state
 
 # loss_of(model, batch) -> the loss, the number of tokens it is a mean over, what else to record
@@ -90,7 +91,7 @@ class Run:
         """Continue the run that the folder holds; where it holds none, there is nothing to do."""
         if self.folder is None or not self.ranks.on_first((self.folder / TRAINING_STATE).exists):
             return
-        config = asdict(self.config)
+        config = settings(self.config)
         progress = load_training_state(
             self.folder, self.model, self.optimizer, self.ranks, config=config
         )
@@ -100,7 +101,7 @@ class Run:
 
     def save(self) -> None:
         if self.folder is not None:
-            progress = {"step": self.done, "tokens": self.tokens, "config": asdict(self.config)}
+            progress = {"step": self.done, "tokens": self.tokens, "config": settings(self.config)}
             save_training_state(self.folder, self.model, self.optimizer, progress, self.ranks)
             self.saved = self.done
 
@@ -110,7 +111,7 @@ class Run:
         Raises FloatingPointError, and leaves the weights alone, where the loss is not a number.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group.get("rate", 1.0)
         # bfloat16 has the range of float32, but hardly 3 digits. That will do for products, but not
         # for the weights: a step 500 times smaller than its weight would be rounded away. So they
         # stay float32, and autocast rounds copies. (float16 has not even the range.)
@@ -175,7 +176,8 @@ def train(
     distributed = ranks.distribute(model)  # before the optimizer, which has to know the parts
     forward = torch.compile(distributed) if compile else distributed
     folder = None if state_dir is None else Path(state_dir)
-    run = Run(model, forward, adamw(model, config), config, ranks, folder)
+    optimizer = muon(model, config) if config.optimizer == "muon" else adamw(model, config)
+    run = Run(model, forward, optimizer, config, ranks, folder)
     run.load()
 
     def advance() -> TrainRecord:

@@ -53,10 +53,13 @@ def loss_of(model, batch):
     return loss, n_tokens, {"first": loss.item()}
 
 
-def run(model, ranks=ALONE, stop=CONFIG.steps, folder=None, loss_of=loss_of) -> list:
+MUON = replace(CONFIG, optimizer="muon")  # it needs whole matrices, of which a rank has parts
+
+
+def run(model, ranks=ALONE, stop=CONFIG.steps, folder=None, loss_of=loss_of, config=CONFIG) -> list:
     """The records' losses, norms, tokens and extras up to step `stop`."""
     found = []
-    for r in train(model, ranks.part(batch_at), loss_of, CONFIG, state_dir=folder, ranks=ranks):
+    for r in train(model, ranks.part(batch_at), loss_of, config, state_dir=folder, ranks=ranks):
         found.append([r.loss, r.grad_norm, r.tokens, r.extra["first"]])
         if r.step == stop:
             break
@@ -76,6 +79,11 @@ def compare(folder: Path, ranks: Ranks) -> dict:
     seen = {"records": run(model, ranks, folder=folder / "state")}
     save_pretrained(folder / "model", model, ranks=ranks)
     run(Transformer(TINY), ranks, stop=STOP, folder=folder / "left_by_two")
+
+    muon = Transformer(TINY, seed=ranks.rank)
+    seen["muon"] = run(muon, ranks, stop=STOP, folder=folder / "muon", config=MUON)
+    seen["muon"] += run(muon, ranks, folder=folder / "muon", config=MUON)  # and goes on
+    save_pretrained(folder / "muon" / "model", muon, ranks=ranks)
 
     rest = Transformer(TINY, seed=9)
     seen["rest"] = run(rest, ranks, folder=folder / "left_by_one")
@@ -205,6 +213,19 @@ def test_two_processes_take_the_steps_of_one(one, two, strategy):
     torch.testing.assert_close(torch.tensor(second["records"]), expected, atol=1e-5, rtol=1e-5)
     assert first["records"][0][2] == 3 * 16 + 3 * 7  # all tokens of both, unequally many
     twin, _ = load_pretrained(folder / "model")
+    torch.testing.assert_close(weights(twin), weights(model), atol=1e-4, rtol=0)
+
+
+@both
+def test_two_processes_take_the_steps_of_one_with_muon(two, strategy):
+    folder, first, second = two[strategy]
+    model = Transformer(TINY, seed=0)
+
+    expected = torch.tensor(run(model, config=MUON))
+
+    for seen in (first, second):
+        torch.testing.assert_close(torch.tensor(seen["muon"]), expected, atol=1e-5, rtol=1e-5)
+    twin, _ = load_pretrained(folder / "muon" / "model")
     torch.testing.assert_close(weights(twin), weights(model), atol=1e-4, rtol=0)
 
 
