@@ -116,8 +116,8 @@ static Tensor *tensor(Gguf *g, int layer, const char *part, uint64_t rows, uint6
     size_t type = t < end ? t->type : N_TYPES, room = g->file.size - g->numbers;
     size_t row_size = type == F32 ? cols * 4 : type == F16 ? cols * 2 : 0;
     if (type == Q8_0 && cols % 32 == 0) row_size = cols / 32 * 34;
-    if (!row_size || t->rows != rows || t->cols != cols || t->offset % 4 || t->offset > room ||
-        rows > (room - t->offset) / row_size)
+    if (!row_size || t->rows != rows || t->cols != cols || (g->numbers + t->offset) % 4 ||
+        t->offset > room || rows > (room - t->offset) / row_size)
         die("the file lacks %s, %d x %d in F32, F16 or Q8_0", name, (int)rows, (int)cols);
     return t->row_size = row_size, t->data = g->file.at + g->numbers + t->offset, t;
 }
@@ -146,13 +146,13 @@ static void load_model(Model *m, Gguf *g, int V, double context_length) {
     int F = m->ffn_dim = number(g, "llama.feed_forward_length", 0, 1, 1e6);
     int H = m->n_heads = number(g, "llama.attention.head_count", 0, 1, C);
     int K = m->n_kv_heads = number(g, "llama.attention.head_count_kv", H, 1, H);
-    int D = m->head_dim = number(g, "llama.rope.dimension_count", C / H, 2, C), kv_dim = D * K;
+    int D = m->head_dim = number(g, "llama.rope.dimension_count", C / H, 2, C);
     int T = m->context_length = fmin(context_length, number(g, "llama.context_length", 0, 1, 1e9));
     if (D * (size_t)H != (size_t)C || D % 2 || H % K) die("can't split dim %d into %d heads", C, H);
-    m->vocab_size = V, m->kv_dim = kv_dim;
+    int kv_dim = m->kv_dim = D * K, is_tied = g->n_tensors == 9UL * L + 2;
+    m->vocab_size = V;
     m->rope_theta = number(g, "llama.rope.freq_base", 10000, 1, 1e30);
     m->norm_eps = number(g, "llama.attention.layer_norm_rms_epsilon", 1e-5, 0, 1);
-    int is_tied = g->n_tensors == 9UL * L + 2;
     if (!is_tied && g->n_tensors != 9UL * L + 3)
         die("can't run a model with biases, or parts gone");
     m->embedding = tensor(g, -1, "token_embd", V, C);
@@ -379,6 +379,7 @@ static void load_tokenizer(Tokenizer *t, Gguf *g) {
 
 /* ---- Sampler ---- */
 static const float *probs;                      // of all tokens, for by_p
+static uint64_t dice;                           // state of splitmix64
 static int by_p(const void *a, const void *b) { // likeliest first, of equals the smaller id
     int x = *(const int *)a, y = *(const int *)b;
     return probs[x] != probs[y] ? (probs[x] < probs[y] ? 1 : -1) : x - y;
@@ -399,8 +400,7 @@ static int next_tokens(Model *m, int *ids) {
     return n;
 }
 static int draw(const int *ids, int n) {
-    static uint64_t state; // of splitmix64
-    uint64_t z = state = (state ? state : (uint64_t)option['s']) + 0x9e3779b97f4a7c15;
+    uint64_t z = dice = (dice ? dice : (uint64_t)option['s']) + 0x9e3779b97f4a7c15;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9, z = (z ^ z >> 27) * 0x94d049bb133111eb;
     double left = ((z ^ z >> 31) >> 11) * 0x1p-53; // uniform in [0, 1)
     while (n-- > 1 && (left -= probs[*ids]) >= 0) ids++;
@@ -440,14 +440,14 @@ static void chat(Model *m, const Tokenizer *t, Gguf *g, const char *message, siz
         die("this model's chat template is not ChatML, all that run.c knows: try complete");
     while ((line = message ? bytes(message) : read_input('\n', limit)).at) {
         if (line.size && line.at[line.size - 1] == '\r') line.size--; // Windows ends lines with it
-        uint8_t *user = memcpy(allocate(line.size + 5, 1), "user\n", 5);
-        memcpy(user + 5, line.at, line.size);
+        Bytes turn = {memcpy(allocate(line.size + 5, 1), "user\n", 5), line.size + 5};
+        memcpy((uint8_t *)turn.at + 5, line.at, line.size);
         int *ids = allocate(2 * line.size + 64, sizeof(int)), n = 0;
-        int size = encode(t, line, ids, 0) + 32; // at most 21 around it, and an answer
+        int size = encode(t, turn, ids, 0) + 29; // at most 16 around it, and an answer
         if (size <= m->context_length && m->length + size > m->context_length) m->length = 0;
         if (m->length) ids[n++] = t->im_end, n = encode(t, bytes("\n"), ids, n);
         else if (t->bos >= 0) ids[n++] = t->bos;
-        ids[n++] = t->im_start, n = encode(t, (Bytes){user, line.size + 5}, ids, n);
+        ids[n++] = t->im_start, n = encode(t, turn, ids, n);
         ids[n++] = t->im_end, n = encode(t, bytes("\n"), ids, n);
         ids[n++] = t->im_start, n = encode(t, bytes("assistant\n"), ids, n);
         if (size <= m->context_length) generate(m, t, ids, n, 0);
@@ -484,7 +484,7 @@ int main(int argc, char **argv) {
         char *s = argv[i], *end;
         double v = option[s[0] ? s[1] & 127 : 0] = strtod(argv[i + 1], &end);
         if (*s != '-' || strlen(s) != 2 || !strchr("ntkpscjx", s[1]) || *end ||
-            !(v >= (s[1] == 'j')))
+            !(v >= (s[1] == 'j') && v <= (s[1] == 'j' ? 1024 : 1e19)))
             die("can't understand %s %s\n%s", s, argv[i + 1], USAGE);
     }
     read_gguf(&g, argv[1], file), load_tokenizer(&t, &g);

@@ -592,3 +592,76 @@ def test_no_damaged_file_crashes_it(guarded, tmp_path):
 
     assert set(codes[: len(cuts) + 1]) == {1}  # a file cut short is never taken for a whole one
     assert 0 in codes
+
+
+# ---- What fuzzing found, and a second look ------------------------------------------------------
+
+
+def test_numbers_that_lie_askew_are_refused(guarded, tmp_path, monkeypatch):
+    writer = gguf.gguf.GGUFWriter
+    plain = writer.add_file_type
+
+    def aligned(self, kind):
+        self.add_custom_alignment(64)
+        plain(self, kind)
+
+    monkeypatch.setattr(writer, "add_file_type", aligned)
+    path = tmp_path / "model.gguf"
+    gguf.write_gguf(path, TIED, TOKENIZER)
+    key, as_written = b"general.alignment\x04\0\0\0", (64).to_bytes(4, "little")
+    content = path.read_bytes()
+    assert key + as_written in content
+    codes = []
+
+    for align in (5, 6, 7, 9, 11, 64):
+        path.write_bytes(content.replace(key + as_written, key + align.to_bytes(4, "little")))
+        command = [guarded, path, "complete", "Hi", "-n", "1"]
+        done = subprocess.run(command, capture_output=True, env=NO_LEAKS, check=False)
+        assert done.returncode == 0 or done.stderr.startswith(b"run: the file lacks token_embd")
+        codes.append(done.returncode)
+
+    assert codes[-1] == 0 and 1 in codes
+
+
+def test_a_shape_too_large_to_multiply_is_refused(guarded, tied, tmp_path):
+    content = tied.read_bytes()
+    for name in ("embedding_length", "head_count", "head_count_kv", "dimension_count"):
+        key = name.encode() + b"\x04\0\0\0"
+        head, tail = content.split(key)
+        content = head + key + (10**6).to_bytes(4, "little") + tail[4:]
+    (tmp_path / "model.gguf").write_bytes(content)
+
+    with pytest.raises(ValueError, match="can't split dim 1000000 into 1000000 heads"):
+        run(guarded, tmp_path / "model.gguf", "complete", "Hi")
+
+
+@pytest.mark.parametrize("letter", "ntkpscjx")
+def test_an_option_has_a_largest_number(letter, guarded, tied, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", NO_LEAKS["ASAN_OPTIONS"])
+    largest = 1024 if letter == "j" else 10**19
+    assert run(guarded, tied, "probs", "Hi", **{letter: largest})
+
+    for value in ("1e20", "1e300", "inf", "nan", "-1"):
+        with pytest.raises(ValueError, match=f"^run: can't understand -{letter} {value}"):
+            run(guarded, tied, "probs", "Hi", **{letter: value})
+
+
+def test_a_line_with_more_tokens_after_user_than_alone_stays_in_the_context(guarded, tmp_path):
+    # Alone 2^14 tabs are one token; after a newline, which takes the first, they are fifteen.
+    doublings = [(9, 9), *((257 + i, 257 + i) for i in range(13))]
+    tabs = Tokenizer([(10, 9), *doublings])
+    line = "\t" * 2**14
+    assert len(tabs.encode(line)) == 1 and len(tabs.encode("\n" + line)) == 15
+    gguf.write_gguf(tmp_path / "model.gguf", Transformer(replace(CONFIG, n_layers=1)), tabs)
+    command = [guarded, tmp_path / "model.gguf", "chat", "-x", "1", "-n", "0"]
+
+    for context in range(20, 60):
+        done = subprocess.run(
+            [*command, "-c", str(context)],
+            input=line.encode(), capture_output=True, env=NO_LEAKS, check=False,
+        )  # fmt: skip
+
+        assert done.returncode == 0
+        refused = done.stderr.startswith(b"[the text is too long")
+        assert len(done.stdout.split()) == (0 if refused else 34)
+        assert refused == (context < 48)
