@@ -11,17 +11,19 @@ NOTEBOOK ?= notebooks/01_two_files.ipynb
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 TESTS ?= tests notebooks
 WORKERS ?= 2
+TIME ?= 600
 
 # Threads that wait must not spin: beside any other load they make torch 4 to 15 times slower.
 export OMP_WAIT_POLICY := PASSIVE
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test notebooks html bundle release format clean
+.PHONY: help lab test fuzz notebooks html bundle release format clean
 
 help:
 	@echo "make lab        set up, then open the course in JupyterLab"
 	@echo "make test       set up, then run every check: style, unit tests, C, notebooks, browser"
+	@echo "make fuzz       try changed runs of run.c for TIME=600 seconds, with clang's libFuzzer"
 	@echo "make notebooks  run every notebook anew and store its outputs"
 	@echo "make html       render the notebooks as pages for reading without a kernel, in build/html"
 	@echo "make bundle     fill build/bundle, for a USB stick in a room without a network"
@@ -39,10 +41,13 @@ test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/clang-format --dry-run --Werror course_lib/files/*.c
+	$(BIN)/clang-format --dry-run --Werror course_lib/files/*.c tests/fuzz/*.c
 	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --dist loadscope --durations=10 \
 		--nbval --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz.fuzz build/fuzz $(TIME)
 
 notebooks: $(VENV)/.dev
 	$(BIN)/python -m tools.freeze_notebooks notebooks/*.ipynb
@@ -62,7 +67,7 @@ release: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i course_lib/files/*.c
+	$(BIN)/clang-format -i course_lib/files/*.c tests/fuzz/*.c
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
