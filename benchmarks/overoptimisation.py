@@ -20,9 +20,10 @@ from benchmarks.table import DATA, Table
 from course_lib.align.reward import RewardModel
 from course_lib.config import Sampling
 from course_lib.machine.cores import set_threads
+from course_lib.machine.disk import write_json
 from course_lib.measure.answers import chat_answers
 from course_lib.pipeline.recipe import Recipe, recipe
-from course_lib.pipeline.release import RELEASED, load_language_model
+from course_lib.pipeline.release import MANIFEST, RELEASED, load_language_model
 from course_lib.pipeline.stages import run_stage
 from course_lib.world.annotators import gold
 from course_lib.world.dialogues import Prompt, test_prompts
@@ -62,13 +63,21 @@ def plan_of(seed: int, bias: float, kl_price: float) -> Recipe:
     )
 
 
-def released(out: Path) -> Path:
-    """The folder `out`, with links to the released stages; each of them holds the tokenizer."""
-    out.mkdir(parents=True, exist_ok=True)
+def released(out: Path, plan: Recipe) -> Path:
+    """A folder in `out` where the plan finds the released stages, as if it had trained them.
+
+    They are links to the released files, beside a manifest of the plan's own: a stage that another
+    recipe made is refused. Each of them holds the tokenizer.
+    """
+    root = out / f"seed-{plan.seed}"
     for stage in BEFORE:
-        if not (out / stage).exists():
-            (out / stage).symlink_to(RELEASED / stage.replace("tokenizer", "sft"))
-    return out
+        folder = root / stage
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in (RELEASED / stage.replace("tokenizer", "sft")).iterdir():
+            if file.name != MANIFEST and not (folder / file.name).exists():
+                (folder / file.name).symlink_to(file)
+        write_json(folder / MANIFEST, {"stage": stage, "recipe": plan.behind(stage)})
+    return root
 
 
 def optimise(root: Path, plan: Recipe):
@@ -105,7 +114,7 @@ def at_the_end(root: Path, seed: int) -> tuple[dict, list[dict]]:
 
 def crowd(out: Path, plan: Recipe) -> Path:
     """The folder of the plan's crowd, with its rankings and the reward model made from them."""
-    folder = run_folder(released(out), f"seed-{plan.seed}/bias-{plan.reward.length_bias}", BEFORE)
+    folder = run_folder(released(out, plan), f"bias-{plan.reward.length_bias}", BEFORE)
     for _ in run_stage("reward", folder, plan):
         pass
     return folder
