@@ -123,7 +123,7 @@ def shapes() -> dict[str, tuple[ModelConfig | None, int]]:
                 ffn_dim=2048,
                 **context,
             ),
-            20,
+            40,
         ),
     }
 
