@@ -238,10 +238,9 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        device = torch.get_default_device()
-        self.embed_tokens = nn.utils.skip_init(
-            nn.Embedding, config.vocab_size, config.dim, device=device
-        )
+        # Empty, as it is filled below. (skip_init would import a compiler for that: two seconds.)
+        table = torch.empty(config.vocab_size, config.dim)
+        self.embed_tokens = nn.Embedding.from_pretrained(table, freeze=False)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.lm_head = linear(config.dim, config.vocab_size)
