@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
+from course_lib.config import settings
 from course_lib.pipeline.recipe import STAGES, recipe
 from course_lib.pipeline.release import read_manifest
 from tools import migrate_manifests
@@ -19,10 +20,10 @@ def as_before(plan) -> dict:
         method |= {"divide_by_std": False, "gae_lambda": 0.95, "value_weight": 0.5}
     return {
         "model": asdict(plan.model),
-        "base": asdict(plan.base.train),
-        "sft": asdict(plan.sft.train),
-        "reward": asdict(plan.reward.train),
-        "rl_train": asdict(plan.rlhf.train),
+        "base": settings(plan.base.train),
+        "sft": settings(plan.sft.train),
+        "reward": settings(plan.reward.train),
+        "rl_train": settings(plan.rlhf.train),
         "rl": method,
         "tokenizer_documents": plan.tokenizer.documents,
         "n_dialogues": plan.sft.dialogues,
