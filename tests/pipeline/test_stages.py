@@ -77,9 +77,34 @@ def test_a_stage_is_kept_when_only_later_ones_change(root):
     assert list(run_stage("reward", root, other)) == []
     with pytest.raises(ValueError, match="another recipe"):
         list(run_stage("rlhf", root, other))
-    everything = asdict(PLAN)
+    everything = asdict(with_muon(PLAN))
     assert everything.pop("data") is everything.pop("text") is None
-    assert PLAN.behind("export") == everything  # no field decides nothing
+    assert with_muon(PLAN).behind("export") == everything  # no field decides nothing
+
+
+def with_muon(plan):
+    """The plan, all of whose stages train with Muon."""
+    stages = {}
+    for name in ("base", "sft", "reward", "rlhf"):
+        stage = getattr(plan, name)
+        if stage is not None:
+            stages[name] = replace(stage, train=replace(stage.train, optimizer="muon"))
+    return replace(plan, **stages)
+
+
+def test_muons_settings_decide_a_stage_only_where_it_trains():
+    adam, other = (replace(PLAN.base.train, matrix_rate=rate) for rate in (0.5, 0.7))
+    muon = replace(adam, optimizer="muon")
+    plans = {
+        name: replace(PLAN, base=replace(PLAN.base, train=train)).behind("base")
+        for name, train in (("adam", adam), ("other", other), ("muon", muon))
+    }
+
+    assert plans["adam"] == plans["other"] != plans["muon"]
+    assert plans["adam"]["base"]["train"].keys() == plans["muon"]["base"]["train"].keys() - {
+        "optimizer",
+        "matrix_rate",
+    }
 
 
 def test_a_stage_needs_the_ones_before_it(tmp_path):
@@ -286,7 +311,8 @@ def test_another_text_is_another_recipe_and_the_world_has_none(book, tmp_path):
 
     with pytest.raises(ValueError, match="another recipe"):
         list(run_all(tmp_path, dataclasses.replace(plan, data="python")))
-    assert plan.behind("export") == asdict(plan) and plan.behind("tokenizer")["data"] == str(book)
+    assert with_muon(plan).behind("export") == asdict(with_muon(plan))
+    assert plan.behind("tokenizer")["data"] == str(book)
     assert "data" not in PLAN.behind("export")
     with pytest.raises(ValueError, match="must be 1 or more, got 0"):
         real_text_recipe(PLAN, "python", tokens=0)
