@@ -36,8 +36,8 @@ sys.exit(reply["content"]["status"] != "ok")
 """
 NOTEBOOK = """
 import importlib, sys
-import course_lib
 print("starts", sys.prefix)
+import course_lib
 print("imports", course_lib.__file__)
 broken = []
 for name in {names}:

@@ -50,7 +50,8 @@ def fuzz_command(program: Path, seconds: int) -> list[str | Path]:
     options = {
         "max_total_time": seconds,
         "timeout": SLOWEST,
-        "rss_limit_mb": LARGEST,
+        "malloc_limit_mb": LARGEST,
+        "rss_limit_mb": 0,  # the peak that Linux reports may be that of the process which started it
         "dict": folder / "dictionary.txt",
         "artifact_prefix": f"{folder}/",
         "print_final_stats": 1,
