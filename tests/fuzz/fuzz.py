@@ -19,7 +19,7 @@ CHECKS = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 # By default libFuzzer looks at both sides of each comparison, too. Without, as the dictionary has
 # the words and numbers that matter, a run takes less than half the time.
 SWIFT = "-fno-sanitize-coverage=trace-cmp"
-SLOWEST, LARGEST = 5, 2048  # seconds and MB of a run
+SLOWEST, LARGEST = 20, 2048  # seconds and MB of a run
 
 
 def has_libfuzzer() -> bool:
@@ -51,7 +51,7 @@ def fuzz_command(program: Path, seconds: int) -> list[str | Path]:
         "max_total_time": seconds,
         "timeout": SLOWEST,
         "malloc_limit_mb": LARGEST,
-        "rss_limit_mb": 0,  # the peak that Linux reports may be that of the process which started it
+        "rss_limit_mb": 0,  # Linux may report the peak of the process that started it
         "dict": folder / "dictionary.txt",
         "artifact_prefix": f"{folder}/",
         "print_final_stats": 1,
