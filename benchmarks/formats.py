@@ -97,32 +97,14 @@ class LlamaCpp:
 
 def shapes() -> dict[str, tuple[ModelConfig | None, int]]:
     """The models of the speed table, None for the released one, and how many tokens they write."""
-    context = {"context_length": 256}
+    small = replace(MODELS["small"], context_length=256)
+    llama = replace(small, vocab_size=32_000)  # Llama's table, and a key head for each head
     return {
         "nano, released": (None, 100),
-        "384 x 6": (replace(MODELS["small"], **context), 100),
-        "288 x 6, 32,000 tokens": (
-            ModelConfig(
-                vocab_size=32_000,
-                dim=288,
-                n_layers=6,
-                n_heads=6,
-                n_kv_heads=6,
-                ffn_dim=768,
-                **context,
-            ),
-            60,
-        ),
+        "384 x 6": (small, 100),
+        "288 x 6, 32,000 tokens": (replace(llama, dim=288, n_kv_heads=6, ffn_dim=768), 60),
         "768 x 12, 32,000 tokens": (
-            ModelConfig(
-                vocab_size=32_000,
-                dim=768,
-                n_layers=12,
-                n_heads=12,
-                n_kv_heads=12,
-                ffn_dim=2048,
-                **context,
-            ),
+            replace(llama, dim=768, n_layers=12, n_heads=12, n_kv_heads=12, ffn_dim=2048),
             40,
         ),
     }
