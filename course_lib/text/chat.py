@@ -3,18 +3,20 @@
     <|endoftext|><|im_start|>user\\n{question}<|im_end|>\\n<|im_start|>assistant\\n{answer}<|im_end|>\\n
 
 A dialogue is a list of messages, [{"role": "user", "content": "..."}, ...], user and assistant in
-turn. Text is encoded apart from the control tokens, so nothing that a user types becomes one. Left
-out: system messages and tools.
+turn. A system message may stand before them: it sets a habit, "Answer in one word." say. Text is
+encoded apart from the control tokens, so nothing that a user types becomes one. Left out: tools.
 Source: OpenAI's ChatML; the Jinja template tells `transformers`, TRL and vLLM the same.
 """
 
 import re
-from itertools import cycle, takewhile
+from itertools import chain, cycle, takewhile
 
 from course_lib.text.tokenizer import Tokenizer
 
 Message = dict[str, str]
-# What an answer answers: a text, or all that was said in turn, from the first question to the last.
+# What an answer answers: a text, or all that was said before it, from the first text to the last
+# question. Who said what needs no saying: user and assistant speak in turn, and the user both first
+# and last, so an even number of texts begins with a system message.
 Question = str | tuple[str, ...]
 
 # White space around an answer is trimmed: a leading one would melt into the newline after
@@ -47,29 +49,37 @@ GGUF_CHAT_TEMPLATE = without_marks(CHAT_TEMPLATE)
 
 
 def check_messages(messages: list[Message]) -> None:
-    """Raises ValueError unless user and assistant speak in turn, the user first."""
+    """Raises ValueError unless user and assistant speak in turn, the user first.
+
+    One system message may stand before them.
+    """
     if not messages:
         raise ValueError("the dialogue is empty: start with {'role': 'user', 'content': '...'}")
+    roles = cycle(("user", "assistant"))
     for i, message in enumerate(messages):
         if not isinstance(message, dict) or not {"role", "content"} <= set(message):
             raise ValueError(
                 f"message {i} must be {{'role': ..., 'content': ...}}, got {message!r:.200}"
             )
-        expected = "assistant" if i % 2 else "user"
+        expected = "system" if i == 0 and message["role"] == "system" else next(roles)
         if message["role"] != expected:
             raise ValueError(
                 f"message {i} must have the role {expected!r}, got {message['role']!r:.200}: user "
-                "and assistant speak in turn, the user first, and there is no other role"
+                "and assistant speak in turn, the user first; only one system message may stand "
+                "before them, and there is no other role"
             )
         if not isinstance(message["content"], str):
             found = message["content"]
             raise ValueError(f"message {i} must have text as content, got {found!r:.200}")
+    if messages[-1]["role"] == "system":
+        raise ValueError("a system message alone is no dialogue: after it the user must speak")
 
 
 def exchange(prompt: Question, answer: str) -> list[Message]:
     """A dialogue of a question, with what was said before it if it has a past, and its answer."""
     said = [prompt] if isinstance(prompt, str) else prompt
-    turns = zip(cycle(("user", "assistant")), [*said, answer], strict=False)
+    first = ["system"] if len(said) % 2 == 0 else []  # see `Question`
+    turns = zip(chain(first, cycle(("user", "assistant"))), [*said, answer], strict=False)
     return [{"role": role, "content": text} for role, text in turns]
 
 
@@ -101,8 +111,9 @@ def encode_turn(tokenizer: Tokenizer, message: Message) -> tuple[list[int], list
         )
     start, end = tokenizer.im_start_id, tokenizer.im_end_id
     newline = tokenizer.encode("\n")
-    if message["role"] == "user":
-        ids = [start, *tokenizer.encode("user\n" + message["content"]), end, *newline]
+    if message["role"] != "assistant":
+        text = f"{message['role']}\n{message['content']}"
+        ids = [start, *tokenizer.encode(text), end, *newline]
         return ids, [False] * len(ids)
     header = [start, *tokenizer.encode("assistant\n")]
     answer = [*tokenizer.encode(message["content"].strip()), end]

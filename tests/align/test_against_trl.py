@@ -36,6 +36,8 @@ PAIRS = [
     Preference("What?", "It is no. I am sure.", "I"),
     Preference("Is it yes or no?", "not sure", "yes"),
     Preference(("What?", "It is no.", "Is it?"), "I am not sure.", "It is yes."),
+    Preference(("Is it yes or no?", "What?"), "no", "I am not sure."),  # a system message first
+    Preference(("Yes or no.", "What?", "It is no.", "Is it?"), "yes", "It is not."),
 ]
 ANSWERS = {
     "Is it?": ["yes", "no", "I am not sure."],
@@ -126,6 +128,7 @@ def test_sft_learns_from_the_same_tokens_as_trl(trl, tmp_path):
         dialogue("Is it?", "It is yes."),
         dialogue("What?", " no ", "What is it?", "I am not sure."),
         dialogue("Is it yes or no?", "yes"),
+        [{"role": "system", "content": " Yes or no. "}, *dialogue("Is it?", "no")],
     ]
     model = tiny(1)
     theirs = as_transformers(model, tmp_path)

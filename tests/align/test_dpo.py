@@ -30,9 +30,14 @@ def test_dpo_learns_what_people_chose(sft):
 
 
 def test_dpo_grades_the_answers_and_not_the_questions(sft):
-    inputs, targets = answer_rows(TOKENIZER, ["What?", "Is it?"], ["yes", "no"])
+    prompts, answers = ["What?", "Is it?", ("Yes or no.", "Is it?")], ["yes", "no", "no"]
 
-    for row, answer in enumerate(("yes", "no")):
+    inputs, targets = answer_rows(TOKENIZER, prompts, answers)
+
+    assert TOKENIZER.decode(inputs[2].tolist()).startswith(
+        "<|endoftext|><|im_start|>system\nYes or"
+    )
+    for row, answer in enumerate(answers):
         counted = targets[row][targets[row] != IGNORE].tolist()
         assert counted == [*TOKENIZER.encode(answer), TOKENIZER.im_end_id]
         at = (targets[row] != IGNORE).nonzero()[0].item()

@@ -143,6 +143,30 @@ def test_a_prompt_keeps_all_that_was_said(tmp_path, record):
     assert load_preferences(path) == [OF_TALK, Preference("Is it?", "yes", "no")]
 
 
+HABIT = {"role": "system", "content": "Answer with a year."}
+
+
+@pytest.mark.parametrize("talk", [TALK[:1], TALK], ids=["one question", "several"])
+@pytest.mark.parametrize("prompt", ["all", "the system message", "none"])
+def test_a_system_message_stays_in_front_of_a_prompt(tmp_path, talk, prompt):
+    path, said = tmp_path / "pairs.jsonl", [HABIT, *talk]
+    record = {"chosen": [*said, GOOD], "rejected": [*said, BAD]}
+    if prompt == "all":
+        record = {"prompt": said, "chosen": [GOOD], "rejected": [BAD]}
+    elif prompt == "the system message":
+        record["prompt"] = said[:1]
+    path.write_text(json.dumps(record))
+
+    (pair,) = load_preferences(path)
+
+    texts = tuple(message["content"] for message in said)
+    assert pair == Preference(texts, "In 1930.", "Soon.")
+    save_preferences(path, [pair])
+    line = {"prompt": said, "chosen": [GOOD], "rejected": [BAD]}
+    assert json.loads(path.read_text(encoding="utf-8")) == line
+    assert load_preferences(path) == [pair] and len({pair, *load_preferences(path)}) == 1
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
@@ -155,6 +179,7 @@ def test_a_prompt_keeps_all_that_was_said(tmp_path, record):
         ({"prompt": TALK[:3], "chosen": [*TALK[3:], GOOD], "rejected": [BAD]}, "same messages"),
         ({"prompt": said("a?"), "chosen": [*said("b?"), GOOD], "rejected": [BAD]}, "message 1"),
         ({"prompt": said("x" * 10**6, 3), "chosen": [GOOD], "rejected": [BAD]}, "as content"),
+        ({"prompt": [HABIT], "chosen": [GOOD], "rejected": [BAD]}, "message 1 must .* 'user'"),
         ({"prompt": [["x"] * 10**6], "chosen": [GOOD], "rejected": [BAD]}, "message 0 must be"),
     ],
 )

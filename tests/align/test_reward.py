@@ -5,6 +5,7 @@ import torch
 
 from course_lib.align.preferences import Preference
 from course_lib.align.reward import RewardModel, pair_accuracy, reward_loss
+from course_lib.text.chat import encode_dialogue, exchange
 from tests.align.models import QUESTIONS, TOKENIZER
 
 
@@ -34,6 +35,16 @@ def test_a_reward_is_read_where_the_answer_ends(reward_model):
     rewards = reward_model.forward(ids, ends)
     assert torch.equal(reward_model.forward(changed, ends), rewards)
     assert not torch.allclose(reward_model.forward(ids, ends - 1), rewards, atol=1e-3)
+
+
+def test_a_reward_is_given_with_the_system_message_in_view(reward_model):
+    prompt = ("no?", "What?")
+
+    ids, ends = reward_model.encoded([prompt], ["yes"])
+
+    told = [{"role": "system", "content": "no?"}, *exchange("What?", "yes")]
+    assert ids[0].tolist() == encode_dialogue(TOKENIZER, told)[0][: ends[0] + 1]
+    assert (reward_model([prompt], ["yes"]) - reward_model(["What?"], ["yes"])).abs() > 1e-3
 
 
 def test_scores_are_the_rewards_in_order_whatever_the_batch(reward_model):

@@ -81,6 +81,16 @@ def test_packed_dialogues_ask_for_the_assistants_words_only():
     assert (whole[:, 1] != IGNORE).sum() == sum(len(encode_dialogue(BYTES, t)[0]) - 1 for t in TALK)
 
 
+def test_a_packed_system_message_is_read_and_no_target():
+    told = [{"role": "system", "content": "Be brief."}, *TALK[0]]
+
+    (row,) = data.pack_dialogues([told, TALK[1]], BYTES, context_length=200)
+
+    assert BYTES.decode(row[0].tolist()).startswith("<|endoftext|><|im_start|>system\nBe brief.<|")
+    said = BYTES.decode([id for id in row[1] if id != IGNORE])
+    assert said == "answer 0<|im_end|>answer 1<|im_end|>"
+
+
 def test_a_dialogue_longer_than_the_context_is_refused():
     with pytest.raises(ValueError, match="doesn't fit a context of 20"):
         data.pack_dialogues(TALK, BYTES, context_length=20)

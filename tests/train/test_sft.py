@@ -74,6 +74,17 @@ def test_dialogues_are_replaced_only_by_a_later_state_of_themselves(tmp_path):
     assert load_dialogues(path) == [both, two, three]
 
 
+def test_a_system_message_stays_in_its_file(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    told = [{"role": "system", "content": "Answer in one word."}, *exchange("1?", "Yes.")]
+    save_dialogues(path, [told])
+
+    assert add_dialogues(path, [exchange("1?", "Yes.")]) == 1  # another dialogue, not the same
+    assert load_dialogues(path) == [told, exchange("1?", "Yes.")]
+    assert add_dialogues(path, [exchange("2?", "No.")], instead_of=[told]) == 1
+    assert load_dialogues(path) == [exchange("1?", "Yes."), exchange("2?", "No.")]
+
+
 def test_a_file_that_holds_something_else_is_not_written_over(tmp_path):
     path = tmp_path / "mine.jsonl"
     path.write_text("Notes of mine.\n")
