@@ -84,7 +84,7 @@ def _chat_in_c(options: argparse.Namespace) -> bool:
             _tell("You have trained no model yet: this is the one of the course.")
             options.root = gguf.parent  # for Python, should it have to go on
         sampling = Sampling(options.temperature, seed=options.seed)
-        chat_in_terminal(program, gguf, options.message, sampling)
+        chat_in_terminal(program, gguf, options.message, sampling, system=options.system or "")
     except BrokenPipeError:
         raise
     except (ImportError, OSError, ValueError) as error:
@@ -159,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
 
     chat, add = command("chat", "talk to a trained model, through run.c where there is a compiler")
     chat.add_argument("message", nargs="?", help="one message; without it you talk line by line")
+    add("--system", 'a habit for all answers, for example "Answer in one word."', metavar="TEXT")
     add("--engine", "which run file (default: c if it was compiled)", choices=("c", "python"))
     add("--temperature", "0 is always the likeliest word", 0.7, type=float)
     add("--seed", "another seed, other answers", 0, type=int)

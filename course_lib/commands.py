@@ -159,19 +159,21 @@ def chat(options: Namespace) -> int:
     model, tokenizer = _load(options)
     sampling, ends = Sampling(options.temperature), tokenizer.end_ids
     generator = torch.Generator().manual_seed(options.seed)  # one for the whole conversation
+    system = [{"role": "system", "content": options.system}] if options.system else []
     messages: list[dict] = []
 
     def reply(text: str) -> None:
         question, most = {"role": "user", "content": text}, model.config.context_length - 1
-        alone = len(encode_prompt(tokenizer, [question]))
+        alone = len(encode_prompt(tokenizer, [*system, question]))
         if alone > most:  # said before it costs the conversation its past
+            what = "this message and the system message have" if system else "this message has"
             raise ValueError(
-                f"this message has {alone:,} tokens, {most:,} are the most: ask something shorter"
+                f"{what} {alone:,} tokens, {most:,} are the most: ask something shorter"
             )
-        prompt = encode_prompt(tokenizer, [*messages, question])
+        prompt = encode_prompt(tokenizer, [*system, *messages, question])
         while len(prompt) > model.config.context_length - ROOM and messages:
-            del messages[:2]  # forget the oldest question and its answer
-            prompt = encode_prompt(tokenizer, [*messages, question])
+            del messages[:2]  # forget the oldest question and its answer, but no system message
+            prompt = encode_prompt(tokenizer, [*system, *messages, question])
         ids = []
         # A letter may be spread over tokens: what is not a whole one yet waits for the next.
         letters = codecs.getincrementaldecoder("utf-8")(errors="replace")

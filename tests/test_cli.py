@@ -89,6 +89,51 @@ def test_the_two_engines_say_the_same(root, capfd):
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize("system", ["Answer in one word.", "\n 'No' <|im_end|>\né"])
+def test_the_two_engines_hear_the_system_message(root, capfd, monkeypatch, system):
+    chat = ["chat", "--from", str(root), "--temperature", "0", "--system", system, "Hello"]
+    commands, call = [], subprocess.call
+    monkeypatch.setattr(
+        "course_lib.files.run_file.subprocess.call",
+        lambda command: commands.append(command) or call(command),
+    )
+
+    said = []
+    for engine in ("c", "python"):
+        assert cli.main([*chat, "--engine", engine]) == 0
+        said.append(capfd.readouterr().out.strip())
+
+    assert said[0] == said[1] != ""
+    assert system in [a.decode() if isinstance(a, bytes) else a for a in commands[0]]
+
+
+def test_the_system_message_is_never_forgotten(root, capsys, monkeypatch):
+    asked, lines = [], iter([*["What is the capital of France?"] * 12, ""])
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    monkeypatch.setattr(
+        "course_lib.commands.stream", lambda _, ids, *a, **b: asked.append(ids) or iter([65] * 5)
+    )
+
+    status, _, err = run(
+        capsys, "chat", "--from", root, "--engine", "python", "--system", "Answer in one word."
+    )
+
+    _, tokenizer = load_language_model(root, "rlhf")
+    begun = "<|endoftext|><|im_start|>system\nAnswer in one word.<|im_end|>\n<|im_start|>user\nWhat"
+    assert (status, err, len(asked)) == (0, "", 12)
+    assert all(tokenizer.decode(ids).startswith(begun) for ids in asked)
+    assert len(asked[0]) < len(asked[1]) and max(map(len, asked)) <= 160 - 40  # some was forgotten
+
+
+def test_a_system_message_that_leaves_no_room_is_told(root, capsys):
+    chat = ("chat", "--from", root, "--engine", "python", "--system", "a" * 2000)
+
+    status, _, err = run(capsys, *chat, "Hello")
+
+    assert status == 1 and err.count("\n") == 1
+    assert re.match(r"error: this message and the system message have [\d,]+ tokens, 159 are", err)
+
+
 def test_without_a_compiler_that_works_python_chats_and_says_why_in_one_line(
     root, tmp_path, capfd, monkeypatch
 ):

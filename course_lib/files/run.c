@@ -24,7 +24,6 @@ static double option[128] = {['t'] = 1, ['k'] = 1e9, ['p'] = 1, ['c'] = 4096, ['
 #define die(...) (fprintf(stderr, "run: " __VA_ARGS__), fputc('\n', stderr), exit(1))
 #define SHOW(b) (int)((b).size < 60 ? (b).size : 60), (const char *)(b).at // for "%.*s"
 #define TOO_LONG "the text is too long: the context has room for %d tokens"
-
 typedef struct {
     const uint8_t *at; // a stretch of bytes; no zero marks its end
     size_t size;
@@ -137,7 +136,7 @@ typedef struct {
     float *x, *normed, *q, *sum;        // (C): residual stream, its norm, queries, attention's sums
     float *scores, *gate, *up, *logits; // (n_heads, context_length), twice (ffn_dim), (vocab_size)
 } Model;
-static void load_model(Model *m, Gguf *g, int V, double context_length) {
+static void load_model(Model *m, Gguf *g, int V, double longest) {
     Bytes architecture = text(g, "general.architecture");
     if (!same(architecture, "llama")) die("can't run architecture '%.*s'", SHOW(architecture));
     if (text(g, "llama.rope.scaling.type").size) die("can't run a model that scales RoPE");
@@ -147,14 +146,12 @@ static void load_model(Model *m, Gguf *g, int V, double context_length) {
     int H = m->n_heads = number(g, "llama.attention.head_count", 0, 1, C);
     int K = m->n_kv_heads = number(g, "llama.attention.head_count_kv", H, 1, H);
     int D = m->head_dim = number(g, "llama.rope.dimension_count", C / H, 2, C);
-    int T = m->context_length = fmin(context_length, number(g, "llama.context_length", 0, 1, 1e9));
+    size_t T = m->context_length = fmin(longest, number(g, "llama.context_length", 0, 1, 1e9));
     if (D * (size_t)H != (size_t)C || D % 2 || H % K) die("can't split dim %d into %d heads", C, H);
     int kv_dim = m->kv_dim = D * K, is_tied = g->n_tensors == 9UL * L + 2;
-    m->vocab_size = V;
-    m->rope_theta = number(g, "llama.rope.freq_base", 10000, 1, 1e30);
+    m->vocab_size = V, m->rope_theta = number(g, "llama.rope.freq_base", 10000, 1, 1e30);
     m->norm_eps = number(g, "llama.attention.layer_norm_rms_epsilon", 1e-5, 0, 1);
-    if (!is_tied && g->n_tensors != 9UL * L + 3)
-        die("can't run a model with biases, or parts gone");
+    if (!is_tied && g->n_tensors != 9UL * L + 3) die("can't run a model with biases or parts gone");
     m->embedding = tensor(g, -1, "token_embd", V, C);
     m->output = is_tied ? m->embedding : tensor(g, -1, "output", V, C);
     m->norm = tensor(g, -1, "output_norm", 1, C), m->layers = allocate(L, sizeof(Layer));
@@ -165,11 +162,10 @@ static void load_model(Model *m, Gguf *g, int V, double context_length) {
         l->gate = tensor(g, i, "ffn_gate", F, C), l->up = tensor(g, i, "ffn_up", F, C);
         l->down = tensor(g, i, "ffn_down", C, F), l->ffn_norm = tensor(g, i, "ffn_norm", 1, C);
         l->attn_norm = tensor(g, i, "attn_norm", 1, C);
-        l->keys = floats((size_t)T * kv_dim), l->values = floats((size_t)T * kv_dim);
+        l->keys = floats(T * kv_dim), l->values = floats(T * kv_dim);
     }
     m->x = floats(C), m->normed = floats(C), m->q = floats(C), m->sum = floats(C);
-    m->gate = floats(F), m->up = floats(F), m->logits = floats(V),
-    m->scores = floats((size_t)H * T);
+    m->gate = floats(F), m->up = floats(F), m->logits = floats(V), m->scores = floats(H * T);
 }
 
 /* ---- Maths ---- */
@@ -236,8 +232,7 @@ static void rotate(const Model *m, float *x, int n_heads) { // RoPE: turns each 
 static void attention(Model *m, const Layer *l) {
     size_t D = m->head_dim, n = m->length + 1, kv_dim = m->kv_dim;
     float *key = l->keys + m->length * kv_dim, *value = l->values + m->length * kv_dim;
-    matmul(m->q, l->q, m->normed);
-    matmul(key, l->k, m->normed), matmul(value, l->v, m->normed);
+    matmul(m->q, l->q, m->normed), matmul(key, l->k, m->normed), matmul(value, l->v, m->normed);
     rotate(m, m->q, m->n_heads), rotate(m, key, m->n_kv_heads);
 #pragma omp parallel for num_threads((int)option['j']) if (n * m->dim > 100000)
     for (int h = 0; h < m->n_heads; h++) {
@@ -408,10 +403,10 @@ static int draw(const int *ids, int n) {
 }
 
 /* ---- Modes ---- */
-/* The input as far as `end`, and of it at most `limit` bytes; nowhere if there is nothing left. */
-static Bytes read_input(int end, size_t limit) {
+/* The input as far as `end`, cut where it can't fit any more; nowhere if there is nothing left. */
+static Bytes read_input(const Model *m, const Tokenizer *t, int end) {
+    size_t n = 0, limit = (m->context_length + 1UL) * t->longest; // in bytes
     uint8_t *all = allocate(limit, 1);
-    size_t n = 0;
     int c;
     while ((c = getchar()) != EOF && c != end) n < limit ? all[n++] = c : 0;
     return (Bytes){c == EOF && !n ? NULL : all, n};
@@ -419,6 +414,7 @@ static Bytes read_input(int end, size_t limit) {
 /* Reads n ids; then writes what follows token by token, or lists the tokens that may be next. */
 static void generate(Model *m, const Tokenizer *t, const int *prompt, int n, int is_list) {
     int *ids = allocate(m->vocab_size, sizeof(int)), stop = is_list;
+    if (m->length + n > m->context_length) die(TOO_LONG, m->context_length);
     for (int i = 0; i < n; i++) forward(m, prompt[i]);
     for (int i = 0; i < n && option['x']; i++) printf("%d%s", prompt[i], i + 1 < n ? " " : "\n");
     for (int i = 0, end = is_list ? next_tokens(m, ids) : 0; i < end && i < option['n']; i++)
@@ -433,25 +429,29 @@ static void generate(Model *m, const Tokenizer *t, const int *prompt, int n, int
     if (!is_list) putchar('\n');
     if (m->length == m->context_length) fputs("[the context is full]\n", stderr);
 }
-/* <|im_start|>user\n{message}<|im_end|>\n<|im_start|>assistant\n; a full context is emptied. */
-static void chat(Model *m, const Tokenizer *t, Gguf *g, const char *message, size_t limit) {
+/* Adds <|im_start|>{role}{said}<|im_end|>\n to the n in `ids`; returns their number. */
+static int add_turn(const Tokenizer *t, const char *role, Bytes said, int *ids, int n) {
+    size_t start = strlen(role); // it ends with a newline, which may be part of a longer token
+    uint8_t *turn = memcpy(allocate(start + said.size, 1), role, start);
+    memcpy(turn + start, said.at, said.size);
+    ids[n++] = t->im_start, n = encode(t, (Bytes){turn, start + said.size}, ids, n);
+    return ids[n++] = t->im_end, encode(t, bytes("\n"), ids, n);
+}
+/* Answers the message or each line of input. A full context is emptied, but for `system`. */
+static void chat(Model *m, const Tokenizer *t, Gguf *g, Bytes system, const char *message) {
     Bytes template = text(g, "tokenizer.chat_template"), line; // a 0 follows it somewhere
     if (!strstr((const char *)template.at, "<|im_start|>") || t->im_start < 0 || t->im_end < 0)
         die("this model's chat template is not ChatML, all that run.c knows: try complete");
-    while ((line = message ? bytes(message) : read_input('\n', limit)).at) {
+    while ((line = message ? bytes(message) : read_input(m, t, '\n')).at) {
         if (line.size && line.at[line.size - 1] == '\r') line.size--; // Windows ends lines with it
-        Bytes turn = {memcpy(allocate(line.size + 5, 1), "user\n", 5), line.size + 5};
-        memcpy((uint8_t *)turn.at + 5, line.at, line.size);
-        int *ids = allocate(2 * line.size + 64, sizeof(int)), n = 0;
-        int size = encode(t, turn, ids, 0) + 29; // at most 16 around it, and an answer
-        if (size <= m->context_length && m->length + size > m->context_length) m->length = 0;
-        if (m->length) ids[n++] = t->im_end, n = encode(t, bytes("\n"), ids, n);
-        else if (t->bos >= 0) ids[n++] = t->bos;
-        ids[n++] = t->im_start, n = encode(t, turn, ids, n);
-        ids[n++] = t->im_end, n = encode(t, bytes("\n"), ids, n);
+        int *ids = allocate(2 * (system.size + line.size) + 99, sizeof(int)), first = t->bos >= 0;
+        ids[0] = t->bos, first = system.size ? add_turn(t, "system\n", system, ids, first) : first;
+        int n = add_turn(t, "user\n", line, ids, first), fits = n + 25 <= m->context_length;
+        if (fits && m->length - first + n + 25 > m->context_length) m->length = 0; // 25: to answer
+        if (m->length) ids[0] = t->im_end, n = encode(t, bytes("\n"), ids, 1);
+        if (m->length) n = add_turn(t, "user\n", line, ids, n);
         ids[n++] = t->im_start, n = encode(t, bytes("assistant\n"), ids, n);
-        if (size <= m->context_length) generate(m, t, ids, n, 0);
-        else if (message) die(TOO_LONG, m->context_length);
+        if (message || fits) generate(m, t, ids, n, 0);
         else fprintf(stderr, "[" TOO_LONG "]\n", m->context_length);
         if (message) return;
     }
@@ -462,7 +462,7 @@ static const char USAGE[] =
     "usage: run MODEL.gguf MODE [TEXT] [OPTIONS]; without TEXT it reads standard input. MODE is\n"
     "complete (goes on with the text), chat (answers it, or each line of input) or probs (lists\n"
     "likely next tokens). OPTIONS: -n new tokens (256), or lines of probs (10)   -t temperature\n"
-    "-k top-k   -p top-p   -s seed   -c longest context   -j threads   -x 1 for ids, not text";
+    "-k top-k   -p top-p   -s seed   -i system message   -c context   -j threads   -x 1 for ids";
 int main(int argc, char **argv) {
     FILE *file = argc > 1 ? fopen(argv[1], "rb") : NULL;
 #ifdef _WIN32 // there arguments are UTF-16, and "\n" would be written as "\r\n"
@@ -477,24 +477,24 @@ int main(int argc, char **argv) {
     Tokenizer t = {.im_start = -1, .im_end = -1};
     Model m = {0};
     const char *mode = argc > 2 ? argv[2] : "", *text = argc > 3 && argc % 2 == 0 ? argv[3] : NULL;
+    Bytes system = {0};
     int is_chat = !strcmp(mode, "chat"), is_probs = !strcmp(mode, "probs");
     if (!is_chat && !is_probs && strcmp(mode, "complete")) die("%s", USAGE);
     option['s'] = time(NULL), option['n'] = is_probs ? 10 : 256;
     for (int i = text ? 4 : 3; i < argc; i += 2) {
         char *s = argv[i], *end;
         double v = option[s[0] ? s[1] & 127 : 0] = strtod(argv[i + 1], &end);
-        if (*s != '-' || strlen(s) != 2 || !strchr("ntkpscjx", s[1]) || *end ||
-            !(v >= (s[1] == 'j') && v <= (s[1] == 'j' ? 1024 : 1e19)))
+        if (is_chat && !strcmp(s, "-i")) system = bytes(argv[i + 1]);
+        else if (*s != '-' || strlen(s) != 2 || !strchr("ntkpscjx", s[1]) || *end ||
+                 !(v >= (s[1] == 'j') && v <= (s[1] == 'j' ? 1024 : 1e19)))
             die("can't understand %s %s\n%s", s, argv[i + 1], USAGE);
     }
     read_gguf(&g, argv[1], file), load_tokenizer(&t, &g);
     load_model(&m, &g, t.n_tokens, option['c']);
-    size_t limit = (m.context_length + 1UL) * t.longest; // bytes of a text that may fit
-    if (is_chat) return chat(&m, &t, &g, text, limit), 0;
-    Bytes prompt = text ? bytes(text) : read_input(EOF, limit);
+    if (is_chat) return chat(&m, &t, &g, system, text), 0;
+    Bytes prompt = text ? bytes(text) : read_input(&m, &t, EOF);
     int *ids = allocate(2 * prompt.size + 1, sizeof(int)), n = t.bos >= 0;
     ids[0] = t.bos, n = prompt.at ? encode(&t, prompt, ids, n) : n;
     if (!n) die("there is nothing to start from: no text, and no token that begins one");
-    if (n > m.context_length) die(TOO_LONG, m.context_length);
     return generate(&m, &t, ids, n, is_probs), 0;
 }

@@ -255,9 +255,9 @@ def run(
     *,
     stdin: str | None = None,
     timeout: float = 120,
-    **options: float,
+    **options: float | str,
 ) -> str:
-    """What `run MODEL MODE TEXT -letter number ...` prints; ValueError where it fails."""
+    """What `run MODEL MODE TEXT -letter value ...` prints; ValueError where it fails."""
     sent = b"" if stdin is None else stdin.encode(errors="replace")
     command = _command(program, gguf, mode, text, options)
     try:
@@ -276,22 +276,26 @@ def run(
 
 
 def _command(
-    program: str | Path, gguf: str | Path, mode: str, text: str | None, options: dict[str, float]
+    program: str | Path, gguf: str | Path, mode: str, text: str | None, options: dict
 ) -> list[str | bytes]:
     """`run MODEL MODE TEXT -t 0.7 -n 64`, as a list; the text is left out if there is none."""
+
+    def sent(text: str) -> str | bytes:  # in UTF-8 wherever Python would go by the locale
+        return text.encode(errors="surrogatepass") if os.name == "posix" else text
+
     # Resolved, because a name without a folder would be searched for in PATH.
     command = [str(Path(program).resolve()), str(gguf), mode]
-    if text is not None:  # in UTF-8 wherever Python would go by the locale
-        command.append(text.encode(errors="surrogatepass") if os.name == "posix" else text)
+    if text is not None:
+        command.append(sent(text))
     for letter, value in options.items():
-        command += [f"-{letter}", f"{value:g}" if isinstance(value, float) else str(value)]
+        command += [f"-{letter}", f"{value:g}" if isinstance(value, float) else sent(str(value))]
     return command
 
 
-def _dials(sampling: Sampling, max_new_tokens: int) -> dict[str, float]:
-    """The options of `run` for the sampler. A top-k or top-p of None isn't passed on."""
+def _dials(sampling: Sampling, max_new_tokens: int, system: str = "") -> dict[str, float | str]:
+    """The options of `run` for sampler and chat. What is None or empty isn't passed on."""
     dials = {"t": float(sampling.temperature), "s": sampling.seed or 0, "n": max_new_tokens}
-    dials |= {"k": sampling.top_k, "p": sampling.top_p}
+    dials |= {"k": sampling.top_k, "p": sampling.top_p, "i": system or None}
     return {letter: value for letter, value in dials.items() if value is not None}
 
 
@@ -315,9 +319,10 @@ def run_chat(
     sampling: Sampling = GREEDY,
     *,
     max_new_tokens: int = 64,
+    system: str = "",
 ) -> str:
-    """The model's answer to one message."""
-    return run(program, gguf, "chat", message, **_dials(sampling, max_new_tokens)).strip()
+    """The model's answer to one message, with `system` before it if there is one."""
+    return run(program, gguf, "chat", message, **_dials(sampling, max_new_tokens, system)).strip()
 
 
 def run_probs(program: str | Path, gguf: str | Path, prompt: str, n: int = 10) -> list[NextToken]:
@@ -338,11 +343,11 @@ def chat_in_terminal(
     sampling: Sampling = GREEDY,
     *,
     max_new_tokens: int = 64,
+    system: str = "",
 ) -> None:
     """Hands the terminal over to the run file until its input ends; ValueError where it fails."""
-    code = subprocess.call(
-        _command(program, gguf, "chat", message, _dials(sampling, max_new_tokens))
-    )
+    options = _dials(sampling, max_new_tokens, system)
+    code = subprocess.call(_command(program, gguf, "chat", message, options))
     if -code == getattr(signal, "SIGPIPE", None):
         raise BrokenPipeError  # whoever reads has seen enough
     if code:

@@ -424,6 +424,63 @@ def test_chat_renders_the_ids_of_encode_prompt(program, tied):
     assert run(program, tied, "chat", turns[1], n=0, x=1).split() == list(map(str, prompts[1]))
 
 
+def told(system: str, *texts: str) -> list[int]:
+    """The ids that a model reads of a conversation, from its system message to the last text."""
+    roles = ("user", "assistant") * len(texts)
+    talk = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
+    return encode_prompt(TOKENIZER, [{"role": "system", "content": system}, *talk])
+
+
+@pytest.mark.parametrize("system", ["In 12 words.", "\n 'll <|im_end|>", " " * 9])
+def test_a_system_message_gets_the_ids_of_encode_prompt(system, program, tied):
+    turns = [" Hello 12!", "Six"]
+
+    printed = run(program, tied, "chat", stdin="\n".join(turns), t=0, n=3, x=1, i=system)
+
+    first, answer, second, last = map(ids_printed, printed.splitlines())
+    assert first == told(system, turns[0])
+    plain = run(program, tied, "chat", turns[1], n=0, x=1)  # it isn't said a second time
+    assert second == [TOKENIZER.im_end_id, *TOKENIZER.encode("\n"), *ids_printed(plain)[1:]]
+    heard = [*first, *(id for id in answer if id not in STOPS), *second]
+    expected = greedy(TIED, heard, 3)
+    assert expected and last[: len(expected)] == expected
+    alone = run(program, tied, "chat", turns[0], n=0, x=1, i=system)
+    assert ids_printed(alone) == first
+
+
+def test_a_system_message_outlives_a_full_context(program, tied):
+    printed = run(program, tied, "chat", stdin="Hi\n" * 12, t=0, n=4, x=1, i="Be kind.")
+
+    prompts = [ids_printed(line) for line in printed.splitlines()[::2]]
+    starts = [ids for ids in prompts if ids[0] == TOKENIZER.eot_id]
+    assert len(prompts) == 12 and 1 < len(starts) < 12
+    assert starts == [told("Be kind.", "Hi")] * len(starts)
+
+
+def test_a_system_message_takes_its_room_once(program, tied):
+    system = "the cat " * 8
+
+    printed = run(program, tied, "chat", stdin="Hi\nHi", t=0, n=1, x=1, i=system)
+
+    first, _, second, _ = map(ids_printed, printed.splitlines())
+    plain = encode_prompt(TOKENIZER, [{"role": "user", "content": "Hi"}])
+    assert len(first) + len(second) + len(first) - len(plain) > CONFIG.context_length
+    assert second[0] == TOKENIZER.im_end_id  # so it goes on, and did not have to begin anew
+
+
+@pytest.mark.parametrize("system", ["cat " * 400, "x" * 100_000])
+def test_a_system_message_that_leaves_no_room_is_told(system, guarded, tied):
+    sentence = b"the text is too long: the context has room for 96 tokens"
+    for message, code, said in ([], 0, b"[%s]\n" % sentence), (["Hi"], 1, b"run: %s\n" % sentence):
+        command = [guarded, tied, "chat", *message, "-i", system]
+
+        done = subprocess.run(
+            command, input=b"Hi\n", capture_output=True, env=NO_LEAKS, check=False
+        )
+
+        assert (done.returncode, done.stdout, done.stderr) == (code, b"", said)
+
+
 def test_an_answer_after_two_turns_is_that_of_python(program, tied):
     printed = run(program, tied, "chat", stdin="Hi\nSix", t=0, n=4, x=1)
 
@@ -444,6 +501,16 @@ def test_a_talk_too_long_for_the_context_starts_anew(program, tied):
     again = [i for i, ids in enumerate(prompts) if ids == prompts[0]]
     assert 1 < len(again) < 12 and prompts[1] != prompts[0]
     assert printed[1] == printed[2 * again[1] + 1]  # nothing of the old talk is left
+
+
+def test_one_message_is_answered_as_long_as_there_is_any_room(program, tied):
+    message = "x" * 70
+    ids = encode_prompt(TOKENIZER, [{"role": "user", "content": message}])
+    assert CONFIG.context_length - 13 < len(ids) < CONFIG.context_length
+
+    printed = run(program, tied, "chat", message, t=0, x=1)
+
+    assert ids_printed(printed.splitlines()[0]) == ids and ids_printed(printed.splitlines()[1])
 
 
 def test_a_line_end_of_windows_is_no_part_of_the_message(program, tied):
@@ -550,6 +617,12 @@ def test_wrong_usage_shows_the_right_one(arguments, program):
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, check=False)
 
     assert done.returncode == 1 and b"usage: run MODEL.gguf MODE" in done.stderr
+
+
+@pytest.mark.parametrize("mode", ["complete", "probs"])
+def test_only_a_chat_has_a_system_message(mode, program, tied):
+    with pytest.raises(ValueError, match=r"can't understand -i Be kind.\n[^$]*-i system message"):
+        run(program, tied, mode, "Hi", i="Be kind.")
 
 
 def test_a_weight_that_is_no_number_is_reported(guarded, tmp_path):

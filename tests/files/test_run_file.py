@@ -13,14 +13,12 @@ import pytest
 from course_lib.config import GREEDY, ModelConfig, Sampling
 from course_lib.files import gguf, run_file
 from course_lib.model.sample import generate
-from course_lib.model.transformer import Transformer
 from course_lib.text.chat import decode_answer, encode_prompt
-from tests.tiny import CAT_AND_HAT
+from tests.tiny import CAT_AND_HAT, sharpened
 
 TOKENIZER = CAT_AND_HAT
-MODEL = Transformer(
-    ModelConfig(vocab_size=272, context_length=64, dim=32, n_layers=1, n_heads=2, ffn_dim=64),
-    seed=1,
+MODEL = sharpened(
+    ModelConfig(vocab_size=272, context_length=64, dim=32, n_layers=1, n_heads=2, ffn_dim=64)
 )
 
 
@@ -240,6 +238,18 @@ def test_run_complete_and_run_chat_say_what_python_says(files):
     controls = range(TOKENIZER.eot_id, TOKENIZER.vocab_size)
     assert text == TOKENIZER.decode(id for id in greedy(prompt, 8) if id not in controls)
     assert answer == decode_answer(TOKENIZER, greedy(question, 8))
+
+
+def test_a_system_message_reaches_the_run_file(files, capfd):
+    system = "the cat\u00e9 '\n sat"
+    asked = [{"role": "system", "content": system}, {"role": "user", "content": "a hat?"}]
+    expected = decode_answer(TOKENIZER, greedy(encode_prompt(TOKENIZER, asked), 8))
+    assert expected != run_file.run_chat(*files, "a hat?", max_new_tokens=8)
+
+    answer = run_file.run_chat(*files, "a hat?", max_new_tokens=8, system=system)
+    run_file.chat_in_terminal(*files, "a hat?", max_new_tokens=8, system=system)
+
+    assert answer == capfd.readouterr().out.strip() == expected
 
 
 def test_options_reach_the_run_file(files):

@@ -45,12 +45,13 @@ OPTIONS = (
     ("-n", "4", "-t", "0"),
     ("-k", "3", "-p", "0.7", "-s", "7"),
     ("-x", "1", "-c", "20"),
+    ("-i", "Be at sea\n12", "-n", "2"),
     ("-t", "1e-30", "-k", "0", "-p", "0"),
     ("-n", "1e19", "-c", "1e19", "-s", "1e19"),
 )
 WORDS = (
     *("llama", "gpt2", "gpt-2", "smollm", "<|im_start|>", "<|im_end|>", "GGUF"),
-    *("complete", "chat", "probs", *(f"-{letter}" for letter in "ntkpscjx")),
+    *("complete", "chat", "probs", *(f"-{letter}" for letter in "intkpscjx")),
     *("nan", "inf", "-inf", "1e300", "1e-30", "1e18", "0", "0x1p70", "-1", "9223372036854775808"),
     *("token_embd", "output", "output_norm", "blk.0.", "blk.1.", "attn_q", "attn_k", "attn_v"),
     *("attn_output", "attn_norm", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down", ".weight"),
