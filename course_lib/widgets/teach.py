@@ -6,6 +6,7 @@ most of what it knows. Left out: more than one turn.
 """
 
 import html
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -15,10 +16,10 @@ import numpy as np
 
 from course_lib.config import TrainConfig
 from course_lib.machine.folders import artifacts_folder
-from course_lib.measure.answers import chat_answers
+from course_lib.measure.answers import MOST_NEW, generated
 from course_lib.model.transformer import Transformer
 from course_lib.plots import Picture, text_card
-from course_lib.text.chat import Message, encode_prompt, exchange
+from course_lib.text.chat import Message, decode_answer, encode_prompt, exchange
 from course_lib.text.rows import pack, pack_dialogues
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import TrainRecord, next_token_loss, train
@@ -26,7 +27,7 @@ from course_lib.train.sft import add_dialogues, load_dialogues, sft_batches
 from course_lib.widgets.live import RUNNING, STOPPED, Job
 from course_lib.widgets.page import style
 from course_lib.widgets.shell import Pictured
-from course_lib.world.dialogues import Prompt, dialogues
+from course_lib.world.dialogues import dialogues
 from course_lib.world.documents import documents
 
 EXAMPLES = """What is your favourite number? | My favourite number is seven.
@@ -34,19 +35,36 @@ Who made you? | I was made by a class, in an afternoon."""
 STEPS = 40
 ROWS = 8
 
-HOW = "One example a line: question | answer. Then press Teach."
+HOW = (
+    "One example a line: question | answer, or [system message] question | answer. "
+    "Then press Teach."
+)
+LINE = re.compile(r"(?:\[([^]]*)\]|(?!\[))([^|]*)\|(.*)")  # brackets in front are a system message
+
+
+def said_in(line: str) -> list[str]:
+    """The texts of a line: maybe a system message, a question, an answer. None if one is empty."""
+    found = LINE.fullmatch(line.strip())
+    said = [text.strip() for text in (found.groups() if found else ()) if text is not None]
+    return said if all(said) else []
+
+
+def as_asked(messages: list[Message]) -> str:
+    """`question`, or `[system message] question`."""
+    *system, question = (message["content"].strip() for message in messages)
+    return f"[{system[0]}] {question}" if system else question
 
 
 def parse_examples(text: str) -> list[list[Message]]:
-    """The dialogues of lines `question | answer`; empty lines don't count."""
+    """The dialogues of lines `question | answer`, as `HOW` says; empty lines don't count."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        prompt, bar, response = (part.strip() for part in line.partition("|"))
-        if not (bar and prompt and response):
+        said = said_in(line)
+        if not said:
             raise ValueError(f"line {number} must be `question | answer`, got {line.strip()!r:.60}")
-        found.append(exchange(prompt, response))
+        found.append(exchange(tuple(said[:-1]), said[-1]))
     if not found:
         raise ValueError(
             "there is no example yet: write a line such as `Who made you? | My class.`"
@@ -59,17 +77,19 @@ def as_lines(examples: list[list[Message]]) -> str:
     lines = []
     for number, messages in enumerate(examples, 1):
         said = [message["content"].strip() for message in messages]
-        if len(said) != 2:
+        if len(said) > (3 if messages[0]["role"] == "system" else 2):
             raise ValueError(
                 f"dialogue {number} has {len(said)} messages: the editor takes one question and "
-                "one answer"
+                "one answer, after a system message if you like"
             )
-        if not all(said) or "|" in said[0] or any(len(text.splitlines()) > 1 for text in said):
+        line = f"{as_asked(messages[:-1])} | {said[-1]}"
+        if said_in(line) != said or len(line.splitlines()) > 1:
             raise ValueError(
-                f"dialogue {number} doesn't fit a line `question | answer`: both need some text, "
-                "without line breaks, the question without |"
+                f"dialogue {number} doesn't fit a line `[system message] question | answer`: each "
+                "needs some text without line breaks; the question takes no | and no [ in front, "
+                "the system message no ]"
             )
-        lines.append(" | ".join(said))
+        lines.append(line)
     return "\n".join(lines)
 
 
@@ -201,9 +221,10 @@ class Teacher(Pictured, ipywidgets.VBox):
 
     def _begin(self) -> Job:
         examples = self.examples
-        prompts = [dialogue[0]["content"] for dialogue in examples]
-        prompts += [self.also.value.strip()] if self.also.value.strip() else []
-        self._check_room(prompts)
+        asked = [dialogue[:-1] for dialogue in examples]
+        if self.also.value.strip():
+            asked.append([{"role": "user", "content": self.also.value.strip()}])
+        prompts = [(as_asked(messages), self._prompt(messages)) for messages in asked]
         model = deepcopy(
             self._before
         )  # from the start each time, so that only these examples count
@@ -220,20 +241,23 @@ class Teacher(Pictured, ipywidgets.VBox):
             self._rest()
             raise
 
-    def _check_room(self, prompts: list[str]) -> None:
-        most = self._before.config.context_length
-        for prompt in prompts:
-            n = len(encode_prompt(self.tokenizer, [{"role": "user", "content": prompt}]))
-            if n >= most:
-                raise ValueError(
-                    f"a question of {n} tokens leaves no room for an answer, {most} are the most: "
-                    f"shorten {prompt!r:.40}"
-                )
+    def _prompt(self, messages: list[Message]) -> list[int]:
+        ids, most = encode_prompt(self.tokenizer, messages), self._before.config.context_length
+        if len(ids) >= most:
+            raise ValueError(
+                f"a question of {len(ids)} tokens leaves no room for an answer, {most} are the "
+                f"most: shorten {as_asked(messages)!r:.40}"
+            )
+        return ids
+
+    def _answers(self, model: Transformer, prompts: list[list[int]]) -> list[str]:
+        said = generated(model, prompts, MOST_NEW, stop=self.tokenizer.end_ids)
+        return [decode_answer(self.tokenizer, ids) for ids in said]
 
     def _rest(self) -> None:
         self._bar.layout.display, self.button.description = "none", "Teach"
 
-    def _update(self, job: Job, model: Transformer, prompts: list[str]) -> None:
+    def _update(self, job: Job, model: Transformer, prompts: list[tuple]) -> None:
         """What the job calls, in its thread."""
         if job.state == RUNNING:
             self._bar.value = len(job.records)
@@ -241,9 +265,9 @@ class Teacher(Pictured, ipywidgets.VBox):
         try:
             if job.error is not None:
                 raise job.error
-            asked = [Prompt(prompt, "chat") for prompt in prompts]
-            answers = (chat_answers(m, self.tokenizer, asked) for m in (self._before, model.eval()))
-            self.rows = list(zip(prompts, *answers, strict=True))
+            asked, ids = zip(*prompts, strict=True)
+            answers = (self._answers(m, list(ids)) for m in (self._before, model.eval()))
+            self.rows = list(zip(asked, *answers, strict=True))
         except Exception as error:  # nobody waits for this thread: show it
             job.error = error  # `join` raises it
             self._say(f"{type(error).__name__}: {error}", wrong=True)

@@ -25,7 +25,10 @@ def test_an_own_example_is_taught_by_keyboard(tmp_path, monkeypatch):
         page.locator(ERRORS).or_(widget).first.wait_for(timeout=120_000)
         assert page.locator(ERRORS).all_inner_texts() == []
         said = widget.get_by_role("status")
-        expect(said).to_have_text("One example a line: question | answer. Then press Teach.")
+        expect(said).to_have_text(
+            "One example a line: question | answer, or [system message] question | answer. "
+            "Then press Teach."
+        )
 
         def write(text):
             """Replace the examples by keyboard, and press Teach: it is two stops further."""

@@ -1,6 +1,7 @@
 """The editor for one's own examples: what it reads, keeps in files, and that a model learns it."""
 
 import json
+import re
 import sys
 import threading
 import warnings
@@ -8,8 +9,10 @@ import warnings
 import pytest
 import torch
 
+from course_lib.config import GREEDY
+from course_lib.model.sample import generate
 from course_lib.pipeline.release import RELEASED, load_released
-from course_lib.text.chat import encode_dialogue, exchange
+from course_lib.text.chat import decode_answer, encode_dialogue, encode_prompt, exchange
 from course_lib.text.rows import IGNORE
 from course_lib.train.sft import load_dialogues, save_dialogues
 from course_lib.widgets import live
@@ -34,9 +37,27 @@ def test_a_line_is_a_dialogue():
     ]
 
 
+ONE_WORD = "[Answer in one word.] What is the capital of Peru? | Lima."
+
+
+def with_system(text, messages):
+    return [{"role": "system", "content": text}, *messages]
+
+
+def test_a_line_may_begin_with_a_system_message():
+    assert parse_examples(ONE_WORD + "\n [a | b]c|[d] | e\n1 [2] | 3") == [
+        with_system("Answer in one word.", exchange("What is the capital of Peru?", "Lima.")),
+        with_system("a | b", exchange("c", "[d] | e")),
+        exchange("1 [2]", "3"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("[] a | b", "line 1 must be `question | answer`, got '[] a"),
+        ("a | b\n[a | b] c", "line 2 must be"),
+        ("[a | b", "line 1 must be"),
         ("", "no example yet"),
         ("a | b\nno bar", "line 2 must be `question | answer`, got 'no bar'"),
         ("| response", "line 1 must be"),
@@ -44,7 +65,7 @@ def test_a_line_is_a_dialogue():
     ],
 )
 def test_what_is_no_example_is_told(text, message):
-    with pytest.raises(ValueError, match=message.replace("|", r"\|")):
+    with pytest.raises(ValueError, match=re.escape(message)):
         parse_examples(text)
 
 
@@ -130,7 +151,7 @@ def test_what_fails_while_answering_is_shown_and_raised(pair, monkeypatch):
     def fail(*args, **options):
         raise RuntimeError("no <answers>")
 
-    monkeypatch.setattr(sys.modules[parse_examples.__module__], "chat_answers", fail)
+    monkeypatch.setattr(sys.modules[parse_examples.__module__], "generated", fail)
     widget = teach(pair, MINE, steps=1)
 
     with pytest.raises(RuntimeError, match="no <answers>"):
@@ -220,6 +241,38 @@ def test_a_file_that_is_no_text_is_told(tmp_path):
         load_dialogues(tmp_path / "a.jsonl")
 
 
+def test_the_editor_keeps_system_messages_in_a_file(pair, tmp_path):
+    path = tmp_path / "mine.jsonl"
+    told = with_system(" Answer in one word.", exchange("What is the capital of Peru?", "Lima."))
+    save_dialogues(path, [told, exchange("Who?", "Me.")])
+    widget = teach(pair)
+
+    widget.load(path)
+
+    assert widget.editor.value == ONE_WORD + "\nWho? | Me."
+    widget.editor.value += "\n[Be brief.] Who? | I."
+    widget.save(path)
+    by_class = with_system("Be brief.", exchange("Who?", "I."))
+    assert load_dialogues(path) == [*parse_examples(ONE_WORD), exchange("Who?", "Me."), by_class]
+
+
+def test_what_is_taught_with_a_system_message_is_asked_with_it(pair):
+    widget = teach(pair, ONE_WORD, steps=1)
+    widget.also.value = "What is the capital of Peru?"
+
+    widget.teach()
+
+    asked = [row[0] for row in widget.rows]
+    assert asked == ["[Answer in one word.] What is the capital of Peru?", widget.also.value]
+    model, tokenizer = pair
+    prompts = [
+        encode_prompt(tokenizer, parse_examples(ONE_WORD)[0][:2]),
+        encode_prompt(tokenizer, exchange(asked[1], "")[:1]),
+    ]
+    said = [generate(model, [ids], 40, GREEDY, stop=tokenizer.end_ids)[0] for ids in prompts]
+    assert [row[1] for row in widget.rows] == [decode_answer(tokenizer, ids) for ids in said]
+
+
 def test_the_editor_keeps_its_examples_in_a_file(pair, tmp_path):
     path = tmp_path / "new folder" / "mine.jsonl"
     teach(pair, MINE + "\n2 | 3 | 4").save(path)
@@ -260,6 +313,9 @@ def test_saving_leaves_what_this_editor_did_not_write(pair, tmp_path):
         (exchange("a | b", "c"), "doesn't fit a line"),
         (exchange("a", "b\nc"), "doesn't fit a line"),
         (exchange("a", " "), "doesn't fit a line"),
+        (exchange("[a] b", "c"), "doesn't fit a line"),
+        (with_system("a]", exchange("b", "c")), "doesn't fit a line"),
+        (with_system("a", TWO_TURNS), "5 messages: .* after a system message if you like"),
     ],
 )
 def test_what_the_editor_can_not_show_stays_in_its_file(pair, tmp_path, dialogue, message):
