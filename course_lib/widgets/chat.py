@@ -2,7 +2,7 @@
 
 A question from the page is answered in one worker thread, so that Stop can be heard meanwhile;
 `ask` answers in the thread that calls it. A model in `raw` was never trained on talks: it gets the
-bare text as the beginning of a document and continues it. Left out: system messages, top-k, top-p.
+bare text as the beginning of a document and continues it. Left out: top-k, top-p.
 """
 
 import textwrap
@@ -195,6 +195,7 @@ class Chat(Pictured, anywidget.AnyWidget):
     error = traitlets.Unicode("").tag(sync=True)
     temperature = traitlets.Float(0.0).tag(sync=True)
     seed = traitlets.Int(0).tag(sync=True)
+    system = traitlets.Unicode("").tag(sync=True)  # a system message before every talk, if any
     examples = traitlets.List(QUESTIONS).tag(sync=True)
     size = traitlets.Enum(TEXT_SIZES, TEXT_SIZES[0]).tag(sync=True)
 
@@ -255,9 +256,10 @@ class Chat(Pictured, anywidget.AnyWidget):
         """Show the question with empty answers; the prompt of each model."""
         if not question.strip():
             raise ValueError("there is no question: type one, or press one of the examples")
+        first = [{"role": "system", "content": self.system}] if self.system else []
         last = [{"role": "user", "content": question}]
         prompts = [
-            question_ids(speaker, talk_so_far(earlier, i) + last)
+            question_ids(speaker, first + talk_so_far(earlier, i) + last)
             for i, speaker in enumerate(self.speakers)
         ]
         self._stop.clear()
@@ -310,12 +312,13 @@ def chat(
     seed: int = 0,
     raw: Collection[str] = frozenset({"base"}),
     size: str = "normal",
+    system: str = "",
 ) -> Chat:
     """A talk with `models`, name -> (model, tokenizer), that has `question` answered already.
 
     One pair alone is one column. The models named in `raw` continue the bare question; all others
-    get it in the chat template. An empty question leaves the talk empty; `size` "large" is for a
-    projector.
+    get it in the chat template, after the message `system` if there is one. An empty question
+    leaves the talk empty; `size` "large" is for a projector.
     """
     if isinstance(models, tuple):
         models = {"model": models}
@@ -330,7 +333,8 @@ def chat(
     if size not in TEXT_SIZES:
         raise ValueError(f"size must be one of {', '.join(TEXT_SIZES)}, got {size!r}")
     speakers = [Speaker(name, *pair, raw=name in raw) for name, pair in models.items()]
-    widget = Chat(speakers, max_new_tokens, temperature=temperature, seed=seed, size=size)
+    traits = dict(temperature=temperature, seed=seed, size=size, system=system)
+    widget = Chat(speakers, max_new_tokens, **traits)
     if question:
         widget.ask(question)
     return widget

@@ -129,6 +129,28 @@ def test_a_follow_up_goes_with_the_models_own_first_answer(models):
         assert second[name] == greedy(models[name], ids)
 
 
+def test_a_system_message_stands_before_every_talk(models, monkeypatch):
+    heard, habit = [], {"role": "system", "content": "Answer in one word."}
+    monkeypatch.setattr(
+        MODULE, "question_ids", lambda *asked: heard.append(asked) or question_ids(*asked)
+    )
+
+    widget = chat(models, FRANCE, system=habit["content"])
+    first = [answer.text for answer in widget.talk[0].answers]
+    second = widget.ask(NEXT, follow_up=True)
+
+    tokenizer = models["base"][1]
+    bare = [tokenizer.eot_id, *tokenizer.encode(f"Answer in one word.\n{FRANCE}")]
+    assert first[0] == greedy(models["base"], bare)
+    for i, name in ((1, "SFT"), (2, "RLHF")):
+        talk = [habit, *exchange(FRANCE, first[i]), user(NEXT)]
+        assert [messages for speaker, messages in heard if speaker.name == name] == [
+            [habit, user(FRANCE)],
+            talk,
+        ]
+        assert second[name] == greedy(models[name], encode_prompt(models[name][1], talk))
+
+
 def test_without_follow_up_the_talk_begins_anew(models):
     widget = chat(models, FRANCE)
 
