@@ -71,7 +71,7 @@ def dpo_batches(
     return batch_at
 
 
-def dpo_loss(model: Transformer, batch: DPOBatch, config: DPOConfig) -> tuple[Tensor, int, dict]:
+def dpo_loss(model: Transformer, batch: DPOBatch, config: DPOConfig) -> tuple[Tensor, Tensor, dict]:
     """DPO's loss, the number of answer tokens, and what to record: gains are in nats per answer."""
     log_prob = sequence_log_prob(model(batch.inputs), batch.targets)  # (2 B,)
     chosen, rejected = log_prob.chunk(2)
@@ -86,9 +86,9 @@ def dpo_loss(model: Transformer, batch: DPOBatch, config: DPOConfig) -> tuple[Te
         gain = log_prob - batch.reference  # the implicit reward, over beta
         better, worse = gain.chunk(2)
         extra = {
-            "accuracy": (better > worse).float().mean().item(),
+            "accuracy": (better > worse).float().mean(),
             # Watch these two: often both are below 0.
-            "chosen_gain": better.mean().item(),
-            "rejected_gain": worse.mean().item(),
+            "chosen_gain": better.mean(),
+            "rejected_gain": worse.mean(),
         }
-    return loss, int(counted.sum()), extra
+    return loss, counted.sum(), extra
