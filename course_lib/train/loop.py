@@ -133,9 +133,9 @@ class Run:
                 "the weights are as they were a step before. Try a lower learning_rate or "
                 "precision='float32'"
             )
-        extra = {name: float(value) for name, value in extra.items()}
-        self.done, self.tokens = self.done + 1, self.tokens + int(n_tokens)
+        n_tokens, extra = int(n_tokens), {name: float(value) for name, value in extra.items()}
         self.optimizer.step()
+        self.done, self.tokens = self.done + 1, self.tokens + n_tokens
         seconds = time.perf_counter() - self.started
         speed = (self.tokens - self.tokens_before) / seconds
         return TrainRecord(

@@ -36,12 +36,6 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -token_log_probs(logits, targets.to(logits.device)).sum() / counted
 
 
-def sequence_log_prob(logits: Tensor, targets: Tensor) -> Tensor:
-    """ln P(answer) of each row, the sum over its tokens: (B,), in nats."""
-    # A sum, not a mean: DPO compares it with the same answer's sum under another model.
-    return token_log_probs(logits, targets).sum(dim=-1)
-
-
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of `values` where `mask` is 1; 0 if that is nowhere."""
     mask = mask.to(values.dtype)
