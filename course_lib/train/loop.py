@@ -124,8 +124,8 @@ class Run:
         # One odd batch can have ten times the usual gradient, and the optimizer would remember it
         # for the next twenty steps. Clipping keeps the direction and cuts the length.
         norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip))
-        # The one place where a step waits for a GPU. It is before the optimizer and not after: once
-        # a NaN is in a weight, it is in every weight a step later.
+        # The one place where the loop waits for a GPU. It is before the optimizer and not after:
+        # once a NaN is in a weight, it is in every weight a step later.
         mean, grad_norm = torch.stack((loss.detach(), norm)).tolist()
         if not math.isfinite(mean) or not math.isfinite(grad_norm):
             raise FloatingPointError(
