@@ -1,14 +1,17 @@
-"""How fast are we beside `transformers` and `litgpt`? Training and generation on the CPU.
+"""How fast are we beside `transformers`, `litgpt` and nanoGPT? Training and generation on the CPU.
 
     python -m benchmarks.speed                          # one thread; tens of minutes
     python -m benchmarks.speed --sizes nano --rounds 20 --threads 2
     python -m benchmarks.speed --clock cpu              # on a machine that others use too
+    python -m benchmarks.speed --precisions float32 bfloat16
 
-All models hold the same weights (it checks: same loss, same greedy ids). They take turns, one step
-each, so that whatever else the machine does slows them all alike. A step is forward, backward,
-clipping and a fused AdamW; ours is our training loop as a learner runs it. A peer that isn't
-installed is skipped: `pip install transformers litgpt`. Prints the tables for
-`benchmarks/RESULTS.md`.
+The two libraries hold our weights (it checks: same loss, same greedy ids). nanoGPT can't: it is
+GPT-2, of the same width, depth, heads and vocabulary, and is only timed while it trains. All train
+in the same precision and take turns, one step each, so that whatever else the machine does slows
+them all alike. A step is forward, backward, clipping and a fused AdamW; ours is our training loop
+as a learner runs it, once on rows of one document and once on rows of several, which may not see
+each other. A library that isn't installed is skipped: `pip install transformers litgpt`. Prints
+the tables for `benchmarks/RESULTS.md`.
 """
 
 import argparse
@@ -18,8 +21,9 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import product
 from statistics import median
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: it asks the network otherwise
@@ -30,13 +34,14 @@ from torch import Tensor, nn
 
 from course_lib.config import GREEDY, MODELS, ModelConfig, TrainConfig
 from course_lib.files.pretrained import hf_config
-from course_lib.machine.device import compute_dtype
 from course_lib.model.sample import generate
 from course_lib.model.transformer import Transformer
+from course_lib.text.rows import segments_of
 from course_lib.train.loop import next_token_loss, train
 
 BATCH_ROWS = {"nano": (16, 32), "small": (16,)}
 PROMPT, NEW = 16, 100  # tokens of the generation benchmark
+DOCUMENT = 40  # tokens of a document, where several share a row
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -131,7 +136,51 @@ def litgpt_peer(ours: Transformer) -> Peer:
     return Peer(model, model, generated)
 
 
-PEERS = {"transformers": transformers_peer, "litgpt": litgpt_peer}
+PEERS = {"transformers": transformers_peer, "litgpt": litgpt_peer}  # those of Llama's shape
+
+
+class NanoBlock(nn.Module):
+    """A layer of GPT-2 as nanoGPT trains it: no biases, and here no dropout."""
+
+    def __init__(self, dim: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.ln_1, self.ln_2 = nn.LayerNorm(dim, bias=False), nn.LayerNorm(dim, bias=False)
+        self.c_attn = nn.Linear(dim, 3 * dim, bias=False)
+        self.c_proj = nn.Linear(dim, dim, bias=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, 4 * dim, bias=False), nn.GELU(), nn.Linear(4 * dim, dim, bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, T, C = x.shape
+        parts = self.c_attn(self.ln_1(x)).split(C, dim=2)
+        q, k, v = (part.view(B, T, self.n_heads, -1).transpose(1, 2) for part in parts)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.c_proj(y.transpose(1, 2).contiguous().view(B, T, C))
+        return x + self.mlp(self.ln_2(x))
+
+
+class NanoGPT(nn.Module):
+    """The model of https://github.com/karpathy/nanoGPT: learned positions, a tied output layer."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(config.vocab_size, config.dim)
+        self.wpe = nn.Embedding(config.context_length, config.dim)
+        self.layers = nn.Sequential(
+            *(NanoBlock(config.dim, config.n_heads) for _ in range(config.n_layers))
+        )
+        self.ln_f = nn.LayerNorm(config.dim, bias=False)
+        self.lm_head = nn.Linear(config.dim, config.vocab_size, bias=False)
+        self.lm_head.weight = self.wte.weight
+        for weight in self.parameters():
+            if weight.dim() == 2:
+                nn.init.normal_(weight, std=0.02)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.wte(ids) + self.wpe(torch.arange(ids.shape[1]))
+        return self.lm_head(self.ln_f(self.layers(x)))
 
 
 def installed_peers() -> list[str]:
@@ -147,23 +196,27 @@ def installed_peers() -> list[str]:
     return found
 
 
-def plain_loop(peer: Peer, inputs: Tensor, targets: Tensor, plan: TrainConfig) -> Iterator[float]:
+def plain_loop(
+    model: nn.Module, logits: Callable, inputs: Tensor, targets: Tensor, plan: TrainConfig
+) -> Iterator[float]:
     """Training as users of the peers write it; yields the loss of each step."""
     optimizer = torch.optim.AdamW(
-        peer.model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), fused=True
+        model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), fused=True
     )
-    peer.model.train()
+    model.train()
+    half = plan.precision == "bfloat16"
     while True:
-        loss = F.cross_entropy(peer.logits(inputs).flatten(0, 1), targets.flatten())
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = F.cross_entropy(logits(inputs).flatten(0, 1), targets.flatten())
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(peer.model.parameters(), plan.clip)
+        nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
         optimizer.step()
         yield loss.item()
 
 
-def our_loop(model: Transformer, inputs, targets, plan: TrainConfig) -> Iterator[float]:
-    for record in train(model, lambda step: (inputs, targets), next_token_loss, plan):
+def our_loop(model: Transformer, batch: tuple, plan: TrainConfig) -> Iterator[float]:
+    for record in train(model, lambda step: batch, next_token_loss, plan):
         yield record.loss
 
 
@@ -180,14 +233,17 @@ def take_turns(turns: dict[str, Callable], rounds: int, clock: Callable[[], floa
 
 
 def report(title: str, tokens: int, seconds: dict[str, list[float]], peers: list[str]) -> None:
-    """A row for each contender: tokens/s, and its speed beside the fastest peer's."""
-    rival = min(peers, key=lambda name: median(seconds[name])) if peers else None
+    """A row for each contender: tokens/s, and its speed beside nanoGPT and the fastest Llama."""
+    fastest = min(peers, key=lambda name: median(seconds[name]), default=None)
     for name, times in seconds.items():
-        ratio = "-"
-        if rival is not None:  # in pairs: whatever slows a round slows both
-            pairs = zip(seconds[rival], times, strict=True)
-            ratio = f"{median(theirs / own for theirs, own in pairs):.2f}"
-        print(f"| {title} | {name} | {tokens / median(times):,.0f} | {ratio} |", flush=True)
+        row = f"| {title} | {name} | {tokens / median(times):,.0f} |"
+        for rival in ("nanoGPT", fastest):
+            ratio = "-"
+            if rival in seconds:  # in pairs: whatever slows a round slows both
+                pairs = zip(seconds[rival], times, strict=True)
+                ratio = f"{median(theirs / own for theirs, own in pairs):.2f}"
+            row += f" {ratio} |"
+        print(row, flush=True)
 
 
 def check(ours: Transformer, peers: dict[str, Peer], inputs: Tensor, targets: Tensor) -> None:
@@ -225,18 +281,25 @@ def generation(config: ModelConfig, names: list[str], rounds: int, clock) -> dic
     return take_turns(turns, rounds, clock)
 
 
-def training(config: ModelConfig, rows: int, names: list[str], rounds: int, clock) -> dict:
-    ids = torch.randint(config.vocab_size, (rows, config.context_length + 1))
+def training(
+    config: ModelConfig, rows: int, names: list[str], rounds: int, clock, precision: str
+) -> dict:
+    ids = torch.randint(1, config.vocab_size, (rows, config.context_length + 1))
     inputs, targets = ids[:, :-1], ids[:, 1:]
     ours, peers = contenders(config, names)
     check(ours, peers, inputs, targets)
     _, peers = contenders(config, names)  # without a cache
-    plan = TrainConfig(steps=10**6, batch_rows=rows, learning_rate=1e-4)
-    loops = {"ours, float32": our_loop(ours, inputs, targets, plan)}
-    if compute_dtype("cpu") == torch.bfloat16:
-        quick = replace(plan, precision="bfloat16")
-        loops["ours, bfloat16"] = our_loop(deepcopy(ours), inputs, targets, quick)
-    loops |= {name: plain_loop(peer, inputs, targets, plan) for name, peer in peers.items()}
+    plan = TrainConfig(steps=10**6, batch_rows=rows, learning_rate=1e-4, precision=precision)
+    several = inputs.clone()
+    several[:, ::DOCUMENT] = 0  # as if 0 were the token that begins a document
+    documents = (several, targets, segments_of(several, 0))
+    loops = {
+        "ours": our_loop(ours, (inputs, targets), plan),
+        "ours, several documents": our_loop(deepcopy(ours), documents, plan),
+    }
+    trained = {name: (peer.model, peer.logits) for name, peer in peers.items()}
+    trained["nanoGPT"] = (NanoGPT(config),) * 2
+    loops |= {name: plain_loop(*pair, inputs, targets, plan) for name, pair in trained.items()}
     turns = {name: lambda loop=loop: next(loop) for name, loop in loops.items()}
     take_turns(turns, 2, clock)
     return take_turns(turns, rounds, clock)
@@ -249,6 +312,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
     parser.add_argument("--only", choices=("training", "generation"))
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        default=["float32"],
+        choices=("float32", "bfloat16"),
+        help="bfloat16 is emulated, and very slow, on a processor that can't multiply it",
+    )
     options = parser.parse_args()
     if options.clock == "cpu" and options.threads > 1:
         parser.error("the cpu clock adds up the threads' times: use it with one thread")
@@ -260,8 +330,8 @@ def main() -> None:
         f"{platform.processor() or platform.machine()}, {found}, Python {platform.python_version()}"
     )
     print(f"{options.threads} thread(s), {options.rounds} rounds, {options.clock} clock\n")
-    print("| what | who | tokens/s | beside the fastest peer |")
-    print("|---|---|---|---|")
+    print("| what | who | tokens/s | beside nanoGPT | beside the fastest Llama |")
+    print("|---|---|---|---|---|")
     for size in options.sizes:
         config = MODELS[size]
         shape = f"{config.dim} x {config.n_layers}"
@@ -269,9 +339,9 @@ def main() -> None:
             seconds = generation(config, names, options.rounds, clock)
             report(f"{shape}, generation", NEW, seconds, names)
         if options.only != "generation":
-            for rows in BATCH_ROWS[size]:
-                seconds = training(config, rows, names, options.rounds, clock)
-                title = f"{shape}, training on {rows} x {config.context_length}"
+            for rows, precision in product(BATCH_ROWS[size], options.precisions):
+                seconds = training(config, rows, names, options.rounds, clock, precision)
+                title = f"{shape}, {precision} on {rows} x {config.context_length}"
                 report(title, rows * config.context_length, seconds, names)
 
 

@@ -24,7 +24,7 @@ from course_lib.model.transformer import Transformer
 from course_lib.text.chat import Question, encode_dialogue, encode_prompt, exchange
 from course_lib.text.rows import IGNORE, Batches, pad_right, targets_of
 from course_lib.text.tokenizer import Tokenizer
-from course_lib.train.losses import dpo, sequence_log_prob
+from course_lib.train.losses import dpo, token_log_probs
 
 
 class DPOBatch(NamedTuple):
@@ -32,6 +32,7 @@ class DPOBatch(NamedTuple):
 
     inputs: Tensor  # (2 B, T)
     targets: Tensor  # (2 B, T), IGNORE but for the answer
+    only: Tensor  # (N,) the places of the answers' tokens in them, row after row
     reference: Tensor  # (2 B,) the SFT model's ln P of each answer
 
 
@@ -50,6 +51,15 @@ def answer_rows(tokenizer: Tokenizer, prompts: list[Question], answers: list[str
     return pad_right(inputs, tokenizer.eot_id), pad_right(targets, IGNORE)
 
 
+def log_prob_of_answers(
+    model: Transformer, inputs: Tensor, targets: Tensor, only: Tensor
+) -> Tensor:
+    """ln P of each row's answer, (2 B,), in nats. Only answers go through the output layer."""
+    log_probs = token_log_probs(model(inputs, only=only), targets.flatten()[only])  # (N,)
+    # A sum, not a mean: DPO compares it with the same answer's sum under another model.
+    return log_probs.new_zeros(len(inputs)).index_add(0, only // inputs.shape[1], log_probs)
+
+
 def dpo_batches(
     reference: Transformer, tokenizer: Tokenizer, pairs: list[Preference], config: TrainConfig
 ) -> Callable[[int], DPOBatch]:
@@ -61,19 +71,20 @@ def dpo_batches(
         batch = [pairs[i] for i in order(step)]
         # All in one batch, so that one pass through the model serves both answers of a pair.
         answers = [pair.chosen for pair in batch] + [pair.rejected for pair in batch]
-        rows = answer_rows(tokenizer, [pair.prompt for pair in batch] * 2, answers)
-        inputs, targets = (part.to(device) for part in rows)
+        inputs, targets = answer_rows(tokenizer, [pair.prompt for pair in batch] * 2, answers)
+        only = (targets != IGNORE).flatten().nonzero()[:, 0]
+        rows = tuple(part.to(device) for part in (inputs, targets, only))
         # The reference never changes, so its ln P could be computed once for all pairs. One more
         # pass per step spares us a table that might go stale.
         with torch.no_grad():
-            return DPOBatch(inputs, targets, sequence_log_prob(reference(inputs), targets))
+            return DPOBatch(*rows, log_prob_of_answers(reference, *rows))
 
     return batch_at
 
 
-def dpo_loss(model: Transformer, batch: DPOBatch, config: DPOConfig) -> tuple[Tensor, int, dict]:
+def dpo_loss(model: Transformer, batch: DPOBatch, config: DPOConfig) -> tuple[Tensor, Tensor, dict]:
     """DPO's loss, the number of answer tokens, and what to record: gains are in nats per answer."""
-    log_prob = sequence_log_prob(model(batch.inputs), batch.targets)  # (2 B,)
+    log_prob = log_prob_of_answers(model, batch.inputs, batch.targets, batch.only)  # (2 B,)
     chosen, rejected = log_prob.chunk(2)
     loss = dpo(chosen, rejected, *batch.reference.chunk(2), beta=config.beta)
     counted = batch.targets != IGNORE
@@ -86,9 +97,9 @@ def dpo_loss(model: Transformer, batch: DPOBatch, config: DPOConfig) -> tuple[Te
         gain = log_prob - batch.reference  # the implicit reward, over beta
         better, worse = gain.chunk(2)
         extra = {
-            "accuracy": (better > worse).float().mean().item(),
+            "accuracy": (better > worse).float().mean(),
             # Watch these two: often both are below 0.
-            "chosen_gain": better.mean().item(),
-            "rejected_gain": worse.mean().item(),
+            "chosen_gain": better.mean(),
+            "rejected_gain": worse.mean(),
         }
-    return loss, int(counted.sum()), extra
+    return loss, counted.sum(), extra

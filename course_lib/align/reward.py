@@ -141,7 +141,7 @@ def reward_loss(model: RewardModel, batch: list[Preference]) -> tuple[Tensor, in
     prompts = [pair.prompt for pair in batch]
     rewards = model(prompts * 2, [p.chosen for p in batch] + [p.rejected for p in batch])
     chosen, rejected = rewards.chunk(2)
-    accuracy = (chosen > rejected).float().mean().item()
+    accuracy = (chosen > rejected).float().mean()
     return bradley_terry(chosen, rejected), len(batch), {"accuracy": accuracy}
 
 
@@ -151,5 +151,5 @@ def pair_accuracy(model: RewardModel, pairs: list[Preference]) -> float:
     right = 0.0
     for start in range(0, len(pairs), 64):  # few enough at a time to fit any memory
         batch = pairs[start : start + 64]
-        right += reward_loss(model, batch)[2]["accuracy"] * len(batch)
+        right += reward_loss(model, batch)[2]["accuracy"].item() * len(batch)
     return right / len(pairs)

@@ -154,7 +154,7 @@ def rollout(
     )
 
 
-def policy_loss(model: Policy, batch: Rollout, config: RLConfig) -> tuple[Tensor, int, dict]:
+def policy_loss(model: Policy, batch: Rollout, config: RLConfig) -> tuple[Tensor, Tensor, dict]:
     """PPO's clipped loss, and with GRPO the KL leash, with PPO the critic's error.
 
     Comes with the number of answer tokens and with what to record. Tokens count equally whatever
@@ -173,12 +173,12 @@ def policy_loss(model: Policy, batch: Rollout, config: RLConfig) -> tuple[Tensor
         loss = loss + config.value_weight * masked_mean(error.square(), mask)
     with torch.no_grad():
         extra = {
-            "reward": batch.reward.mean().item(),
+            "reward": batch.reward.mean(),
             # of whole answers, in nats, by the model that wrote them: as old as the rollout
-            "kl": kl_k1(batch.log_prob, batch.reference).sum(1).mean().item(),
-            "answer_tokens": mask.sum(1).float().mean().item(),
+            "kl": kl_k1(batch.log_prob, batch.reference).sum(1).mean(),
+            "answer_tokens": mask.sum(1).float().mean(),
         }
-    return loss, int(mask.sum()), extra
+    return loss, mask.sum(), extra
 
 
 def rollout_batches(

@@ -286,16 +286,19 @@ class Transformer(nn.Module):
         padding: Tensor | None = None,
         segments: Tensor | None = None,
         trace: bool = False,
+        only: Tensor | None = None,
     ) -> Tensor | Trace:
         """Logits of the token after each position, (B, T, V), or the whole pass as a `Trace`.
 
         With a `cache`, the new positions follow the cached ones and join them. `padding` (B,)
         counts the pads at the LEFT of each row: they are masked, and as RoPE knows only
         distances, nothing else changes. `segments` (B, T) numbers the documents that share a row:
-        a token sees its own document only, as if each stood alone.
+        a token sees its own document only, as if each stood alone. `only` (N,) numbers positions,
+        row after row: their logits come back, (N, V), and no others are computed.
         """
         if not trace:
-            return self.lm_head(self.hidden(ids, cache, padding, segments))
+            hidden = self.hidden(ids, cache, padding, segments)
+            return self.lm_head(hidden if only is None else hidden.flatten(0, 1)[only])
         if cache is not None:
             raise ValueError("trace=True shows one whole pass: call the model without a cache")
         return self._trace(ids, padding, segments)

@@ -23,8 +23,9 @@ from course_lib.train.losses import cross_entropy
 from course_lib.train.muon import muon
 from course_lib.train.state import TRAINING_STATE, load_training_state, save_training_state
 
-# loss_of(model, batch) -> the loss, the number of tokens it is a mean over, what else to record
-LossOf = Callable[[nn.Module, Any], tuple[Tensor, int, dict]]
+# loss_of(model, batch) -> the loss, the number of tokens it is a mean over, what else to record.
+# Numbers may be tensors: a GPU goes on computing, where .item() would wait for it.
+LossOf = Callable[[nn.Module, Any], tuple[Tensor, int | Tensor, dict]]
 
 
 @dataclass(frozen=True)
@@ -122,21 +123,23 @@ class Run:
         loss.backward()
         # One odd batch can have ten times the usual gradient, and the optimizer would remember it
         # for the next twenty steps. Clipping keeps the direction and cuts the length.
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        grad_norm = whole(norm).item()
-        # Before the step, not after: once a NaN is in a weight, it is in every weight a step later.
-        if not math.isfinite(loss.item()) or not math.isfinite(grad_norm):
+        norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip))
+        # The one place where the loop waits for a GPU. It is before the optimizer and not after:
+        # once a NaN is in a weight, it is in every weight a step later.
+        mean, grad_norm = torch.stack((loss.detach(), norm)).tolist()
+        if not math.isfinite(mean) or not math.isfinite(grad_norm):
             raise FloatingPointError(
-                f"the loss is {loss.item()} at step {self.done + 1}, its gradient {grad_norm}: "
+                f"the loss is {mean} at step {self.done + 1}, its gradient {grad_norm}: "
                 "the weights are as they were a step before. Try a lower learning_rate or "
                 "precision='float32'"
             )
+        n_tokens, extra = int(n_tokens), {name: float(value) for name, value in extra.items()}
         self.optimizer.step()
         self.done, self.tokens = self.done + 1, self.tokens + n_tokens
         seconds = time.perf_counter() - self.started
         speed = (self.tokens - self.tokens_before) / seconds
         return TrainRecord(
-            self.done, loss.item(), learning_rate, grad_norm, self.tokens, seconds, speed, extra
+            self.done, mean, learning_rate, grad_norm, self.tokens, seconds, speed, extra
         )
 
 
@@ -211,6 +214,11 @@ def next_token_loss(model: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor
     A batch is inputs, targets and, where documents share rows, the segments, each (B, T).
     """
     device = next(model.parameters()).device
-    inputs, targets, *segments = (part.to(device) for part in batch)
-    logits = model(inputs, segments=segments[0]) if segments else model(inputs)  # (B, T, V)
-    return cross_entropy(logits, targets), int((targets != IGNORE).sum()), {}
+    inputs, targets, segments = batch if len(batch) == 3 else (*batch, None)
+    options = {} if segments is None else {"segments": segments.to(device)}
+    counted = (targets != IGNORE).flatten().nonzero()[:, 0]  # (N,)
+    if len(counted) < targets.numel():
+        # In SFT half of the targets or fewer count. The output layer is the widest of all, so the
+        # others don't go through it.
+        options["only"], targets = counted.to(device), targets.flatten()[counted]
+    return cross_entropy(model(inputs.to(device), **options), targets), len(counted), {}

@@ -15,7 +15,7 @@ from course_lib.text.rows import IGNORE
 
 
 def token_log_probs(logits: Tensor, targets: Tensor) -> Tensor:
-    """ln P(target): logits (B, T, V), targets (B, T) -> (B, T); 0 where ignored."""
+    """ln P(target): logits (..., V), targets (...) -> (...); 0 where ignored."""
     # float32 even if the model runs in bfloat16, whose two or three digits can't sum a vocabulary.
     log_probs = logits.float().log_softmax(dim=-1)
     # An ignored target is -100 and no index: look up any number in its place, it becomes 0 below.
@@ -29,16 +29,11 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     The loss of pretraining (every token counts) and of SFT (only the assistant's tokens do).
     """
     # torch has this as one function; written out, because you should have seen it once.
-    counted = (targets != IGNORE).sum()
+    # Counted where the targets are: on the CPU, nobody waits until a GPU has computed the logits.
+    counted = int((targets != IGNORE).sum())
     if not counted:
         raise ValueError("no target counts: every one of them is IGNORE, so there is no loss")
-    return -token_log_probs(logits, targets).sum() / counted
-
-
-def sequence_log_prob(logits: Tensor, targets: Tensor) -> Tensor:
-    """ln P(answer) of each row, the sum over its tokens: (B,), in nats."""
-    # A sum, not a mean: DPO compares it with the same answer's sum under another model.
-    return token_log_probs(logits, targets).sum(dim=-1)
+    return -token_log_probs(logits, targets.to(logits.device)).sum() / counted
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ def test_the_reward_model_has_the_loss_of_trl(trl, tmp_path):
     loss, _, extra = reward_loss(model, PAIRS)
 
     assert_same_loss(model, loss, theirs, trainer.compute_loss(theirs, the_batch(trainer)))
-    assert trainer._metrics["eval"]["accuracy"] == pytest.approx([extra["accuracy"]])
+    assert trainer._metrics["eval"]["accuracy"] == pytest.approx([float(extra["accuracy"])])
 
 
 def test_prompts_without_a_field_are_those_that_trl_extracts(trl, tmp_path):
@@ -197,9 +197,9 @@ def test_dpo_has_the_loss_of_trl(trl, tmp_path):
     assert n_tokens == their_batch["completion_mask"].sum()
     assert_same_loss(model, loss, theirs, trainer.compute_loss(theirs, their_batch))
     metrics = trainer._metrics["eval"]
-    assert metrics["rewards/accuracies"] == pytest.approx([extra["accuracy"]])
+    assert metrics["rewards/accuracies"] == pytest.approx([float(extra["accuracy"])])
     for which in ("chosen", "rejected"):
-        expected = 0.1 * extra[f"{which}_gain"]
+        expected = 0.1 * extra[f"{which}_gain"].item()
         assert metrics[f"rewards/{which}"] == pytest.approx([expected], abs=1e-5)
 
 

@@ -3,13 +3,14 @@
 from copy import deepcopy
 
 import pytest
+import torch
 
-from course_lib.align.dpo import answer_rows, dpo_batches, dpo_loss
+from course_lib.align.dpo import answer_rows, dpo_batches, dpo_loss, log_prob_of_answers
 from course_lib.align.preferences import Preference
 from course_lib.config import DPOConfig, TrainConfig
 from course_lib.text.rows import IGNORE
 from course_lib.train.loop import train
-from tests.align.models import QUESTIONS, TOKENIZER, first_token_probs
+from tests.align.models import CONFIG, QUESTIONS, TOKENIZER, first_token_probs
 
 
 def test_dpo_learns_what_people_chose(sft):
@@ -27,6 +28,25 @@ def test_dpo_learns_what_people_chose(sft):
     assert after["yes"] / after["no"] > 2 * before["yes"] / before["no"]
     gained = records[-1].extra
     assert gained["chosen_gain"] - gained["rejected_gain"] > 1
+
+
+def test_an_answer_has_the_sum_of_its_tokens_log_probs_and_no_other_token_is_computed(sft):
+    pairs = [Preference("What?", "yes", "no"), Preference("Is it yes?", "no, yes", "yes yes yes")]
+    batch = dpo_batches(sft, TOKENIZER, pairs, TrainConfig(1, batch_rows=2))(0)
+    n_tokens, shapes = (batch.targets != IGNORE).sum(), []
+    hook = sft.lm_head.register_forward_hook(lambda *args: shapes.append(args[-1].shape))
+
+    found = log_prob_of_answers(sft, batch.inputs, batch.targets, batch.only)
+    hook.remove()
+
+    log_probs = sft(batch.inputs).log_softmax(-1)
+    expected = [
+        sum(log_probs[row, at, id] for at, id in enumerate(ids) if id != IGNORE)
+        for row, ids in enumerate(batch.targets.tolist())
+    ]
+    torch.testing.assert_close(found, torch.stack(expected))
+    assert shapes == [(n_tokens, CONFIG.vocab_size)]
+    assert len(found) == 4 and n_tokens < batch.targets.numel()
 
 
 def test_dpo_grades_the_answers_and_not_the_questions(sft):

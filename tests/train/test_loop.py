@@ -8,7 +8,7 @@ from torch import nn
 
 from course_lib.config import ModelConfig, TrainConfig
 from course_lib.model.transformer import Transformer
-from course_lib.text.rows import Batches, inputs_and_targets
+from course_lib.text.rows import IGNORE, Batches, inputs_and_targets
 from course_lib.train.loop import adamw, next_token_loss, train, wsd
 from course_lib.train.state import TRAINING_STATE
 
@@ -136,6 +136,40 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_checkpoint
     assert torch.isfinite(weights(model)).all()
     rest = run(Transformer(TINY), state_dir=tmp_path)
     assert rest[0].step == 5
+
+
+def test_targets_that_do_not_count_skip_the_output_layer_and_change_nothing_else():
+    model, (inputs, targets) = Transformer(TINY), tiny_batches()(0)
+    targets = targets.clone()
+    targets[:, :11] = IGNORE
+    targets[2] = IGNORE
+    shapes = []
+    model.lm_head.register_forward_hook(lambda *args: shapes.append(args[-1].shape))
+
+    loss, n_tokens, _ = next_token_loss(model, (inputs, targets))
+    loss.backward()
+    found = model.embed_tokens.weight.grad.clone()
+    model.zero_grad()
+    expected = nn.functional.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+    expected.backward()
+
+    assert n_tokens == 3 * 5 and shapes[0] == (n_tokens, 32)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(found, model.embed_tokens.weight.grad)
+
+
+@pytest.mark.parametrize("ignored", [0, 7])
+def test_the_loss_is_left_on_its_device_where_nothing_waits_for_it(monkeypatch, ignored):
+    # "meta" has shapes and no numbers: whoever asks for one gets an error, as a GPU would wait.
+    monkeypatch.setattr(Transformer, "_check", lambda *_: None)
+    inputs, targets = tiny_batches()(0)
+    targets = targets.clone()
+    targets[:, :ignored] = IGNORE
+
+    segments = torch.ones_like(inputs)
+    loss, n_tokens, _ = next_token_loss(Transformer(TINY).to("meta"), (inputs, targets, segments))
+
+    assert loss.is_meta and n_tokens == 4 * (16 - ignored)
 
 
 def test_bfloat16_trains_nearly_as_float32_and_keeps_float32_weights():

@@ -44,15 +44,6 @@ def test_a_batch_without_targets_is_refused():
         losses.cross_entropy(torch.zeros(1, 2, 3), torch.full((1, 2), IGNORE))
 
 
-def test_sequence_log_prob_is_the_sum_over_the_answer():
-    logits = torch.zeros(2, 3, 4)
-    targets = torch.tensor([[1, 2, IGNORE], [0, 1, 2]])
-
-    found = losses.sequence_log_prob(logits, targets)
-
-    torch.testing.assert_close(found, torch.tensor([-2 * math.log(4), -3 * math.log(4)]))
-
-
 def test_bradley_terry_equals_a_value_worked_out_by_hand():
     chosen, rejected = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 0.0])
 
