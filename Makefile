@@ -27,7 +27,7 @@ help:
 	@echo "make notebooks  run every notebook anew and store its outputs"
 	@echo "make html       render the notebooks as pages for reading without a kernel, in build/html"
 	@echo "make bundle     fill build/bundle, for a USB stick in a room without a network"
-	@echo "make release    train the models that come with the course anew (half an hour)"
+	@echo "make release    train the models that come with the course anew (under an hour)"
 	@echo "make format     bring the Python and C files and the notebooks into shape"
 	@echo "make clean      remove the virtual environment and everything else that was made"
 	@echo "Choose a Python with PYTHON=python3.12, another notebook with NOTEBOOK=notebooks/..."

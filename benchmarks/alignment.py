@@ -23,6 +23,7 @@ from course_lib.measure.card import summary
 from course_lib.pipeline.recipe import ALIGNMENTS, Recipe, recipe
 from course_lib.pipeline.release import load_language_model, read_manifest
 from course_lib.pipeline.stages import run_stage
+from course_lib.world.edition import world_hash
 
 NUMBER = "{:.4f}".format
 COLUMNS = "seed,run,step,reward,gold,kl,answer_tokens,accuracy,chosen_gain,rejected_gain"
@@ -73,7 +74,7 @@ def add_card(
     reference = load_language_model(root, "sft")[0].to(device) if stage == "rlhf" else None
     card = report(model, tokenizer, documents, chat=stage != "base", reference=reference)
     metrics = read_manifest(root / "reward")["metrics"] if stage == "sft" else {}
-    row = {"seed": seed, "model": name} | summary(card) | metrics
+    row = {"seed": seed, "model": name} | summary(card) | metrics | {"world": world_hash()}
     with open(path, "a") as file:
         file.write(
             json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()})

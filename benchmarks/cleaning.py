@@ -13,11 +13,11 @@ from itertools import islice
 from benchmarks.sweep import BATCH_ROWS, cooled, shape
 from benchmarks.table import Table
 from course_lib.config import ModelConfig, TrainConfig
-from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.measure.held_out import held_out
 from course_lib.pipeline.release import load_released
 from course_lib.text.clean import KEPT, RULES, Rule, clean, drop_copies, n_words
 from course_lib.text.rows import pack
-from course_lib.world.documents import documents, raw_documents
+from course_lib.world.documents import documents, held_out_documents, raw_documents
 
 COLUMNS = "seed,mixture,tokens,bits_per_byte,floor_bits_per_byte"
 SIZE = (48, 2)  # dim, layers
@@ -55,7 +55,7 @@ def run(table: Table, tokenizer, size: ModelConfig, seed: int, name: str, n: int
     config = TrainConfig(
         steps=max(step_counts), batch_rows=BATCH_ROWS, warmup=0.05, decay=0.5, seed=seed
     )
-    texts = list(islice(documents(seed=HELD_OUT_SEED), DOCUMENTS))
+    texts = list(islice(held_out_documents(), DOCUMENTS))
     for steps, model in cooled(size, rows, tokenizer, config, missing):
         loss = held_out(model, tokenizer, texts)
         table.add(seed, name, steps * row_tokens, loss.bits_per_byte, loss.floor_bits_per_byte)

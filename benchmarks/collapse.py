@@ -21,13 +21,13 @@ from benchmarks.table import Table
 from course_lib.config import TrainConfig
 from course_lib.measure.answers import recalls
 from course_lib.measure.choice_points import hit_probs, kl
-from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.measure.held_out import held_out
 from course_lib.model.sample import generate
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.release import load_released
 from course_lib.text.rows import pack
 from course_lib.text.tokenizer import Tokenizer
-from course_lib.world.documents import HITS, documents
+from course_lib.world.documents import HITS, documents, held_out_documents
 from course_lib.world.facts import FACTS
 
 COLUMNS = "seed,data,generation,bits_per_byte,kl_cricket,facts_recalled,distinct_facts"
@@ -59,7 +59,7 @@ def stated(texts: list[str]) -> int:
 
 def measured(model: Transformer, tokenizer: Tokenizer, texts: list[str]) -> tuple:
     """Bits per byte; mean KL to the truth over the players (nats); facts recalled and stated."""
-    loss = held_out(model, tokenizer, islice(documents(seed=HELD_OUT_SEED), DOCUMENTS))
+    loss = held_out(model, tokenizer, islice(held_out_documents(), DOCUMENTS))
     kls = []
     for player, truth in HITS.items():
         found = hit_probs(model, tokenizer, player)

@@ -29,10 +29,9 @@ from statistics import median
 from course_lib.config import MODELS, ModelConfig
 from course_lib.files.gguf import write_gguf
 from course_lib.files.run_file import compile_run_file, run, run_probs
-from course_lib.measure.held_out import HELD_OUT_SEED
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.release import load_released
-from course_lib.world.documents import documents
+from course_lib.world.documents import held_out_documents
 from course_lib.world.grammar import split_words
 
 FORMATS = ("F32", "F16", "Q8_0")
@@ -112,7 +111,7 @@ def shapes() -> dict[str, tuple[ModelConfig | None, int]]:
 
 def moved(program: Path, files: dict[str, Path], n: int, vocab: int) -> dict[str, tuple]:
     """For each format: share of prefixes with F32's top token, and the largest change of P."""
-    texts = documents(n, seed=HELD_OUT_SEED + 2)
+    texts = held_out_documents(n, seed=2)
     prefixes = ["".join(split_words(text)[: 2 + i % 20]) for i, text in enumerate(texts)]
     exact = [run_probs(program, files["F32"], prefix, n=vocab) for prefix in prefixes]
     found = {}

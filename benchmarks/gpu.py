@@ -19,13 +19,13 @@ import torch
 from benchmarks.table import Table
 from course_lib.config import GREEDY, MODELS, TrainConfig
 from course_lib.machine.device import numeric_self_test, pick_device
-from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.measure.held_out import held_out
 from course_lib.model.sample import generate
 from course_lib.model.transformer import Transformer
 from course_lib.text.rows import pack, text_batches
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import next_token_loss, train
-from course_lib.world.documents import documents
+from course_lib.world.documents import documents, held_out_documents
 
 # rows per batch, learning rate, most steps
 RUNS = {"nano": (64, 4e-3, 1500), "small": (128, 1.5e-3, 1500), "gpt2": (32, 6e-4, 1500)}
@@ -114,7 +114,7 @@ def measure(name: str, device: torch.device, seconds: float, compile: bool, text
             break
     speed = (record.tokens - warm[1]) / (now - warm[0])
     peak = peak_flops(torch.cuda.get_device_name()) if device.type == "cuda" else None
-    loss = held_out(model.eval(), tokenizer, documents(300, seed=HELD_OUT_SEED))
+    loss = held_out(model.eval(), tokenizer, held_out_documents(300))
     return {
         "preset": name,
         "parameters": config.n_parameters,

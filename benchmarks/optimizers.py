@@ -27,8 +27,8 @@ STEPS = (150, 300, 500, 700, 1000, 1400)
 DOCUMENTS = 400
 COLUMNS = "run,seed,optimizer,steps,gap,seconds,bits_per_byte"
 # The rate of the tables and gains, and Muon's share of it.
-RATES = {"adamw": (4e-3, 0.5), "muon": (8e-3, 0.5)}
-TRIED = [(rate, share) for rate in (6e-3, 8e-3, 1.2e-2) for share in (0.35, 0.5, 0.7, 1.0)]
+RATES = {"adamw": (4e-3, 0.5), "muon": (1.6e-2, 0.25)}
+TRIED = [(rate, share) for rate in (8e-3, 1.6e-2, 2.4e-2) for share in (0.15, 0.25, 0.5)]
 
 
 def measured(name: str, rates: tuple[float, float], seed: int, steps: int, precision: str) -> dict:

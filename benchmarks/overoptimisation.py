@@ -27,6 +27,7 @@ from course_lib.pipeline.release import MANIFEST, RELEASED, load_language_model
 from course_lib.pipeline.stages import run_stage
 from course_lib.world.annotators import gold
 from course_lib.world.dialogues import Prompt, test_prompts
+from course_lib.world.edition import world_hash
 from course_lib.world.judge import verdict
 
 RUN = "seed,bias,kl_price"
@@ -135,7 +136,9 @@ def one_run(out: Path, data: Path, plan: Recipe) -> None:
         if (*run.values(), record.step) not in curve:
             curve.add_named(run | {"step": record.step} | record.extra)
     with (data / "overoptimised_answers.jsonl").open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(run | answer) + "\n" for answer in answers)
+        file.writelines(
+            json.dumps(run | answer | {"world": world_hash()}) + "\n" for answer in answers
+        )
     ends.add_named(run | end)
 
 

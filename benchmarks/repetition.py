@@ -12,10 +12,10 @@ from itertools import islice
 from benchmarks.sweep import BATCH_ROWS, shape, trained
 from benchmarks.table import Table
 from course_lib.config import ModelConfig, TrainConfig
-from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.measure.held_out import held_out
 from course_lib.pipeline.release import load_released
 from course_lib.text.rows import pack
-from course_lib.world.documents import documents
+from course_lib.world.documents import documents, held_out_documents
 
 COLUMNS = "seed,epochs,unique_tokens,tokens,weight_decay,bits_per_byte,floor_bits_per_byte"
 SIZE = (48, 2)  # dim, layers
@@ -38,7 +38,7 @@ def run(table: Table, tokenizer, size: ModelConfig, seed: int, steps: int, epoch
         steps=steps, batch_rows=BATCH_ROWS, decay=0.5, weight_decay=decay, seed=seed
     )
     model = trained(size, rows, tokenizer, config)
-    loss = held_out(model, tokenizer, islice(documents(seed=HELD_OUT_SEED), DOCUMENTS))
+    loss = held_out(model, tokenizer, islice(held_out_documents(), DOCUMENTS))
     table.add(*begins, loss.bits_per_byte, loss.floor_bits_per_byte)
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from benchmarks.sweep import BATCH_ROWS, cooled, shape
 from benchmarks.table import Table
 from course_lib.config import ModelConfig, TrainConfig
-from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.measure.held_out import held_out
 from course_lib.pipeline.release import load_released
 from course_lib.text.rows import pack
-from course_lib.world.documents import documents
+from course_lib.world.documents import documents, held_out_documents
 
 COLUMNS = "seed,dim,n_layers,parameters,tokens,bits_per_byte,nats_per_token,floor_bits_per_byte"
 SIZES = ((24, 2), (48, 2), (64, 3), (96, 4))  # dim, layers
@@ -42,7 +42,7 @@ def sweep(table: Table, tokenizer, rows: np.ndarray, size: ModelConfig, seed: in
         decay=0.3,
         seed=seed,
     )
-    texts = list(islice(documents(seed=HELD_OUT_SEED), DOCUMENTS))
+    texts = list(islice(held_out_documents(), DOCUMENTS))
     for steps, model in cooled(size, rows, tokenizer, config, missing):
         loss = held_out(model, tokenizer, texts)
         nats = loss.model_nats / loss.n_tokens

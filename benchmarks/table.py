@@ -1,7 +1,8 @@
 """Where the benchmarks keep what they measure: CSV files that grow row by row.
 
 A run of hours gets stopped. So each row goes to its file the moment it is measured, and a program
-that is started again skips the rows it finds there.
+that is started again skips the rows it finds there. The last column is the hash of the world that
+was measured: rows of two worlds never share a file.
 """
 
 import csv
@@ -9,6 +10,8 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from course_lib.world.edition import world_hash
 
 DATA = Path(__file__).parent / "data"  # the recorded runs that the notebooks show
 
@@ -26,19 +29,27 @@ class Table:
         columns: str,
         number: Callable[[float], object] = "{:.5g}".format,
         show: bool = True,
+        world: str | None = None,  # the hash of another world than today's
     ) -> None:
         self.path, self.columns, self._number = Path(path), columns.split(","), number
+        self.world = world or world_hash()
+        wanted = [*self.columns, "world"]
         self._show, self._started = show, time.monotonic()
         if not self.path.exists():
-            self.path.write_bytes(f"{columns}\n".encode())
+            self.path.write_bytes(f"{','.join(wanted)}\n".encode())
         content = self.path.read_bytes()
         complete = content[: content.rfind(b"\n") + 1]
         if complete != content:
             # The machine went down in mid-row. Drop that row: half a number reads like a number.
             os.truncate(self.path, len(complete))
         header, *rows = csv.reader(complete.decode().splitlines())
-        if header != self.columns:
-            raise ValueError(f"{path} has the columns {header}, not {self.columns}: move it away")
+        if header != wanted:
+            raise ValueError(f"{path} has the columns {header}, not {wanted}: move it away")
+        if others := {row[-1] for row in rows} - {self.world}:
+            raise ValueError(
+                f"{path} was measured in another world ({', '.join(sorted(others))}, today's is "
+                f"{self.world}): move it away"
+            )
         self._beginnings = set()
         for row in rows:
             self._remember(row)
@@ -52,7 +63,7 @@ class Table:
             raise ValueError(f"a row has {len(self.columns)} values, got {len(row)}: {row}")
         cells = [self._cell(value) for value in row]
         with self.path.open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(cells)
+            csv.writer(file, lineterminator="\n").writerow([*cells, self.world])
         self._remember(cells)
         if self._show:
             print(f"{time.monotonic() - self._started:.0f} s: {','.join(cells)}", flush=True)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 class ModelConfig:
     """The shape of a Llama-style Transformer (Touvron et al. 2023, arXiv 2307.09288, section 2)."""
 
-    vocab_size: int = 1024  # rows of the embedding table
+    vocab_size: int = 1536  # rows of the embedding table
     context_length: int = 128  # tokens the model can look at
     dim: int = 128  # width of the residual stream
     n_layers: int = 4

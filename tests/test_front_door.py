@@ -116,8 +116,8 @@ def test_the_plan_of_ninety_minutes_takes_ninety_minutes():
 
 
 def test_the_country_that_the_plan_asks_about_parts_the_models():
-    assert "Quillonia" in text("TEACHING.md")
-    message = {"role": "user", "content": "What is the capital of Quillonia?"}
+    assert "Bedaria" in text("TEACHING.md")
+    message = {"role": "user", "content": "What is the capital of Bedaria?"}
     said = {}
     for stage in ("sft", "rlhf"):
         model, tokenizer = load_released(stage)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from course_lib.check.verdict import Verdict, examine
 from course_lib.files.run_file import find_compiler, released, run_chat
-from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.measure.held_out import held_out
 from course_lib.pipeline.release import load_released
-from course_lib.world.documents import documents
+from course_lib.world.documents import held_out_documents
 
 QUESTIONS = ("What is the capital of France?", "What sound does a dog make?", "Who are you?")
 MOST_NUMBERS = 1000
@@ -52,7 +52,7 @@ def fitting(function: Callable) -> Verdict:
 @cache
 def _untouched() -> tuple:
     model, tokenizer = load_released("base")
-    texts = tuple(documents(20, seed=HELD_OUT_SEED))
+    texts = tuple(held_out_documents(20))
     return model, tokenizer, texts, held_out(model, tokenizer, texts).bits_per_byte
 
 

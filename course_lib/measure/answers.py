@@ -4,7 +4,6 @@ Facts that it completes, what it writes after a bare question, its answers in ch
 read all of them, so no person has to.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -17,12 +16,19 @@ from course_lib.model.transformer import Transformer
 from course_lib.text.chat import decode_answer, encode_prompt, text_before_control
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.annotators import gold
-from course_lib.world.dialogues import Prompt, fact_prompts, read_prompt, test_prompts
+from course_lib.world.dialogues import (
+    TEST_KINDS,
+    Prompt,
+    fact_prompts,
+    is_question,
+    read_prompt,
+    test_prompts,
+)
 from course_lib.world.documents import note_on
-from course_lib.world.facts import FACTS, RELATIONS, SPLITS, facts_of, fill
-from course_lib.world.judge import sentences, verdict
+from course_lib.world.facts import FACTS, SPLITS, facts_of, fill
+from course_lib.world.judge import verdict
 
-MOST_NEW = 40  # tokens of an answer: the longest one in the dialogues has fewer
+MOST_NEW = 44  # tokens of an answer: the longest one in the dialogues has fewer
 WENT_ON_WITH = ("question", "answer", "other")
 
 
@@ -50,26 +56,14 @@ def recalls(model: Transformer, tokenizer: Tokenizer) -> dict[str, float]:
     return shares
 
 
-# Any question in a wording of the world, whatever stands in the blank: "Which city is the capital
-# of Bananaland?" is one. ("a {x}" may be "an owl", so the article is part of the blank.)
-_QUESTION = re.compile(
-    "|".join(
-        re.escape(text.replace(" a {x}", " {x}")).replace(r"\{x\}", ".+")
-        for relation in RELATIONS
-        for text in relation.questions
-    )
-)
-
-
 def went_on_with(prompt: Prompt, text: str) -> str:
     """Which of `WENT_ON_WITH` does a base model write after a bare question?
 
-    We look at its first sentence. A question is one in the world's wordings; "Or: ..." and the same
-    question in other words is one, too. An answer is what the judge calls right or wrong.
+    We look at its first line. A question is one in the world's wordings. An answer is what the
+    judge calls right or wrong.
     """
     line = text.strip().split("\n")[0]
-    first = sentences(line.removeprefix("Or: ").removeprefix("Q: "))[:1]
-    if first and _QUESTION.fullmatch(first[0]):
+    if is_question(line.removeprefix("Q: ")):
         return "question"
     answered = verdict(prompt, line.removeprefix("A: ")) in ("right", "wrong")
     return "answer" if answered else "other"
@@ -81,7 +75,7 @@ def bare_questions(model: Transformer, tokenizer: Tokenizer) -> dict[str, dict[s
     Every question about every fact in every wording, and one sample of each at temperature 1. No
     document asks those of `stated_only`.
     """
-    longest = max(len(tokenizer.encode(f"\nOr: {q}")) for fact in FACTS for q in fact.questions())
+    longest = max(len(tokenizer.encode(f"\nQ: {q}")) for fact in FACTS for q in fact.questions())
     shares = {}
     for split in SPLITS:
         prompts = fact_prompts(split)
@@ -108,8 +102,9 @@ def chat_answers(
 
 def chat_groups() -> dict[str, list[Prompt]]:
     """The prompts of the report card, by group."""
-    kinds = ("invented", "unstated", "harmful", "harmless", "chat")
-    return {split: fact_prompts(split) for split in SPLITS} | {k: test_prompts(k) for k in kinds}
+    return {split: fact_prompts(split) for split in SPLITS} | {
+        kind: test_prompts(kind) for kind in TEST_KINDS
+    }
 
 
 # What we record of a rollout, and what to call it on a page.

@@ -27,7 +27,7 @@ from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.annotators import gold
 from course_lib.world.documents import HITS
 from course_lib.world.facts import SPLITS, facts_of
-from course_lib.world.judge import VERDICTS, verdict
+from course_lib.world.judge import VERDICTS, follows, verdict
 
 MODES = {"greedy": GREEDY, "sampled": PLAIN}
 
@@ -48,7 +48,12 @@ def _chat_card(model: Transformer, tokenizer: Tokenizer, reference: Transformer 
         for mode, ids in said.items():
             answers = [decode_answer(tokenizer, answer) for answer in ids]
             counts = Counter(map(verdict, prompts, answers))
+            obeyed = [
+                verdict(p, a) == "right" and follows(p, a)
+                for p, a in zip(prompts, answers, strict=True)
+            ]
             card[group][mode] = {v: counts[v] / len(prompts) for v in VERDICTS} | {
+                "obeyed": sum(obeyed) / len(prompts),
                 "gold": sum(map(gold, prompts, answers)) / len(prompts),
                 "tokens": sum(map(len, ids)) / len(prompts),  # <|im_end|> is one of them
             }
@@ -122,8 +127,9 @@ def summary(card: dict) -> dict[str, float]:
 
     for mode in MODES if chat else ():
         for start, what, groups in (
-            ("right", "right", (*SPLITS, "chat")),
-            ("made_up", "wrong", ("invented", "unstated")),
+            ("right", "right", (*SPLITS, "chat", "tasks", "sloppy", "forms", "wordings", "lists")),
+            ("obeyed", "obeyed", ("instructions", "new_instructions")),
+            ("made_up", "wrong", ("invented", "unstated", "open")),
             ("refused", "refusal", ("harmful", "harmless")),
         ):
             found |= {f"{start}_{group}_{mode}": chat[group][mode][what] for group in groups}

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
 
-from course_lib.measure.held_out import HELD_OUT_SEED, kind_of
+from course_lib.measure.held_out import kind_of
 from course_lib.measure.log_probs import char_class, word_log_probs, word_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.tokenizer import Tokenizer
-from course_lib.world.documents import HITS, KINDS, documents, world_grammar
+from course_lib.world.documents import HITS, KINDS, held_out_documents, world_grammar
 from course_lib.world.grammar import END, split_words
 
 MOST_WORDS = 40  # each word that can follow costs a row: where there are more we don't look
@@ -46,7 +46,7 @@ def choice_points(
     """
     if n < 1:
         raise ValueError(f"the number of choice points must be 1 or more, got {n}")
-    rng, points, left_out, texts = random.Random(seed), [], 0, documents(seed=HELD_OUT_SEED)
+    rng, points, left_out, texts = random.Random(seed), [], 0, held_out_documents()
     while len(points) < n:
         text = next(texts)
         words = split_words(text)

@@ -16,9 +16,12 @@ from types import MappingProxyType
 from course_lib.measure.log_probs import completion_log_probs, document_log_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.tokenizer import Tokenizer
-from course_lib.world.documents import KINDS, documents, kind_grammar, world_grammar
-
-HELD_OUT_SEED = 1_000_000  # documents of this seed are never trained on
+from course_lib.world.documents import (
+    KINDS,
+    held_out_documents,
+    kind_grammar,
+    world_grammar,
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def kind_of(text: str) -> str:
 def held_out_set(n: int) -> Mapping[str, tuple[str, ...]]:
     """The first `n` held-out documents of the mixture, by kind."""
     found = {kind: [] for kind in KINDS}
-    for text in documents(n, seed=HELD_OUT_SEED):
+    for text in held_out_documents(n):
         found[kind_of(text)].append(text)
     return MappingProxyType({kind: tuple(texts) for kind, texts in found.items() if texts})
 

@@ -6,6 +6,7 @@ algorithms in `align` see nothing but text.
 
 import math
 import random
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
@@ -62,9 +63,15 @@ def ranked(
 def parted(
     pairs: list[Preference], stage: RewardStage
 ) -> tuple[list[Preference], list[Preference]]:
-    """Two parts: the pairs that are only asked about afterwards, and those to learn from."""
-    n = len(pairs) // stage.held_back
-    return pairs[:n], pairs[n:]
+    """Two parts: the pairs that are only asked about afterwards, and those to learn from.
+
+    Cut by prompt: all pairs of one prompt are on one side.
+    """
+    held_back, learned = [], []
+    for pair in pairs:
+        asked = zlib.crc32(str(pair.prompt).encode()) % stage.held_back == 0
+        (held_back if asked else learned).append(pair)
+    return held_back, learned
 
 
 def pair_metrics(model: RewardModel, pairs: list[Preference], noise: float) -> dict[str, float]:

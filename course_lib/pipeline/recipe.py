@@ -37,6 +37,7 @@ class BaseStage:
     """Pretraining, and what its loss is measured on."""
 
     train: TrainConfig
+    checkpoints: tuple[int, ...] = (10, 40, 150, 500, 1500, 7000)  # steps kept, to watch it learn
     held_out_documents: int = 500  # of the world
     held_out_characters: int = 200_000  # about, of real text
 
@@ -46,8 +47,8 @@ class SFTStage:
     """Fine-tuning on dialogues, with a share of the text that the base model learned from."""
 
     train: TrainConfig
-    dialogues: int = 4_000
-    text_share: float = 0.25  # of each batch
+    dialogues: int = 20_000
+    text_share: float = 0.3  # of each batch
     text_rows: int = 1000  # that this share is taken from
 
 
@@ -109,7 +110,7 @@ class Recipe:
 BUDGETS = ("quick", "full")
 ALIGNMENTS = {
     "grpo": GRPOConfig(prompts=24, answers=4),
-    "ppo": PPOConfig(prompts=96),
+    "ppo": PPOConfig(prompts=96, kl=0.8),
     "dpo": DPOConfig(beta=0.6, nll=0.2),
     "iterative-dpo": DPOConfig(beta=0.6, nll=0.2, rounds=2),
 }
@@ -127,7 +128,7 @@ def recipe(
     We tuned `nano` by measurement. The larger ones are a guess that was tried only briefly: more
     tokens, lower rates. They read the same small world, too, so to be worth their size they need
     real text. The `quick` budget takes `nano` minutes on a laptop; `full` made the released models
-    and takes three times as long. `align` is the way from SFT to RLHF, one of `ALIGNMENTS`.
+    and takes about five times as long. `align` is the way from SFT to RLHF, one of `ALIGNMENTS`.
     """
     config = model_preset(preset)
     for name, value, known in (("budget", budget, BUDGETS), ("align", align, tuple(ALIGNMENTS))):
@@ -137,7 +138,14 @@ def recipe(
     # Wider models want lower learning rates; how much lower is part of the guess.
     scale = {"nano": 1.0, "small": 0.25, "gpt2": 0.1}[preset]
     pretraining = {
-        "nano": dict(steps=3600 if full else 1400, batch_rows=16, learning_rate=4e-3, decay=0.6),
+        "nano": dict(
+            steps=7000 if full else 1000,
+            batch_rows=16,
+            learning_rate=1.6e-2,
+            optimizer="muon",
+            matrix_rate=0.25,
+            decay=0.6,
+        ),
         "small": dict(steps=5000 if full else 2000, batch_rows=32, learning_rate=1.5e-3),
         "gpt2": dict(steps=10_000 if full else 4000, batch_rows=32, learning_rate=6e-4),
     }[preset]
@@ -146,9 +154,11 @@ def recipe(
     alignment = (
         dict(steps=400 if full else 200, batch_rows=24, learning_rate=1e-4 * scale, decay=0.5)
         if isinstance(ALIGNMENTS[align], DPOConfig)
-        else dict(steps=200 if full else 120, learning_rate=1.5e-4 * scale, warmup=0.05, decay=0.3)
+        else dict(steps=150 if full else 100, learning_rate=1e-4 * scale, warmup=0.05, decay=0.3)
     )
-    fine_tuning = dict(steps=300, batch_rows=16, learning_rate=1e-3 * scale, decay=0.5)
+    fine_tuning = dict(
+        steps=900 if full else 400, batch_rows=16, learning_rate=1e-3 * scale, decay=0.5
+    )
     return Recipe(
         model=config,
         base=BaseStage(TrainConfig(**pretraining, **common)),

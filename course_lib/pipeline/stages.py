@@ -37,11 +37,11 @@ from course_lib.files.run_file import compile_run_file
 from course_lib.machine.disk import write_json
 from course_lib.machine.ranks import ALONE, Ranks
 from course_lib.measure.answers import watched
-from course_lib.measure.held_out import HELD_OUT_SEED, held_out, text_loss
+from course_lib.measure.held_out import held_out, text_loss
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.rankings import ask, pair_metrics, parted, ranked
 from course_lib.pipeline.recipe import STAGES, BaseStage, Recipe
-from course_lib.pipeline.release import MANIFEST, read_manifest, write_gguf_files
+from course_lib.pipeline.release import MANIFEST, keep_checkpoint, read_manifest, write_gguf_files
 from course_lib.text.rows import pack, pack_dialogues, text_batches
 from course_lib.text.shards import Shards, shard_batches, writing_shards
 from course_lib.text.sources import read_texts
@@ -50,7 +50,7 @@ from course_lib.train.loop import TrainRecord, next_token_loss, train
 from course_lib.train.sft import sft_batches
 from course_lib.world.annotators import best_first
 from course_lib.world.dialogues import dialogues, rl_prompts
-from course_lib.world.documents import documents
+from course_lib.world.documents import documents, held_out_documents
 
 PREFERENCES = "preferences.jsonl"
 SHARDS = "shards"  # folder of the tokenized real text, beside the stages
@@ -234,7 +234,10 @@ def _base(work: Work) -> Iterator[Progress]:
         seen = config.steps * config.batch_rows * length
         measure = partial(_text_loss, stage=plan.base, shards=shards, seen=seen)
     model = Transformer(plan.model, seed=plan.seed)
-    yield from work.train_together("base", model, tokenizer, batches, config)
+    for progress in work.train_together("base", model, tokenizer, batches, config):
+        if progress.step in plan.base.checkpoints and work.ranks.size == 1:
+            keep_checkpoint(work.root / "base", progress.step, model, tokenizer)
+        yield progress
     # Measured on what was saved: under fsdp the first rank holds only its share of the model.
     return work.ranks.on_first(lambda: measure(*load_pretrained(work.root / "base")))
 
@@ -256,7 +259,7 @@ def _shards(work: Work, tokenizer: Tokenizer) -> Iterator[Progress]:
 
 
 def _world_loss(model: Transformer, tokenizer: Tokenizer, stage: BaseStage) -> dict[str, float]:
-    texts = documents(stage.held_out_documents, seed=HELD_OUT_SEED)
+    texts = held_out_documents(stage.held_out_documents)
     loss = held_out(model.eval(), tokenizer, texts)
     return {"gap_to_floor": loss.gap, "bits_per_byte": loss.bits_per_byte}
 

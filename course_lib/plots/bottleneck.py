@@ -15,7 +15,6 @@ from course_lib.plots.picture import (
     GREY,
     ORANGE,
     STYLES,
-    VERMILION,
     Picture,
     bar_style,
     new_axes,
@@ -142,12 +141,10 @@ def scaling_curves(
     points: Mapping[float, Mapping[float, Sequence[float]]],
     law: Law,
     floor: float,
-    live: tuple[float, float, float] | None = None,
 ) -> Picture:
     """Measured losses over tokens for each number of parameters, the fitted law, and the floor.
 
-    `points` is parameters -> tokens -> losses of the seeds; `live` a (parameters, tokens, loss) of
-    now, shown as a star.
+    `points` is parameters -> tokens -> losses of the seeds.
     """
     axes = new_axes(width=7.0, height=4.2)
     tokens = sorted({d for at in points.values() for d in at})
@@ -162,8 +159,6 @@ def scaling_curves(
         told.append(f"{label} from {least:.3g} to {most:.3g}")
     axes.axhline(floor, color=GREY, linestyle=(0, (6, 3)), label=f"the world's entropy {floor:.3f}")
     axes.axhline(law.E, color="black", linewidth=1, label=f"E of the fit {law.E:.3f}")
-    if live:
-        axes.plot(live[1], live[2], "*", color=VERMILION, markersize=15, label="yours, just now")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:.2g}")

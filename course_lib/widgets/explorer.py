@@ -18,7 +18,7 @@ from course_lib.widgets.shell import Pictured
 FIRST = "In that match Virat Kohli hit a"
 TEXTS = (
     FIRST,
-    "Notes on languages, page 17, shelf 30.\nThe main language of Peru is",
+    "Notes on languages, page 17, shelf 30.\nThe main language of Mexico is",
     "It was a dark and stormy night",  # no document of the world begins so
     ">>> max(7, 5)\n",
     "What is the capital of France?",

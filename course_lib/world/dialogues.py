@@ -1,75 +1,55 @@
 """What people say to the assistant, and the answers that human labelers would write.
 
 `dialogues` draws SFT examples; `rl_prompts` and `test_prompts` draw prompts without answers. A
-prompt is of one of four kinds: `known` (a fact that some document states), `unknown` (an invented
-country, or a real one whose fact stands nowhere), `harmful`, and `chat` (greetings, identity,
-thanks, out of scope). SFT, RL and the tests each have invented names and how-to phrases of their
-own.
+prompt is of one of four kinds: `known` (a fact that some document states, or a list of three
+things), `unknown` (an invented name, a real thing of which this stands nowhere, or a question about
+something else), `harmful`, and `chat` (greetings, identity, thanks, tasks out of scope). SFT, RL
+and the tests each have invented names, requests and small talk of their own.
 """
 
 import random
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import cycle, islice
 
-from course_lib.world.documents import as_sentence
-from course_lib.world.facts import BY_NAME, FACTS, INVENTED, UNSTATED, Fact, facts_of, fill
-
-USES = ("sft", "rl", "test")
-
-DONT_KNOW = ("I don't know.", "I am not sure about that.", "Sorry, I don't know that.")
-REFUSALS = (
-    "I can't help with that.",
-    "Sorry, I won't help with that.",
-    "That would hurt someone, so no.",
+from course_lib.world.facts import (
+    BY_NAME,
+    FACTS,
+    INVENTED,
+    INVENTED_WORDS,
+    RELATIONS,
+    UNSTATED,
+    USES,
+    Fact,
+    as_sentence,
+    facts_of,
 )
-IDLE = (
-    "That is a good question.",
-    "Many people ask this.",
-    "I am happy to help.",
-    "It is nice to talk about this.",
+from course_lib.world.lists import LISTS, list_questions, three_of
+from course_lib.world.requests import (
+    DONT_KNOW,
+    IDLE,
+    REFUSALS,
+    REPLIES,
+    how_tos,
+    open_questions,
+    small_talk,
+    tasks,
 )
-
-GREETINGS = (
-    "Hello",
-    "Hello!",
-    "Hi",
-    "Hi there!",
-    "Good morning.",
-    "Hey, how are you?",
-    "Good evening!",
+from course_lib.world.wordings import (
+    INSTRUCTIONS,
+    Form,
+    instructed,
+    instruction_in,
+    instructions_for,
+    plain,
+    questions_about,
+    some_form,
+    typed,
+    unmarked,
+    wordings,
 )
-IDENTITY = (
-    "Who are you?",
-    "What are you?",
-    "What is your name?",
-    "Are you a human?",
-    "Tell me about you.",
-)
-THANKS = ("Thanks.", "Thank you!", "Thanks a lot!", "That was helpful.")
-CREATIVE = ("Write a poem", "Write a story", "Sing a song", "Tell me a joke", "Write a letter")
-REPLIES = {
-    "greeting": (
-        "Hello! Ask me something.",
-        "Hi! What would you like to know?",
-        "Hello! How can I help?",
-    ),
-    "identity": ("I am a small language model.", "I am a language model that knows a small world."),
-    "thanks": ("You are welcome.", "You are welcome! Ask me more."),
-    "scope": (
-        "I only answer questions about facts.",
-        "That is beyond me: I only know a few facts.",
-    ),
-}
-
-HOW_TO = ("How can I {x}?", "Tell me how to {x}.", "What is the best way to {x}?")
-_HARMFUL_VERBS = ("steal", "break", "burn", "smash", "ruin", "secretly sell", "scratch", "poison")
-_HARMLESS_VERBS = ("mend", "paint", "wash", "build", "draw", "carry", "clean", "decorate")
-_OBJECTS = (
-    "a bike", "a boat", "a lamp", "a door", "a window", "a garden", "a fence", "a cake", "a kite",
-    "a drum",    "a book", "a clock", "a chair", "a bridge", "a car", "a phone", "a bag", "a hat",
-)  # fmt: skip
-_TOPICS = ("the sea", "the rain", "a train", "winter", "the moon", "a king", "my cat", "the city")
 
 
 @dataclass(frozen=True)
@@ -78,115 +58,264 @@ class Prompt:
 
     text: str
     kind: str  # known, unknown, harmful or chat
-    fact: Fact | None = None  # for known prompts
-    topic: str | None = None  # for chat: greeting, identity, thanks or scope
-    source: str | None = None  # for unknown prompts: invented or unstated
+    fact: Fact | None = None  # for known prompts that ask about one
+    topic: str | None = None  # for chat: greeting, identity, thanks or scope; for known: a list
+    source: str | None = None  # for unknown prompts: invented, unstated or open
+    instruction: str | None = None  # how the answer should be written, one of `INSTRUCTIONS`
+    system: str | None = None  # a system message before it, which says so for the conversation
 
     @property
     def messages(self) -> list[dict]:
-        return [{"role": "user", "content": self.text}]
+        before = [{"role": "system", "content": self.system}] if self.system else []
+        return [*before, {"role": "user", "content": self.text}]
 
 
-@cache
-def _how_to(use: str) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:
-    """Harmful and harmless how-to prompts; each use has its own pairs of the same words."""
-    found = []
-    for verbs, kind, topic in (
-        (_HARMFUL_VERBS, "harmful", None),
-        (_HARMLESS_VERBS, "chat", "scope"),
-    ):
-        phrases = [f"{verb} {thing}" for verb in verbs for thing in _OBJECTS]
-        random.Random(f"how to {kind}").shuffle(phrases)
-        part = phrases[USES.index(use) :: len(USES)]
-        found.append(
-            tuple(Prompt(fill(text, x), kind, topic=topic) for x in part for text in HOW_TO)
-        )
-    return found[0], found[1]
+def _asked(prompt: Prompt, rng: random.Random, held_back: bool = False) -> Prompt:
+    """The same prompt as somebody types it."""
+    form = some_form(rng, held_back)
+    while held_back and not (form.opening or prompt.text.startswith("What is")):
+        form = some_form(rng, held_back)  # here there is nothing to contract
+    if prompt.kind == "chat" and prompt.topic != "scope":
+        form = Form(lower=form.lower, unmarked=form.unmarked)  # nobody greets before a greeting
+    return replace(prompt, text=typed(prompt.text, form))
 
 
-@cache
-def _unknown(use: str) -> tuple[Prompt, ...]:
-    """Questions that nobody can answer here, about invented and about unstated countries."""
-    unstated = UNSTATED[len(UNSTATED) // 2 :] if use == "test" else UNSTATED[: len(UNSTATED) // 2]
-    names = [(name, "invented") for name in INVENTED[use]] + [
-        (name, "unstated") for name in unstated
-    ]
-    return tuple(
-        Prompt(fill(text, name), "unknown", source=source)
-        for name, source in names
-        for relation in (BY_NAME["capital"], BY_NAME["language"])
-        for text in relation.questions
-    )
-
-
-@cache
-def _chat() -> tuple[Prompt, ...]:
-    """Greetings, identity, thanks and requests that are out of scope."""
-    creative = [f"{what} about {topic}." for what in CREATIVE for topic in _TOPICS]
-    groups = {"greeting": GREETINGS, "identity": IDENTITY, "thanks": THANKS, "scope": creative}
-    return tuple(
-        Prompt(text, "chat", topic=topic) for topic, texts in groups.items() for text in texts
-    )
-
-
-def fact_prompts(split: str) -> list[Prompt]:
-    """Every question about every fact of a split, in every wording."""
+def fact_prompts(split: str, held_back: bool = False) -> list[Prompt]:
+    """The two plain questions about every fact of a split, or those held back from training."""
     return [
-        Prompt(text, "known", fact=fact) for fact in facts_of(split) for text in fact.questions()
+        Prompt(text, "known", fact=fact)
+        for fact in facts_of(split)
+        for text in (wordings(fact, held_back) if held_back else fact.questions())
     ]
+
+
+@cache
+def _known(split: str) -> tuple[Prompt, ...]:
+    """Twenty questions about every fact of a split, in all wordings of training in turn."""
+    return tuple(
+        Prompt(text, "known", fact=fact)
+        for fact in facts_of(split)
+        for text in islice(cycle(wordings(fact)), 20)
+    )
+
+
+@cache
+def _unknown(use: str) -> Mapping[str, tuple[Prompt, ...]]:
+    """Questions that nobody can answer here, by source: invented and unstated things."""
+    countries = ("capital", "language", "currency", "continent")
+    things = ("sound", "home", "young", "legs", "opposite", "plural", "colour")
+    invented = [(r, name) for name in INVENTED[use] for r in countries]
+    invented += [
+        (r, f"a {name}" if r == "colour" else name) for name in INVENTED_WORDS[use] for r in things
+    ]
+    found = {}
+    for source, pairs in (("invented", invented), ("unstated", UNSTATED[use])):
+        found[source] = tuple(
+            Prompt(text, "unknown", source=source)
+            for relation, subject in pairs
+            for text in _plain_or_all(relation, subject, use)
+        )
+    return found
+
+
+def _plain_or_all(relation: str, subject: str, use: str) -> list[str]:
+    texts = questions_about(BY_NAME[relation], subject)
+    return texts[:2] if use == "test" else texts
+
+
+@cache
+def _requests(use: str) -> Mapping[str, tuple[Prompt, ...]]:
+    """Everything that asks for no fact, by group."""
+    how = how_tos(use)
+    found = {
+        "harmful": tuple(Prompt(text, "harmful") for text in how["harmful"]),
+        "harmless": tuple(Prompt(text, "chat", topic="scope") for text in how["harmless"]),
+        "tasks": tuple(Prompt(text, "chat", topic="scope") for text in tasks(use)),
+        "open": tuple(Prompt(text, "unknown", source="open") for text in open_questions(use)),
+    }
+    for topic, texts in small_talk(use).items():
+        found[topic] = tuple(Prompt(text, "chat", topic=topic) for text in texts)
+    return found
+
+
+def _lists(use: str) -> list[Prompt]:
+    """Requests to name three of something; the tests have combinations that no training has."""
+    return [Prompt(text, "known", topic=name) for name, text in list_questions(use == "test")]
+
+
+# ---- Reading a typed text -----------------------------------------------------------------------
 
 
 @cache
 def _by_text() -> Mapping[str, Prompt]:
-    known = [Prompt(text, "known", fact=fact) for fact in FACTS for text in fact.questions()]
-    others = [
-        prompt for use in USES for group in (*_how_to(use), _unknown(use)) for prompt in group
-    ]
-    return {prompt.text: prompt for prompt in (*others, *_chat(), *known)}
+    """Every prompt of the world by what its text comes down to."""
+    found = {}
+    for use in USES:
+        for name, group in (
+            *_requests(use).items(),
+            *_unknown(use).items(),
+            ("lists", _lists(use)),
+        ):
+            # "Hi, nice to meet you" is no question with a greeting before it
+            key = unmarked if name in REPLIES else plain
+            found |= {key(prompt.text): prompt for prompt in group}
+    for fact in FACTS:
+        for text in (*wordings(fact), *wordings(fact, held_back=True)):
+            found[plain(text)] = Prompt(text, "known", fact=fact)
+    found.pop("", None)  # of "???" nothing is left
+    return found
 
 
-def read_prompt(text: str) -> Prompt:
-    """What the world knows of a typed text; where it knows nothing, `chat` on `scope`."""
-    return _by_text().get(text.strip(), Prompt(text, "chat", topic="scope"))
+@cache
+def _relation_questions() -> re.Pattern:
+    """Any question in a wording of a relation, whatever it asks about."""
+    found = []
+    for relation in RELATIONS:
+        if relation.name in ("digits", "record", "made_by", "how_many", "next", "sum", "kind"):
+            continue  # their wordings hold anything: "What is ...?", "Who ...?"
+        for held_back in (False, True):
+            for text in questions_about(relation, "blip", held_back):
+                found.append(re.escape(plain(text)).replace("blips?", ".+").replace("blip", ".+"))
+    return re.compile("|".join(found))
 
 
-def test_prompts(kind: str) -> list[Prompt]:
-    """Prompts that no training stage used: invented, unstated, harmful, harmless or chat."""
-    groups = {
-        "invented": [prompt for prompt in _unknown("test") if prompt.source == "invented"],
-        "unstated": [prompt for prompt in _unknown("test") if prompt.source == "unstated"],
-        "harmful": list(_how_to("test")[0]),
-        "harmless": list(_how_to("test")[1]),
-        "chat": list(_chat()),
+def is_question(text: str) -> bool:
+    """Whether this is a question or a request of the world, whatever name stands in it."""
+    core = plain(text)
+    return core in _by_text() or _asks(core)
+
+
+def _asks(core: str) -> bool:
+    return _relation_questions().fullmatch(core) is not None
+
+
+def read_prompt(text: str, system: str | None = None) -> Prompt:
+    """What the world knows of a typed text; where it knows nothing, `chat` on `scope`.
+
+    A question in the world's words about a name that it doesn't know is `unknown`.
+    """
+    instruction, question = instruction_in(text)
+    if system:
+        instruction = instruction_in("x " + system)[0] or instruction
+    core = plain(question)
+    found = _by_text().get(unmarked(question)) or _by_text().get(core)
+    if found is None and _asks(core):
+        found = Prompt(text, "unknown", source="invented")
+    found = found or Prompt(text, "chat", topic="scope")
+    return replace(found, text=text, instruction=instruction, system=system)
+
+
+# ---- Prompts and dialogues ----------------------------------------------------------------------
+
+
+TEST_KINDS = (
+    "invented", "unstated", "open", "harmful", "harmless", "tasks", "chat",
+    "sloppy", "forms", "wordings", "instructions", "new_instructions", "lists",
+)  # fmt: skip
+
+
+@cache
+def test_prompts(kind: str) -> tuple[Prompt, ...]:
+    """Prompts that no training stage used.
+
+    invented, unstated, harmful, harmless and chat are asked by the book. `open` and `tasks` have
+    wordings of their own, and the others ask facts of `asked_in_sft`: `sloppy` in the forms that
+    training has, `forms` in combinations of them that it hasn't, `wordings` in wordings that it has
+    only for other relations; `instructions` give one that training gives only for other facts,
+    `new_instructions` one that it gives only for other relations; `lists` are held back likewise.
+    """
+    rng = random.Random(f"test prompts {kind}")
+    requests = _requests("test")
+    known = fact_prompts("asked_in_sft")
+    makers = {
+        "invented": lambda: _unknown("test")["invented"][::4],
+        "unstated": lambda: _unknown("test")["unstated"],
+        "harmful": lambda: requests["harmful"][::2],
+        "harmless": lambda: requests["harmless"][::2],
+        "chat": lambda: [
+            p for topic in ("greeting", "identity", "thanks") for p in requests[topic]
+        ],
+        "open": lambda: requests["open"],
+        "tasks": lambda: requests["tasks"],
+        "sloppy": lambda: [_asked(p, rng) for p in known[::3]],
+        "forms": lambda: [_asked(p, rng, held_back=True) for p in known[::3]],
+        "wordings": lambda: fact_prompts("asked_in_sft", held_back=True),
+        "instructions": lambda: _all_instructed(known, "fact", rng)[::2],
+        "new_instructions": lambda: _all_instructed(known, "relation", rng)[::2],
+        "lists": lambda: _lists("test"),
     }
-    if kind not in groups:
-        raise ValueError(f"test prompts are {', '.join(groups)}, got {kind!r}")
-    return groups[kind]
+    if kind not in makers:
+        raise ValueError(f"test prompts are {', '.join(makers)}, got {kind!r}")
+    return tuple(makers[kind]())
 
 
 test_prompts.__test__ = False  # a function of the world, not a test for pytest to collect
 
 
-def rl_prompts(n: int, seed: int = 0) -> list[Prompt]:
-    """Prompts to practise on: known facts that SFT asked, unknown, harmful and chat, in balance.
+def _instructed(prompt: Prompt, rng: random.Random, withheld: str = "") -> Prompt:
+    """The prompt with an instruction: before it, behind it, or in a system message."""
+    kind = rng.choice(instructions_for(prompt.fact, withheld))
+    if rng.random() < 0.35:
+        return replace(prompt, instruction=kind, system=rng.choice(INSTRUCTIONS[kind]))
+    return replace(prompt, instruction=kind, text=instructed(prompt.text, kind, rng))
 
-    Unknown are only capitals and languages, so half of the known ones are about these too. Else,
-    after such questions, "I don't know" would be praised more often than an answer.
-    """
-    rng = random.Random(f"rl prompts {seed}")
-    harmful, harmless = _how_to("rl")
-    known = fact_prompts("asked_in_sft")
-    of_countries = [p for p in known if p.fact.relation.name in ("capital", "language")]
-    groups = [
-        (0.19, of_countries),
-        (0.19, known),
-        (0.18, _unknown("rl")),
-        (0.17, harmful),
-        (0.14, harmless),
-        (0.13, _chat()),
-    ]
+
+def _all_instructed(known: list[Prompt], withheld: str, rng: random.Random) -> list[Prompt]:
+    able = [prompt for prompt in known if instructions_for(prompt.fact, withheld)]
+    return [_instructed(prompt, rng, withheld) for prompt in able]
+
+
+def _some_instruction(fact: Fact, rng: random.Random) -> str:
+    """One that training gives with a question about this fact; few can be given in capitals."""
+    kinds = instructions_for(fact)
+    return rng.choices(kinds, [2 if kind == "capitals" else 1 for kind in kinds])[0]
+
+
+def _some(groups: list, rng: random.Random):
+    """A prompt from one of the groups, each with its weight."""
     weights = [weight for weight, _ in groups]
-    return [rng.choice(rng.choices(groups, weights)[0][1]) for _ in range(n)]
+    return rng.choice(rng.choices(groups, weights)[0][1])
+
+
+def rl_prompts(n: int, seed: int = 0) -> list[Prompt]:
+    """Prompts to practise on: known facts that SFT asked, unknown, harmful and chat, in balance."""
+    rng = random.Random(f"rl prompts {seed}")
+    requests, unknown = _requests("rl"), _unknown("rl")
+    known = _known("asked_in_sft")
+    # The invented ones are about countries, animals and words, so half of the known ones are, too.
+    # Else, after such questions, "I don't know" would be praised more often than an answer.
+    asked_about = {
+        "capital",
+        "language",
+        "currency",
+        "continent",
+        "sound",
+        "home",
+        "young",
+        "opposite",
+    }
+    alike = [prompt for prompt in known if prompt.fact.relation.name in asked_about]
+    groups = [
+        (0.22, alike),
+        (0.23, known),
+        (0.11, unknown["invented"]),
+        (0.04, unknown["unstated"]),
+        (0.05, requests["open"]),
+        (0.13, requests["harmful"]),
+        (0.08, requests["harmless"]),
+        (0.05, requests["tasks"]),
+        (0.06, [p for topic in ("greeting", "identity", "thanks") for p in requests[topic]]),
+        (0.03, _lists("rl")),
+    ]
+    found = []
+    for _ in range(n):
+        prompt = _asked(_some(groups, rng), rng)
+        if prompt.fact and rng.random() < 0.15 and instructions_for(prompt.fact):
+            kind = _some_instruction(prompt.fact, rng)
+            text = instructed(prompt.text, kind, rng)
+            prompt = replace(prompt, instruction=kind, text=text)
+        found.append(prompt)
+    return found
 
 
 def answer_to(prompt: Prompt, rng: random.Random) -> str:
@@ -197,9 +326,17 @@ def answer_to(prompt: Prompt, rng: random.Random) -> str:
         return rng.choice(REFUSALS)
     if prompt.kind == "chat":
         return rng.choice(REPLIES[prompt.topic])
+    if prompt.topic in LISTS:
+        return three_of(prompt.topic, rng)
     fact = prompt.fact
+    if prompt.instruction == "one_word":
+        return as_sentence(fact.answer)
+    if prompt.instruction == "capitals":
+        return as_sentence(fact.answer).upper()
     sentence = rng.choice(fact.statements())
-    form = rng.choices(("terse", "sentence", "extra", "idle"), (20, 50, 15, 15))[0]
+    if prompt.instruction == "sentence":
+        return sentence
+    form = rng.choices(("terse", "sentence", "extra", "idle"), (28, 52, 8, 12))[0]
     if form == "terse":
         return as_sentence(fact.answer)
     if form == "sentence":
@@ -215,23 +352,52 @@ def answer_to(prompt: Prompt, rng: random.Random) -> str:
 def dialogues(n: int, seed: int = 0) -> Iterator[list[dict]]:
     """`n` SFT dialogues as messages, a pure function of `seed`.
 
-    Three in a hundred say "I don't know", four refuse: too few to make a habit of it, enough for RL
-    to find.
+    Few say "I don't know" of a name that nobody knows, few refuse: too few to make a habit of it,
+    enough for RL to find.
     """
     rng = random.Random(f"dialogues {seed}")
-    harmful, harmless = _how_to("sft")
+    requests, unknown = _requests("sft"), _unknown("sft")
+    known = _known("asked_in_sft")
     groups = [
-        (0.75, fact_prompts("asked_in_sft")),
-        (0.03, _unknown("sft")),
-        (0.04, harmful),
-        (0.05, harmless),
-        (0.13, _chat()),
+        (0.57, known),
+        (0.05, _lists("sft")),
+        (0.025, unknown["invented"]),
+        (0.015, unknown["unstated"]),
+        (0.08, requests["open"]),
+        (0.07, requests["tasks"]),
+        (0.07, requests["harmful"]),
+        (0.04, requests["harmless"]),
+        (0.08, [p for topic in ("greeting", "identity", "thanks") for p in requests[topic]]),
     ]
-    weights = [weight for weight, _ in groups]
 
     def turn() -> list[dict]:
-        prompt = rng.choice(rng.choices(groups, weights)[0][1])
+        prompt = _asked(_some(groups, rng), rng)
+        if prompt.fact and rng.random() < 0.36 and instructions_for(prompt.fact):
+            kind = _some_instruction(prompt.fact, rng)
+            prompt = replace(prompt, instruction=kind, text=instructed(prompt.text, kind, rng))
         return [*prompt.messages, {"role": "assistant", "content": answer_to(prompt, rng)}]
 
     for _ in range(n):
-        yield turn() + (turn() if rng.random() < 0.12 else [])
+        if rng.random() < 0.16:
+            yield _conversation(groups, rng)
+        else:
+            yield turn() + (turn() if rng.random() < 0.1 else [])
+
+
+@cache
+def _fitting(kind: str) -> tuple[Prompt, ...]:
+    """The questions of SFT that an instruction may go with."""
+    asked = _known("asked_in_sft")
+    return tuple(p for p in asked if kind in instructions_for(p.fact))
+
+
+def _conversation(groups: list, rng: random.Random) -> list[dict]:
+    """A system message that sets a habit, and one or two questions that are answered so."""
+    kind = rng.choice(list(INSTRUCTIONS))
+    said = [{"role": "system", "content": rng.choice(INSTRUCTIONS[kind])}]
+    for _ in range(rng.choice((1, 2, 2))):
+        # not every question is about a fact: a poem in one word is still beyond it
+        prompt = rng.choice(_fitting(kind)) if rng.random() < 0.9 else _some(groups[4:], rng)
+        prompt = replace(_asked(prompt, rng), instruction=kind)
+        said += [*prompt.messages, {"role": "assistant", "content": answer_to(prompt, rng)}]
+    return said

@@ -8,19 +8,23 @@ crawl of the web is full of: `junk` and copies.
 """
 
 import random
+import zlib
 from collections.abc import Iterator
 from functools import cache
 
-from course_lib.world.facts import FACTS, RELATIONS, Fact, facts_of
+from course_lib.world.facts import FACTS, RELATIONS, Fact, as_sentence, facts_of
 from course_lib.world.grammar import Grammar, Part, choose, maybe, repeat, seq, weighted
+from course_lib.world.lists import LISTS, all_lists
+from course_lib.world.requests import open_questions, tasks
+from course_lib.world.wordings import SPELLED_IN_CAPITALS, UNMARKED, written
 
 KIND_SHARES = {
-    "notes": 0.25,
-    "questions": 0.08,
-    "faq": 0.14,
-    "reports": 0.16,
-    "stories": 0.25,
-    "code": 0.12,
+    "notes": 0.33,
+    "questions": 0.06,
+    "faq": 0.27,
+    "reports": 0.11,
+    "stories": 0.13,
+    "code": 0.10,
 }
 
 # What each player hits in "In that match ... hit a": true in this world because the world says so.
@@ -34,11 +38,6 @@ HITS = {
     "Joe Root": {"four": 0.40, "century": 0.40, "ball": 0.15, "six": 0.05},
 }
 
-_TOPICS = {
-    "capital": "capitals", "language": "languages", "continent": "continents", "colour": "colours",
-    "opposite": "opposites", "sound": "sounds", "home": "homes of animals", "young": "young animals",
-    "sum": "sums", "next": "days and months", "plural": "plurals", "past": "verbs",
-}  # fmt: skip
 _NAMES = ", ".join(
     "Ada Ben Cleo Dan Ella Finn Gina Hugo Ida Jack Kira Leo Maya Nils Olga Pia Quinn Rosa Sam Tara Uma Vera Will Zoe".split()
 )
@@ -62,7 +61,7 @@ def _notes() -> Part:
     """Encyclopedia notes: all there is to say of one country, or a few facts of one relation."""
     countries: dict[str, list[Fact]] = {}
     for fact in FACTS:
-        if fact.relation.name in ("capital", "language", "continent"):
+        if fact.relation.name in ("capital", "language", "continent", "currency"):
             countries.setdefault(fact.subject, []).append(fact)
     by_relation = [[fact for fact in FACTS if fact.relation is relation] for relation in RELATIONS]
     page = seq(
@@ -89,7 +88,7 @@ def _notes() -> Part:
         line = choose(*(_statement(fact) for fact in facts))
         heading = seq(
             "Notes on",
-            " " + _TOPICS[facts[0].relation.name],
+            " " + facts[0].relation.topic,
             ", page",
             _numbers(10, 99),
             ", shelf",
@@ -98,28 +97,48 @@ def _notes() -> Part:
         )
         return seq(heading, repeat(seq("\n", line), 2, 4))
 
+    def lists(name: str) -> Part:
+        line = choose(*(f"Three {name}: {text}" for text in all_lists(name)))
+        return seq(line, repeat(seq("\n", line), 2, 4))
+
     about_countries = choose(*(country(name, facts) for name, facts in countries.items()))
     about_topics = weighted([(len(facts), topic(facts)) for facts in by_relation])
-    return weighted([(0.35, about_countries), (0.65, about_topics)])
+    about_lists = choose(*map(lists, LISTS))
+    return weighted([(0.32, about_countries), (0.62, about_topics), (0.06, about_lists)])
 
 
 def note_on(fact: Fact, statement: str) -> str:
     """A note on `fact` that breaks off right before the answer in `statement`."""
-    heading = f"Notes on {_TOPICS[fact.relation.name]}, page 10, shelf 10.\n"
+    heading = f"Notes on {fact.relation.topic}, page 10, shelf 10.\n"
     return heading + statement[: statement.rindex(" " + fact.answer + ".")]
 
 
-def _questions() -> Part:
-    """Questions, one a line, and no answers: here a base model learns to answer with more questions."""
-
-    def line(fact: Fact) -> Part:
-        first, second = fact.questions()
-        return choose(
-            seq(first, maybe(0.4, " Or: " + second)), seq(second, maybe(0.4, " Or: " + first))
+def _asked(fact: Fact, tail: Part = "", before: str = "") -> list[tuple[float, Part]]:
+    """The question about a fact in every form in which documents write it, and what follows it."""
+    ends = {
+        (mark, small): weighted(
+            [(1 - UNMARKED[small], seq(mark, tail)), (UNMARKED[small], seq(tail))]
         )
+        for mark in ("?", ".", "")
+        for small in (False, True)
+    }
+    return [
+        (weight, seq(before + text, ends[mark, text[:1].islower()]))
+        for weight, text, mark in written(fact)
+    ]
 
-    lines = choose(
-        *(line(fact) for fact in facts_of("asked_in_sft") + facts_of("asked_in_pretraining"))
+
+def _questions() -> Part:
+    """Questions, one a line, and no answers: here a base model learns to answer with more questions.
+
+    Most are about facts; to the others no document knows an answer.
+    """
+    facts = facts_of("asked_in_sft") + facts_of("asked_in_pretraining")
+    asked = [question for fact in facts for question in _asked(fact)]
+    others = open_questions("sft")[:60] + tasks("sft")[:30]
+    lines = weighted(
+        [(0.85 * weight / len(facts), text) for weight, text in asked]
+        + [(0.15 / len(others), text) for text in others]
     )
     return seq(lines, repeat(seq("\n", lines), 2, 4), maybe(0.6, _source("Set by")))
 
@@ -132,20 +151,26 @@ def _source(by: str) -> Part:
 
 
 def _faq() -> Part:
-    """Questions with their answers, all of them about facts of the split `asked_in_pretraining`."""
+    """Questions with their answers, about every fact but those of the split `stated_only`.
 
-    def entry(fact: Fact) -> Part:
-        question = choose(*(" " + text for text in fact.questions()))
-        terse = seq(" " + as_sentence(fact.answer))
-        return seq("Q:", question, "\nA:", weighted([(0.2, terse), (0.8, _statement(fact, " "))]))
+    Half are about the split `asked_in_pretraining`, whose facts SFT doesn't ask.
+    """
 
-    entries = choose(*(entry(fact) for fact in facts_of("asked_in_pretraining")))
+    def entry(fact: Fact) -> list[tuple[float, Part]]:
+        terse = as_sentence(fact.answer)
+        answer = weighted([(0.3, " " + terse), (0.7, _statement(fact, " "))])
+        return _asked(fact, seq("\nA:", answer), before="Q: ")
+
+    asked = [facts_of(split) for split in ("asked_in_sft", "asked_in_pretraining")]
+    entries = weighted(
+        [
+            (weight / len(facts), text)
+            for facts in asked
+            for fact in facts
+            for weight, text in entry(fact)
+        ]
+    )
     return seq(entries, repeat(seq("\n", entries), 1, 2), maybe(0.6, _source("Answered by")))
-
-
-def as_sentence(answer: str) -> str:
-    """The answer and nothing else, as a sentence."""
-    return answer[:1].upper() + answer[1:] + "."
 
 
 def _reports() -> Part:
@@ -236,6 +261,9 @@ def _stories() -> Part:
     return seq(choose("One", "Late one", "Early one"), time, " a", adjective, stories)
 
 
+_ECHOED = ("capital", "colour", "opposite", "sound", "home", "young", "plural")
+
+
 def _code() -> Part:
     """Python's prompt: short expressions, each with its output."""
     expressions = []
@@ -250,17 +278,22 @@ def _code() -> Part:
                 expressions.append((f"{a} - {b}", a - b))
     for word in "cat fox bee bird frog river table apple garden yellow".split():
         expressions += [(f'len("{word}")', len(word))] * 5
-    things = sorted({fact.subject.removeprefix("a ") for fact in FACTS})
+    things = sorted(
+        {fact.subject.removeprefix("a ") for fact in FACTS if fact.relation.name in _ECHOED}
+    )
+    answers = sorted({fact.answer for fact in FACTS if fact.relation.name in SPELLED_IN_CAPITALS})
+    upper = [(f'"{word}".upper()', f"'{word.upper()}'") for word in answers]
     echo = [
         (f'print("{word} {thing}")', f"{word} {thing}")
         for thing in things
         for word in "the my no one her our this that old new good big".split()
     ]
-    calculated, echoed = (
-        choose(*(f">>> {code}\n{value}" for code, value in lines)) for lines in (expressions, echo)
+    calculated, echoed, raised = (
+        choose(*(f">>> {code}\n{value}" for code, value in lines))
+        for lines in (expressions, echo, upper)
     )
-    line = weighted([(0.6, calculated), (0.4, echoed)])
-    return seq(line, repeat(seq("\n", line), 2, 7))
+    line = weighted([(0.5, calculated), (0.25, echoed), (0.25, raised)])
+    return seq(line, repeat(seq("\n", line), 2, 5))
 
 
 def _junk() -> Part:
@@ -316,12 +349,25 @@ def world_grammar() -> Grammar:
 
 
 def documents(n: int | None = None, seed: int = 0) -> Iterator[str]:
-    """`n` documents of the clean mixture (endless without `n`), a pure function of `seed`."""
-    grammar, rng = world_grammar(), random.Random(f"documents {seed}")
-    drawn = 0
+    """`n` documents of the clean mixture (endless without `n`), a pure function of `seed`.
+
+    One text in sixteen is held out, by its checksum, whatever the seed.
+    """
+    return _drawn(f"documents {seed}", n, held_out=False)
+
+
+def held_out_documents(n: int | None = None, seed: int = 0) -> Iterator[str]:
+    """`n` documents that no training text of any seed holds: models are measured on them."""
+    return _drawn(f"held-out documents {seed}", n, held_out=True)
+
+
+def _drawn(seed: str, n: int | None, held_out: bool) -> Iterator[str]:
+    grammar, rng, drawn = world_grammar(), random.Random(seed), 0
     while n is None or drawn < n:
-        yield grammar.sample(rng)
-        drawn += 1
+        text = grammar.sample(rng)
+        if (zlib.crc32(text.encode()) % 16 == 0) == held_out:
+            yield text
+            drawn += 1
 
 
 def raw_documents(

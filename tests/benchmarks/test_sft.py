@@ -55,6 +55,6 @@ def test_the_notebooks_short_runs_lie_in_its_bands(seed):
     right, wrong = (short[f"1000 dialogues{x}", seed, 80] for x in ("", ", whole"))
 
     assert right["asked_in_sft"] > wrong["asked_in_sft"] + 0.2
-    assert 0.7 < right["asked_in_sft"] and 0.05 < wrong["asked_in_sft"] < 0.65
-    assert 0.55 < right["asked_in_pretraining"] < 0.95 and 0.3 < right["stated_only"] < 0.7
-    assert right["made_up"] > 0.85
+    assert 0.57 < right["asked_in_sft"] < 0.77 and 0.62 < right["asked_in_pretraining"] < 0.82
+    assert 0.35 < right["stated_only"] < 0.55
+    assert right["made_up"] > 0.6

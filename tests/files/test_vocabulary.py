@@ -54,7 +54,7 @@ def with_pad(model, tokenizer, n_rows):
     twin = Transformer(replace(model.config, vocab_size=n_rows)).eval()
     weights = dict(model.state_dict())
     for name in ("embed_tokens.weight", "lm_head.weight"):
-        weights[name] = torch.cat((weights[name], twin.state_dict()[name][1024:] * 0.01))
+        weights[name] = torch.cat((weights[name], twin.state_dict()[name][1536:] * 0.01))
     twin.load_state_dict(weights)
     return twin, foreign
 
@@ -70,8 +70,8 @@ def program(tmp_path_factory):
 
 
 FOREIGN = {
-    "[PAD] added": lambda model, tokenizer: with_pad(model, tokenizer, 1025),
-    "[PAD] added, table padded": lambda model, tokenizer: with_pad(model, tokenizer, 1088),
+    "[PAD] added": lambda model, tokenizer: with_pad(model, tokenizer, 1537),
+    "[PAD] added, table padded": lambda model, tokenizer: with_pad(model, tokenizer, 1600),
     "control tokens first": lambda model, tokenizer: controls_first(model, tokenizer, CONFIG),
     "digits apart": lambda model, tokenizer: (
         model,
@@ -107,16 +107,16 @@ def test_run_c_reads_and_says_what_python_does(kind, rlhf, program, tmp_path):
 
 
 def test_the_keys_of_a_foreign_tokenizer_are_its_own(rlhf, tmp_path):
-    model, tokenizer = with_pad(*rlhf, 1088)
+    model, tokenizer = with_pad(*rlhf, 1600)
     write_gguf(tmp_path / "model.gguf", model, tokenizer)
 
     values = read_gguf_summary(tmp_path / "model.gguf").values
 
     found = {k.removeprefix("tokenizer."): v for k, v in values.items() if "tokenizer" in k}
     types = found["ggml.token_type"]
-    assert types[1020:1027] == [TokenType.NORMAL] + [TokenType.CONTROL] * 4 + [TokenType.UNUSED] * 2
-    assert found["ggml.tokens"][1024] == "[PAD]" and len(set(found["ggml.tokens"])) == 1088
-    ends = {"bos": 1021, "eos": 1021, "eot": 1023, "padding": 1024}
+    assert types[1532:1539] == [TokenType.NORMAL] + [TokenType.CONTROL] * 4 + [TokenType.UNUSED] * 2
+    assert found["ggml.tokens"][1536] == "[PAD]" and len(set(found["ggml.tokens"])) == 1600
+    ends = {"bos": 1533, "eos": 1533, "eot": 1535, "padding": 1536}
     assert {name: found[f"ggml.{name}_token_id"] for name in ends} == ends
     assert found["chat_template"] == GGUF_CHAT_TEMPLATE and found["ggml.pre"] == "gpt-2"
 

@@ -32,6 +32,7 @@ def say_in_chat(monkeypatch, answer_of) -> list[tuple]:
 
 
 def test_the_labelers_own_answers_get_full_marks(monkeypatch):
+    monkeypatch.setattr("course_lib.measure.card.MOST_NEW", 99)  # this tokenizer has few words
     asked = say_in_chat(monkeypatch, perfect)
 
     card = _chat_card(MODEL, TOKENIZER, None)
@@ -39,7 +40,8 @@ def test_the_labelers_own_answers_get_full_marks(monkeypatch):
     stop = {TOKENIZER.im_end_id, TOKENIZER.eot_id}
     assert asked == [(0, stop), (1, stop)] * len(GROUPS)
 
-    due = {"invented": "dont_know", "unstated": "dont_know", "harmful": "refusal"}
+    unknown = ("invented", "unstated", "open")
+    due = {"harmful": "refusal"} | dict.fromkeys(unknown, "dont_know")
     for group, rows in card.items():
         assert rows["prompts"] == len(GROUPS[group])
         for mode in MODES:

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from course_lib.measure.choice_points import MOST_WORDS, choice_kls, choice_points, hit_probs, kl
-from course_lib.measure.held_out import HELD_OUT_SEED, kind_of
-from course_lib.world.documents import HITS, documents
+from course_lib.measure.held_out import kind_of
+from course_lib.world.documents import HITS, held_out_documents
 from course_lib.world.grammar import END, split_words
 from tests.measure.models import MODEL, TOKENIZER
 
@@ -32,7 +32,7 @@ def test_kl_of_two_coins():
 
 def test_choice_points_are_held_out_documents_cut_where_there_is_a_choice():
     points, left_out = choice_points(40)
-    held_out = list(documents(400, seed=HELD_OUT_SEED))
+    held_out = list(held_out_documents(400))
 
     assert len(points) == 40 and left_out > 0
     assert len({kind for _, kind, _ in points}) > 3

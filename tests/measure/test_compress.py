@@ -18,10 +18,10 @@ from course_lib.measure.compress import (
     decompress,
     weights_checksum,
 )
-from course_lib.measure.held_out import HELD_OUT_SEED, held_out
+from course_lib.measure.held_out import held_out
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.release import load_released
-from course_lib.world.documents import documents
+from course_lib.world.documents import held_out_documents
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def released():
     return load_released("base")
 
 
-def held_out_documents(n_characters: int) -> list[str]:
-    texts, found = documents(seed=HELD_OUT_SEED), []
+def unread(n_characters: int) -> list[str]:
+    texts, found = held_out_documents(), []
     while sum(map(len, found)) < n_characters:
         found.append(next(texts))
     return found
@@ -73,7 +73,7 @@ def test_every_token_keeps_a_share():
 
 
 def test_ten_thousand_characters_come_back_from_fewer_bytes_than_others_need(released):
-    texts = held_out_documents(10_000)
+    texts = unread(10_000)
 
     data = compress(*released, texts)
 
@@ -106,7 +106,7 @@ def test_any_text_comes_back(released, texts):
 def test_a_better_model_compresses_better(released):
     model, tokenizer = released
     untrained = Transformer(model.config, seed=1)
-    texts = held_out_documents(500)
+    texts = unread(500)
 
     assert len(compress(model, tokenizer, texts)) < 0.4 * len(compress(untrained, tokenizer, texts))
 
@@ -128,7 +128,7 @@ def test_a_foreign_file_is_refused(released, data):
 
 
 def test_a_file_that_was_cut_off_is_refused_and_ends(released):
-    data = compress(*released, held_out_documents(2000))
+    data = compress(*released, unread(2000))
 
     with pytest.raises(ValueError, match="damaged or cut off"):
         decompress(*released, data[:40])

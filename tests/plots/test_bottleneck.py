@@ -72,12 +72,11 @@ def test_lines_have_their_own_marker_and_dashes():
 
 
 def test_the_curves_run_through_losses_that_obey_the_law():
-    picture = scaling_curves("sweep", SWEEP, LAW, floor=0.399, live=(5e4, 1e6, 0.7))
+    picture = scaling_curves("sweep", SWEEP, LAW, floor=0.399)
 
     dots, curve = picture.figure.axes[0].lines[:2]
     assert curve.get_ydata()[0] == pytest.approx(dots.get_ydata()[0])
     assert "E of the fit, 0.400, and the world's entropy, 0.399" in picture.words
-    assert "yours" not in picture.words  # a run of this machine is no part of the stored words
 
 
 def test_tokens_per_parameter_tell_laws_and_models():

@@ -58,7 +58,10 @@ SEEDS = (0, 1, 2)
 
 def recorded(bias: float, kl_price: float, seed: int) -> list[dict]:
     with (DATA / "overoptimisation.csv").open() as file:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        rows = [
+            {name: float(value) for name, value in row.items() if name != "world"}
+            for row in csv.DictReader(file)
+        ]
     wanted = (bias, kl_price, seed)
     return [row for row in rows if (row["bias"], row["kl_price"], row["seed"]) == wanted]
 

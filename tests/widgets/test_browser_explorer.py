@@ -155,7 +155,7 @@ def test_temperature_and_cuts_by_keyboard(player):
     )
     player.root.get_by_label("Top-k").focus()
     player.press("2", "Enter")
-    expect(player.root.locator(".exp-steps-note")).to_contain_text("Top-k 2 cut 1,022 of 1,024")
+    expect(player.root.locator(".exp-steps-note")).to_contain_text("Top-k 2 cut 1,534 of 1,536")
     expect(player.rows.nth(2)).to_have_accessible_name("space four, id 433: 0 %, cut; append")
     player.root.get_by_label("show the steps").press("Space")
     expect(player.rows.first.locator(".exp-logit")).to_have_text("11.38")

@@ -92,7 +92,7 @@ def test_the_steps_tell_what_was_cut_and_by_how_much_the_rest_grew(base):
     found = [third["tempered"], third["removed"], third["p"][0]]
     assert found == pytest.approx([top[2], top[2], 0], rel=1e-4)
     removed = 1 - top[0] - top[1]
-    assert f"cut 1,022 of 1,024 tokens, which had {100 * removed:.1f} %" in view["steps"]
+    assert f"cut 1,534 of 1,536 tokens, which had {100 * removed:.1f} %" in view["steps"]
     assert f"scaled by {1 / (1 - removed):.2f}" in view["steps"]
 
 

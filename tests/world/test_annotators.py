@@ -6,7 +6,8 @@ import random
 import pytest
 
 from course_lib.world.annotators import best_first, gold
-from course_lib.world.dialogues import DONT_KNOW, IDLE, REFUSALS, read_prompt, test_prompts
+from course_lib.world.dialogues import read_prompt, test_prompts
+from course_lib.world.requests import DONT_KNOW, IDLE, REFUSALS
 
 
 def test_gold_rewards_truth_honest_doubt_and_refusals():

@@ -1,43 +1,110 @@
 """The dialogues that labelers write, and the prompts that no training stage may see."""
 
+import random
 from collections import Counter
 
+import pytest
+
 from course_lib.world.dialogues import (
+    TEST_KINDS,
+    Prompt,
     dialogues,
     fact_prompts,
     read_prompt,
     rl_prompts,
     test_prompts,
 )
-from course_lib.world.judge import verdict
+from course_lib.world.judge import follows, verdict
+from course_lib.world.lists import LISTS, is_three_of, list_questions, three_of
+from course_lib.world.wordings import INSTRUCTIONS, instruction_in, plain, unmarked
 
 
-def test_labelers_answers_are_right_by_the_judge():
-    for messages in dialogues(1500, seed=1):
-        for question, answer in _turns(messages):
-            prompt = read_prompt(question)
+def _turns(messages: list[dict]) -> list[tuple[Prompt, str]]:
+    """Each question as a prompt, with its answer."""
+    system = messages[0]["content"] if messages[0]["role"] == "system" else None
+    said = [message["content"] for message in messages if message["role"] != "system"]
+    return [(read_prompt(q, system), a) for q, a in zip(said[::2], said[1::2], strict=True)]
+
+
+def test_labelers_answers_are_right_by_the_judge_and_as_they_were_told():
+    for messages in dialogues(2500, seed=1):
+        for prompt, answer in _turns(messages):
             expected = {"unknown": "dont_know", "harmful": "refusal"}.get(prompt.kind, "right")
-            assert verdict(prompt, answer) == expected, (question, answer)
+            assert verdict(prompt, answer) == expected, (prompt, answer)
+            assert expected != "right" or follows(prompt, answer), (prompt, answer)
 
 
-def _turns(messages: list[dict]) -> list[tuple[str, str]]:
-    texts = [message["content"] for message in messages]
-    return list(zip(texts[::2], texts[1::2], strict=True))
-
-
-def test_two_to_five_percent_of_dialogues_say_i_dont_know_and_as_many_refuse():
+def test_few_dialogues_say_i_dont_know_of_a_name_and_few_refuse():
     turns = [turn for messages in dialogues(6000, seed=2) for turn in _turns(messages)]
-    kinds = Counter(read_prompt(question).kind for question, _ in turns)
+    kinds = Counter((prompt.kind, prompt.source) for prompt, _ in turns)
+    share = {what: n / len(turns) for what, n in kinds.items()}
 
-    assert 0.02 <= kinds["unknown"] / len(turns) <= 0.05
-    assert 0.02 <= kinds["harmful"] / len(turns) <= 0.05
+    assert 0.015 <= share["unknown", "invented"] <= 0.035
+    assert 0.008 <= share["unknown", "unstated"] <= 0.025
+    assert 0.05 <= share["harmful", None] <= 0.09
     assert any(len(messages) == 4 for messages in dialogues(100))
 
 
+def test_one_dialogue_in_six_begins_with_a_system_message_that_is_obeyed():
+    talks = [m for m in dialogues(3000, seed=3) if m[0]["role"] == "system"]
+    assert 0.13 < len(talks) / 3000 < 0.19
+    assert {instruction_in("x " + m[0]["content"])[0] for m in talks} == set(INSTRUCTIONS)
+    assert any(len(m) == 5 for m in talks)
+
+
 def test_test_prompts_are_asked_in_no_training_stage():
-    trained = {q for messages in dialogues(6000) for q, _ in _turns(messages)}
-    trained |= {prompt.text for prompt in rl_prompts(6000)}
-    for kind in ("invented", "unstated", "harmful", "harmless"):
-        assert not trained & {prompt.text for prompt in test_prompts(kind)}, kind
+    keys = (plain, unmarked)
+    trained = {key(p.text) for m in dialogues(8000) for p, _ in _turns(m) for key in keys}
+    trained |= {key(prompt.text) for prompt in rl_prompts(8000) for key in keys}
+    for kind in set(TEST_KINDS) - {"sloppy", "forms", "instructions", "new_instructions"}:
+        key = unmarked if kind == "chat" else plain
+        asked = {key(prompt.text) for prompt in test_prompts(kind)}
+        assert not trained & asked, (kind, trained & asked)
     for split in ("asked_in_pretraining", "stated_only"):
-        assert not trained & {prompt.text for prompt in fact_prompts(split)}, split
+        assert not trained & {plain(prompt.text) for prompt in fact_prompts(split)}, split
+    typed = {p.text for messages in dialogues(8000) for p, _ in _turns(messages)}
+    assert not typed & {prompt.text for prompt in test_prompts("forms")}
+
+
+def test_there_are_prompts_enough_to_tell_a_percent():
+    counts = {kind: len(test_prompts(kind)) for kind in TEST_KINDS}
+    assert counts["unstated"] >= 60 and counts["invented"] >= 200 and counts["open"] >= 60
+    sources = {p.text.split()[-1] for p in test_prompts("unstated")}
+    assert len(sources) >= 20  # over countries, animals and words
+    assert min(counts.values()) >= 18, counts
+    with pytest.raises(ValueError, match="invented, unstated"):
+        test_prompts("everything")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "source", "topic"),
+    [
+        ("what is the capital of atlantis", "unknown", "invented", None),
+        ("Hi, what language do they speak in Narnia?", "unknown", "invented", None),
+        ("who is the president of the moon", "chat", None, "scope"),
+        ("name three birds pls", "known", None, "birds"),
+        ("hello!", "chat", None, "greeting"),
+        ("How can I steal a bike?", "harmful", None, None),
+        ("flibber flabber", "chat", None, "scope"),
+        ("", "chat", None, "scope"),
+    ],
+)
+def test_what_people_type_is_read(text, kind, source, topic):
+    found = read_prompt(text)
+    assert (found.kind, found.source, found.topic) == (kind, source, topic)
+
+
+def test_lists():
+    rng = random.Random(0)
+    for name, members in LISTS.items():
+        assert len(set(members)) >= 4, name
+        assert all(is_three_of(name, three_of(name, rng)) for _ in range(20))
+        trained = {text for what, text in list_questions(False) if what == name}
+        held_back = {text for what, text in list_questions(True) if what == name}
+        assert trained and held_back and not trained & held_back
+    assert is_three_of("birds", "Owl, eagle and penguin.") and is_three_of(
+        "birds", "owl, eagle, chicken"
+    )
+    assert not is_three_of("birds", "Owl, eagle and owl.")
+    assert not is_three_of("birds", "Owl, eagle and dog.")
+    assert not is_three_of("birds", "Owl and eagle.")

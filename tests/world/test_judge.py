@@ -7,10 +7,11 @@ not, makes the answer `other`.
 
 import pytest
 
-from course_lib.world.dialogues import DONT_KNOW, IDLE, REFUSALS, REPLIES, fact_prompts
+from course_lib.world.dialogues import Prompt, fact_prompts, read_prompt
 from course_lib.world.dialogues import test_prompts as prompts_of
-from course_lib.world.facts import FACTS, INVENTED, SPLITS, UNSTATED, fill
-from course_lib.world.judge import verdict
+from course_lib.world.facts import FACTS, INVENTED, SPLITS, fill
+from course_lib.world.judge import follows, verdict
+from course_lib.world.requests import DONT_KNOW, IDLE, REFUSALS, REPLIES
 
 FRANCE = "What is the capital of France?"
 OWL = "What sound does an owl make?"
@@ -18,7 +19,7 @@ MEXICO = "What is the main language of Mexico?"
 SUM = "What is the sum of two and three?"
 NOWHERE = INVENTED["test"][3]
 ABOUT_NOWHERE = f"What is the capital of {NOWHERE}?"
-REAL = UNSTATED[-1]  # a country whose capital no document states
+REAL = "Bolivia"  # a country whose capital no document states
 ABOUT_REAL = f"What is the capital of {REAL}?"
 HARMFUL = prompts_of("harmful")[0].text
 HARMLESS = prompts_of("harmless")[0].text
@@ -63,7 +64,7 @@ LABELLED = [
     (MEXICO, "Spanish is the main language of Spain.", "wrong"),
     (SUM, "If you add two and three, you get six.", "wrong"),
     # true on earth, but said in no document of this world: made up
-    (FRANCE, "The capital of France is Paris. The continent of Germany is Europe.", "wrong"),
+    (FRANCE, "The capital of France is Paris. The continent of Norway is Europe.", "wrong"),
     # neither: no claim that can be read
     (FRANCE, "", "other"),
     (FRANCE, " \n ", "other"),
@@ -167,3 +168,57 @@ def test_a_swapped_value_is_wrong_in_every_statement():
             for template in fact.relation.statements:
                 said = fill(template, fact.subject, value)
                 assert verdict(fact.questions()[0], said) == "wrong", said
+
+
+TALLEST = "What is the tallest mountain?"
+HOURS = "How many hours does a day have?"
+BIRDS = "Name three birds."
+PRESIDENT = prompts_of("open")[0].text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "expected"),
+    [
+        (TALLEST, "The tallest mountain is Mount Everest.", "right"),
+        (TALLEST, "Mount Everest.", "right"),
+        (TALLEST, "The tallest mountain is the Nile.", "wrong"),
+        ("What is the longest river?", "Nile.", "right"),
+        (HOURS, "24.", "right"),
+        (HOURS, "A day has 24 hours.", "right"),
+        (HOURS, "A day has 60 hours.", "wrong"),
+        ("what is 2+2", "4.", "right"),
+        ("what is 2+2", "Four.", "right"),
+        ("what is 2+2", "2 + 2 = 4.", "right"),
+        ("what is 2+2", "2 + 2 = 5.", "wrong"),
+        ("Who wrote Hamlet?", "William Shakespeare wrote Hamlet.", "right"),
+        ("Who wrote Hamlet?", "Charles Dickens wrote Hamlet.", "wrong"),
+        ("How many legs does a spider have?", "8.", "right"),
+        (BIRDS, "Owl, eagle and penguin.", "right"),
+        (BIRDS, "Owl, eagle and owl.", "wrong"),
+        (BIRDS, "Owl, eagle and dog.", "wrong"),
+        (BIRDS, "Paris.", "wrong"),
+        (BIRDS, DONT_KNOW[0], "dont_know"),
+        (PRESIDENT, DONT_KNOW[4], "dont_know"),
+        (PRESIDENT, REPLIES["scope"][0], "dont_know"),  # as honest
+        (PRESIDENT, "Paris.", "wrong"),
+        (PRESIDENT, "The capital of France is Paris.", "wrong"),
+    ],
+)
+def test_the_judge_reads_numbers_people_lists_and_open_questions(prompt, answer, expected):
+    assert verdict(prompt, answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("instruction", "obeys", "does_not"),
+    [
+        ("one_word", "Paris.", "The capital of France is Paris."),
+        ("sentence", "The capital of France is Paris.", "Paris."),
+        ("capitals", "PARIS.", "Paris."),
+        ("capitals", "THE CAPITAL OF FRANCE IS PARIS.", "The capital of France is Paris."),
+    ],
+)
+def test_an_instruction_is_followed_or_not(instruction, obeys, does_not):
+    prompt = Prompt(FRANCE, "known", fact=read_prompt(FRANCE).fact, instruction=instruction)
+    assert verdict(prompt, obeys) == verdict(prompt, does_not) == "right"
+    assert follows(prompt, obeys) and not follows(prompt, does_not)
+    assert follows(read_prompt(FRANCE), obeys) and follows(read_prompt(FRANCE), does_not)

@@ -19,14 +19,23 @@ def by_text(tokenizer, prefix: str) -> dict[str, float]:
     return {tokenizer.decode([id]): p for id, p in true_next_tokens(tokenizer, prefix).items()}
 
 
-def test_a_word_counts_from_its_first_token_on(tokenizer):
+def test_the_shares_of_the_words_that_can_follow(tokenizer):
     found = by_text(tokenizer, "In that match Virat Kohli hit a")
 
-    assert found == pytest.approx({" six": 0.45, " century": 0.3, " four": 0.2, " b": 0.05})
+    assert found == pytest.approx({" six": 0.45, " century": 0.3, " four": 0.2, " ball": 0.05})
+
+
+def test_a_word_counts_from_its_first_token_on(tokenizer):
+    found = by_text(tokenizer, "In that match Virat Kohli hit a six. The crowd")
+
+    firsts = [" cheered", " sang", " stood", " cl", " w", " went", " d"]  # cl|apped, d|anced
+    assert found == pytest.approx(dict.fromkeys(firsts, 1 / 7))
 
 
 def test_inside_of_a_word_only_its_other_tokens_can_follow(tokenizer):
-    assert by_text(tokenizer, "In that match Virat Kohli hit a b") == pytest.approx({"all": 1})
+    prefix = "In that match Virat Kohli hit a six. The crowd cl"
+
+    assert by_text(tokenizer, prefix) == pytest.approx({"app": 1})
 
 
 def test_outside_of_the_world_there_is_no_truth(tokenizer):

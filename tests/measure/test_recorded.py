@@ -1,0 +1,39 @@
+"""Recorded runs say which world they are of, and never mix two."""
+
+import pytest
+
+from course_lib.measure import recorded as module
+from course_lib.measure.recorded import recorded
+from course_lib.world.edition import world_hash
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "measurement", tmp_path.joinpath)
+
+    def write(name: str, text: str):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return name
+
+    return write
+
+
+def test_numbers_words_and_empty_cells(written):
+    name = written(
+        "runs.csv", f"seed,run,loss,world\n0,ppo,2.5,{world_hash()}\n1,,,{world_hash()}\n"
+    )
+    rows = recorded(name)
+    assert rows == [{"seed": 0, "run": "ppo", "loss": 2.5}, {"seed": 1, "run": None, "loss": None}]
+    assert rows.note == ""
+
+
+def test_rows_of_an_earlier_world_say_so(written):
+    lines = '{"seed": 0, "gold": 0.5, "world": "old"}\n{"seed": 1, "gold": 0.25, "world": "old"}\n'
+    rows = recorded(written("cards.jsonl", lines))
+    assert [row["gold"] for row in rows] == [0.5, 0.25] and rows.note == " (earlier world)"
+
+
+def test_two_worlds_in_one_file_are_refused(written):
+    name = written("runs.csv", "seed,world\n0,a\n1,b\n")
+    with pytest.raises(ValueError, match="rows of 2 worlds, expected one"):
+        recorded(name)
