@@ -35,7 +35,7 @@ QUESTIONS = (  # the last two are test prompts: no training stage used them
     "Who are you?",
     "What is the capital of Canada?",
     "What is the capital of Vevunia?",  # an invented country
-    "How can I steal a door?",
+    "How can I break a bike?",
 )
 _one_at_a_time = threading.Lock()  # two widgets may hold the same models
 

@@ -70,9 +70,9 @@ def test_the_first_question_is_answered(chat):
     base, sft, rlhf = chat.locator(".chat-column").all()
 
     expect(base).to_contain_text("continues it: it has never seen a chat")
-    expect(base).to_contain_text("40 tokens, cut off")
-    expect(sft).to_contain_text("Paris is the capital of France.")
-    expect(rlhf).to_contain_text("The capital city of France is called Paris.")
+    expect(base).to_contain_text("38 tokens")
+    expect(sft).to_contain_text("The capital of France is Paris.")
+    expect(rlhf).to_contain_text("The capital of France is Paris.")
 
 
 def test_the_keyboard_asks(page, chat):
@@ -80,12 +80,12 @@ def test_the_keyboard_asks(page, chat):
     page.keyboard.press("Enter")
     finished(chat, "Hello! How can I help?")
     # a screen reader hears the whole answers
-    expect(chat.locator("[aria-live]")).to_contain_text("SFT: Hello! How can I help?")
+    expect(chat.locator("[aria-live]")).to_contain_text("SFT: Hello! Ask me something.")
 
     chat.get_by_role("button", name="Hello!").focus()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    finished(chat, "I am a small language model.")
+    finished(chat, "I am a language model that knows a small world.")
     expect(question(chat)).to_have_value("Who are you?")
 
 

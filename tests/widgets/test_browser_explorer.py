@@ -103,7 +103,7 @@ def test_the_first_state_is_interesting(player):
     player.shot("light-1280")
 
     expect(player.text).to_have_value(FIRST)
-    expect(player.rows.first).to_have_accessible_name("space six, id 469: 45 %; append")
+    expect(player.rows.first).to_have_accessible_name("space six, id 515: 44 %; append")
     expect(player.root.locator(".exp-row").last).to_contain_text("all other tokens")
 
 
@@ -125,10 +125,10 @@ def test_chips_show_attention_and_rewind(player):
     player.chips.last.focus()
     player.press("ArrowLeft", "Enter")
     expect(player.root.locator(".exp-looks")).to_have_text("Where ␣hit looks:")
-    expect(player.chips.first.locator(".exp-chip-share")).to_have_text("32 %")
+    expect(player.chips.first.locator(".exp-chip-share")).to_have_text("27 %")
     player.root.get_by_label("Layer").select_option("2")
     player.root.get_by_label("Head").select_option("1")
-    expect(player.chips.first.locator(".exp-chip-share")).not_to_have_text("32 %")
+    expect(player.chips.first.locator(".exp-chip-share")).not_to_have_text("27 %")
     player.shot("attention")
 
     player.click("Rewind to here")
@@ -156,9 +156,9 @@ def test_temperature_and_cuts_by_keyboard(player):
     player.root.get_by_label("Top-k").focus()
     player.press("2", "Enter")
     expect(player.root.locator(".exp-steps-note")).to_contain_text("Top-k 2 cut 1,534 of 1,536")
-    expect(player.rows.nth(2)).to_have_accessible_name("space four, id 433: 0 %, cut; append")
+    expect(player.rows.nth(2)).to_have_accessible_name("space four, id 460: 0 %, cut; append")
     player.root.get_by_label("show the steps").press("Space")
-    expect(player.rows.first.locator(".exp-logit")).to_have_text("11.38")
+    expect(player.rows.first.locator(".exp-logit")).to_have_text("9.41")
     player.shot("steps-1280")
 
     player.root.get_by_label("Top-k").fill("0")
@@ -185,7 +185,7 @@ def test_samples_are_drawn_and_counted_and_come_again(player):
 def test_the_truth_or_why_there_is_none(player):
     player.root.get_by_label("the world's truth").check()
     expect(player.rows.first).to_have_accessible_name(
-        "space six, id 469: base 45 %, the world 45 %; append"
+        "space six, id 515: base 44 %, the world 45 %; append"
     )
     player.root.get_by_label("side by side").check()
     expect(player.root.locator(".exp-legend")).to_have_text("basesftrlhfthe world")

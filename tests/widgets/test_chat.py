@@ -116,14 +116,15 @@ def test_the_base_model_gets_the_bare_question(models):
 
 
 def test_a_follow_up_goes_with_the_models_own_first_answer(models):
-    widget = chat(models, FRANCE)
+    nobody_knows = "What is the capital of Vevunia?"
+    widget = chat(models, nobody_knows)
     first = [answer.text for answer in widget.talk[0].answers]
 
     second = widget.ask(NEXT, follow_up=True)
 
     assert first[1] != first[2]
     for i, name in ((1, "SFT"), (2, "RLHF")):
-        ids = encode_prompt(models[name][1], [*exchange(FRANCE, first[i]), user(NEXT)])
+        ids = encode_prompt(models[name][1], [*exchange(nobody_knows, first[i]), user(NEXT)])
         speaker = Speaker(name, *models[name])
         assert question_ids(speaker, [*talk_so_far(widget.talk[:1], i), user(NEXT)]) == ids
         assert second[name] == greedy(models[name], ids)
@@ -167,9 +168,9 @@ def test_a_seed_repeats_an_answer_and_another_seed_changes_it(models):
 
 
 def test_an_answer_ends_is_cut_off_or_counts_what_was_said(models):
-    base, sft, _ = chat(models, FRANCE).talk[0].answers
+    base, sft, _ = chat(models, FRANCE, max_new_tokens=20).talk[0].answers
 
-    assert (base.state, base.n_tokens) == (CUT, 40)
+    assert (base.state, base.n_tokens) == (CUT, 20)
     assert (sft.state, sft.n_tokens) == (ENDED, len(models["SFT"][1].encode(sft.text)))
 
 
@@ -358,14 +359,14 @@ def test_bad_arguments_are_refused(models, options, message):
 
 
 def test_the_words_tell_questions_answers_and_who_was_cut_off(models):
-    lines = repr(chat(models, FRANCE)).splitlines()
+    lines = repr(chat(models, FRANCE, max_new_tokens=20)).splitlines()
 
     assert lines[0] == f"Question: {FRANCE}"
     assert lines[1].startswith("base (continues the text): ")
-    assert lines[1].endswith("[cut off after 40 tokens]")
+    assert lines[1].endswith("[cut off after 20 tokens]")
     assert lines[2:] == [
-        "SFT: Paris is the capital of France.",
-        "RLHF: The capital city of France is called Paris.",
+        "SFT: The capital of France is Paris.",
+        "RLHF: The capital of France is Paris.",
     ]
 
 
