@@ -68,13 +68,14 @@ def guesses(notebook: str) -> str:
 
 
 def band(what: str, value: float, low: float, high: float) -> str:
-    """Whether a measured value lies where three seeds lay; the same words on every machine.
+    """What came out here, and where it should lie. Stored outputs are compared without the number.
 
     >>> band("bits a token", 1.71, 1.4, 2.0)
-    'bits a token: 1.4 to 2 expected, inside the band'
+    'bits a token; yours: 1.71 (1.4 to 2 expected)'
     """
-    place = "inside the band" if low <= value <= high else "OUTSIDE of the band"
-    return f"{what}: {shown(low)} to {shown(high)} expected, {place}"
+    outside = "" if low <= value <= high else ": this is OUTSIDE"
+    found = shown(value) if math.isfinite(value) else value
+    return f"{what}; yours: {found} ({shown(low)} to {shown(high)} expected{outside})"
 
 
 def shown(value: object) -> str:

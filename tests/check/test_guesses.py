@@ -1,6 +1,7 @@
 """A guess is kept over a restart, and told beside the truth."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -110,10 +111,12 @@ def test_guesses_nested_without_end_stop_no_lesson():
     assert guess("02 six", 31) == "Your guess is kept: 31"
 
 
-def test_a_band_tells_the_place_and_not_the_value():
-    assert band("bits", 1.71, 1.4, 2.0) == "bits: 1.4 to 2 expected, inside the band"
-    assert band("bits", 2.01, 1.4, 2.0).endswith("OUTSIDE of the band")
-    assert band("bits", float("nan"), 1.4, 2.0).endswith("OUTSIDE of the band")
+def test_a_band_shows_the_value_and_where_it_should_lie():
+    assert band("bits", 1.71, 1.4, 2.0) == "bits; yours: 1.71 (1.4 to 2 expected)"
+    assert band("bits", 2.01, 1.4, 2.0) == "bits; yours: 2.01 (1.4 to 2 expected: this is OUTSIDE)"
+    assert (
+        band("bits", math.nan, 1.4, 2.0) == "bits; yours: nan (1.4 to 2 expected: this is OUTSIDE)"
+    )
 
 
 GUESS = """
