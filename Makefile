@@ -7,8 +7,6 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c '$(IT_FITS)' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-NOTEBOOK ?= notebooks/01_two_files.ipynb
-LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 TESTS ?= tests notebooks
 WORKERS ?= 2
 TIME ?= 600
@@ -18,22 +16,24 @@ export OMP_WAIT_POLICY := PASSIVE
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test fuzz notebooks html bundle release format clean
+.PHONY: help lab test fuzz notebooks site play slides bundle release format clean
 
 help:
 	@echo "make lab        set up, then open the course in JupyterLab"
 	@echo "make test       set up, then run every check: style, unit tests, C, notebooks, browser"
 	@echo "make fuzz       try changed runs of run.c for TIME=600 seconds, with clang's libFuzzer"
 	@echo "make notebooks  run every notebook anew and store its outputs"
-	@echo "make html       render the notebooks as pages for reading without a kernel, in build/html"
+	@echo "make site       build the site: notebooks to read, explorers that run, files to take; build/site"
+	@echo "make play       build the pages that run our models without Python, in build/play"
+	@echo "make slides     build the slides of each plan of a class, with the play page; build/slides"
 	@echo "make bundle     fill build/bundle, for a USB stick in a room without a network"
 	@echo "make release    train the models that come with the course anew (under an hour)"
 	@echo "make format     bring the Python and C files and the notebooks into shape"
 	@echo "make clean      remove the virtual environment and everything else that was made"
-	@echo "Choose a Python with PYTHON=python3.12, another notebook with NOTEBOOK=notebooks/..."
+	@echo "Choose a Python with PYTHON=python3.12, another notebook with NOTEBOOK=03"
 
 lab: $(VENV)/.course
-	$(BIN)/jupyter lab --notebook-dir=. $(LAB_FLAGS) $(NOTEBOOK)
+	$(BIN)/python -m course_lib lab $(NOTEBOOK) -- $(LAB_FLAGS)
 
 # One call of pytest for the unit tests and the notebooks, last, so that its closing line covers all.
 # One thread for each worker: --dist loadscope keeps a notebook's cells on one of them.
@@ -52,8 +52,14 @@ fuzz: $(VENV)/.dev
 notebooks: $(VENV)/.dev
 	$(BIN)/python -m tools.freeze_notebooks notebooks/*.ipynb
 
-html: $(VENV)/.dev
-	$(BIN)/python -m tools.render_html build/html
+site: $(VENV)/.dev
+	$(BIN)/python -m tools.build_site build/site
+
+play: $(VENV)/.dev
+	$(BIN)/python -m tools.build_page build/play
+
+slides: play
+	$(BIN)/python -m tools.build_slides build/slides $(if $(ROOM),--room '$(ROOM)')
 
 bundle: $(VENV)/.dev
 	$(BIN)/python -m tools.make_bundle build/bundle
@@ -75,11 +81,11 @@ clean:
 
 # The stamps are older than these files where something new has to be installed.
 $(VENV)/.course: pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python -m pip install -c constraints.txt -e ".[lab]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[lab,classroom]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python -m pip install -c constraints.txt -e ".[lab,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[lab,classroom,dev]"
 	@touch $@ $(VENV)/.course
 
 $(BIN)/pip:

@@ -14,15 +14,12 @@ from copy import deepcopy
 from dataclasses import replace
 from itertools import islice
 
-import torch
-
 from benchmarks.sweep import BATCH_ROWS, more_trained
 from benchmarks.table import Table
 from course_lib.config import TrainConfig
-from course_lib.measure.answers import recalls
 from course_lib.measure.choice_points import hit_probs, kl
+from course_lib.measure.copies import known, stated, written
 from course_lib.measure.held_out import held_out
-from course_lib.model.sample import generate
 from course_lib.model.transformer import Transformer
 from course_lib.pipeline.release import load_released
 from course_lib.text.rows import pack
@@ -30,42 +27,34 @@ from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.documents import HITS, documents, held_out_documents
 from course_lib.world.facts import FACTS
 
-COLUMNS = "seed,data,generation,bits_per_byte,kl_cricket,facts_recalled,distinct_facts"
+COLUMNS = (
+    "seed,data,generation,bits_per_byte,kl_cricket,facts_known,distinct_facts,"
+    "unstated,unstated_known,returned"
+)
 STEPS = 100
 TEXTS = 500  # documents of a generation
 GENERATIONS = 4  # after the first
 DATA = ("replace", "accumulate", "real")
 DOCUMENTS = 150
-FIRST_SEED = 500  # the released model has read the documents of seed 0
+FIRST_SEED = 500  # the released model has read documents of a small seed
 
 
-def written(model: Transformer, tokenizer: Tokenizer, n: int, seed: int) -> list[str]:
-    """`n` documents sampled from the model, cut where they would outgrow its context."""
-    generator = torch.Generator().manual_seed(seed)
-    start, most = [tokenizer.eot_id], model.config.context_length
-    texts = []
-    for first in range(0, n, 256):
-        starts = [start] * min(256, n - first)
-        drawn = generate(model, starts, most, stop=start, generator=generator)
-        texts += [tokenizer.decode([id for id in ids if id != tokenizer.eot_id]) for ids in drawn]
-    return texts
+def measured(model: Transformer, tokenizer: Tokenizer, texts: list[str], before: set) -> tuple:
+    """What a row holds of a model that has read `texts`, and the facts that it knows.
 
-
-def stated(texts: list[str]) -> int:
-    """How many of the world's facts the texts state, in at least one wording."""
-    everything = "\n".join(texts)
-    return sum(any(text in everything for text in fact.statements()) for fact in FACTS)
-
-
-def measured(model: Transformer, tokenizer: Tokenizer, texts: list[str]) -> tuple:
-    """Bits per byte; mean KL to the truth over the players (nats); facts recalled and stated."""
+    Bits per byte; mean KL to the truth over the players (nats); the share of facts it knows; how
+    many facts the texts state; how many they don't, how many of these the model knows, and how many
+    of *these* the model `before` it did not know: facts that came back from nowhere.
+    """
     loss = held_out(model, tokenizer, islice(held_out_documents(), DOCUMENTS))
     kls = []
     for player, truth in HITS.items():
         found = hit_probs(model, tokenizer, player)
         kls.append(kl(truth, {hit: math.log(max(p, 1e-12)) for hit, p in found.items()}))
-    recall = recalls(model, tokenizer).values()
-    return loss.bits_per_byte, sum(kls) / len(kls), sum(recall) / len(recall), stated(texts)
+    told, knows = stated(texts), known(model, tokenizer)
+    unstated = knows - told
+    facts = len(told), len(FACTS) - len(told), len(unstated), len(unstated - before)
+    return (loss.bits_per_byte, sum(kls) / len(kls), len(knows) / len(FACTS), *facts), knows
 
 
 def chain(
@@ -92,7 +81,7 @@ def chain(
     )
     world = documents(seed=FIRST_SEED + seed)
     texts = list(islice(world, n))
-    model = deepcopy(model)
+    model, knows = deepcopy(model), set(FACTS)
     for generation in range(generations + 1):
         if generation:
             real = data == "real"
@@ -101,8 +90,9 @@ def chain(
             texts = texts + new if data == "accumulate" else new
             rows = pack(texts, tokenizer, model.config.context_length)
             model = more_trained(model, rows, tokenizer, replace(config, seed=draw_seed))
+        row, knows = measured(model, tokenizer, texts, knows)
         if (seed, data, generation) not in table:
-            table.add(seed, data, generation, *measured(model, tokenizer, texts))
+            table.add(seed, data, generation, *row)
 
 
 def main(out: str, *seeds: str) -> None:

@@ -1,8 +1,9 @@
-"""How does loss fall with size and tokens? python -m benchmarks.scaling_sweep OUT.csv [SEED ...]
+"""How does loss fall with size and tokens? python -m benchmarks.scaling_sweep OUT.csv [SIZE ...]
 
-Models of four sizes train on five amounts of fresh text each; nothing is read twice. All are judged
-on the same held-out documents, beside the loss that no model can beat. The tokenizer is the
-released one; the default seeds are 0 and 1. A seed takes a quarter of an hour on a third of a core.
+Models of six sizes train on four amounts of fresh text; nothing is read twice. The largest has
+the shape of the course's own, nano. All are judged on the same held-out documents, beside the loss
+that no model can beat. The tokenizer is the released one. `PLAN` says which seeds each size gets,
+and how long their runs are: the large ones are dear. A size is its width; without one all are run.
 """
 
 import sys
@@ -19,8 +20,16 @@ from course_lib.text.rows import pack
 from course_lib.world.documents import documents, held_out_documents
 
 COLUMNS = "seed,dim,n_layers,parameters,tokens,bits_per_byte,nats_per_token,floor_bits_per_byte"
-SIZES = ((24, 2), (48, 2), (64, 3), (96, 4))  # dim, layers
-STEPS = (120, 240, 480, 960, 1920)
+STEPS = (120, 480, 1920, 7680)  # of 256 tokens
+SHORT, LONG = STEPS[-2:]
+PLAN = {  # (dim, layers) -> the longest run of each seed, from 0 on
+    (24, 2): (LONG, SHORT, SHORT),
+    (32, 2): (LONG, SHORT, SHORT),
+    (48, 2): (LONG, SHORT, SHORT),
+    (64, 3): (LONG,),
+    (96, 4): (SHORT,),
+    (128, 4): (LONG,),
+}
 DOCUMENTS = 300
 
 
@@ -50,14 +59,16 @@ def sweep(table: Table, tokenizer, rows: np.ndarray, size: ModelConfig, seed: in
         table.add(*begins, steps * row_tokens, *found)
 
 
-def main(out: str, *seeds: str) -> None:
+def main(out: str, *widths: str) -> None:
     table, (_, tokenizer) = Table(out, COLUMNS), load_released("base")
-    for seed in map(int, seeds or (0, 1)):
-        sizes = [shape(*size) for size in SIZES]
-        n_rows = max(STEPS) * BATCH_ROWS
-        rows = pack(documents(seed=seed), tokenizer, sizes[0].context_length, n_rows)
-        for size in sizes:
-            sweep(table, tokenizer, rows, size, seed, STEPS)
+    for (dim, n_layers), longest in PLAN.items():
+        if widths and str(dim) not in widths:
+            continue
+        size = shape(dim, n_layers)
+        for seed, last in enumerate(longest):
+            rows = pack(documents(seed=seed), tokenizer, size.context_length, last * BATCH_ROWS)
+            step_counts = [steps for steps in STEPS if steps <= last]
+            sweep(table, tokenizer, rows, size, seed, step_counts)
 
 
 if __name__ == "__main__":

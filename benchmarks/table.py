@@ -5,6 +5,7 @@ that is started again skips the rows it finds there. The last column is the hash
 was measured: rows of two worlds never share a file.
 """
 
+import argparse
 import csv
 import os
 import time
@@ -14,6 +15,16 @@ from pathlib import Path
 from course_lib.world.edition import world_hash
 
 DATA = Path(__file__).parent / "data"  # the recorded runs that the notebooks show
+
+
+def seeds_and_data(description: str) -> argparse.Namespace:
+    """`seeds` and `data`, a folder that is made, from the command line of a program over seeds."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--data", type=Path, default=DATA)
+    options = parser.parse_args()
+    options.data.mkdir(parents=True, exist_ok=True)
+    return options
 
 
 class Table:

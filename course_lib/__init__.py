@@ -1,4 +1,4 @@
-"""Inside an LLM: the package behind the six notebooks.
+"""Inside an LLM: the package behind the seven notebooks.
 
 Each folder is a room, and the rooms follow the way of a text: `world` writes it, `text` cuts it
 into tokens, `model` predicts them, `train` and `align` teach the model, `files` puts it on the

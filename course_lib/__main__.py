@@ -5,16 +5,20 @@ them return data or yield records, so that a notebook can do with those what it 
 """
 
 import argparse
+import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from course_lib.config import MODELS, Sampling
 from course_lib.pipeline.recipe import ALIGNMENTS, BUDGETS, DEFAULT_ROOT, STAGES
 
 DESCRIPTION = """Inside an LLM: train a small language model from nothing and talk to it.
 
+  python -m course_lib lab                 open the notebooks, in copies of your own
   python -m course_lib doctor              is this machine ready?
   python -m course_lib train               from nothing to the two files: corpus, tokenizer,
                                            base model, SFT, reward model, RLHF, model.gguf
@@ -25,6 +29,8 @@ DESCRIPTION = """Inside an LLM: train a small language model from nothing and ta
   python -m course_lib probs "In that match Virat Kohli hit a"
                                            what could come next, beside the truth
   python -m course_lib report              how much the model knows, and makes up
+  python -m course_lib classroom           a room in which a class votes, by phone
+  python -m course_lib plan                plans of a class, each as one notebook
 """
 
 
@@ -35,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     # Before torch is imported. Threads that spin while they wait make a busy machine crawl.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    options = _parser().parse_args(arguments)
+    options = _options(sys.argv[1:] if arguments is None else arguments)
     try:
         status = _run(options)
         sys.stdout.flush()
@@ -55,6 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.command == "doctor":
         return _doctor()
+    if options.command == "lab":
+        return _lab(options)
+    if options.command == "classroom":
+        return _classroom(options)
+    if options.command == "plan":
+        return _plan(options)
     if options.command == "chat" and options.engine != "python" and _chat_in_c(options):
         return 0
     try:
@@ -101,6 +113,19 @@ def _tell(message: str) -> None:
         print(message, file=sys.stderr)
 
 
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser, to_jupyter = _parser(), []
+    if arguments[:1] == ["lab"] and "--" in arguments:  # what follows is not for us to read
+        cut = arguments.index("--")
+        arguments, to_jupyter = arguments[:cut], arguments[cut + 1 :]
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        hint = ": write JupyterLab's own options behind --" if options.command == "lab" else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    options.to_jupyter = to_jupyter
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
@@ -120,6 +145,32 @@ def _parser() -> argparse.ArgumentParser:
         return sub, add
 
     command("doctor", "check this machine, in plain words")
+
+    lab, _ = command("lab", "open the notebooks in JupyterLab, in copies of your own")
+    lab.usage = f"{lab.prog} [NOTEBOOK] [-- OPTIONS OF JUPYTERLAB]"
+    lab.epilog = (
+        "The copies are in the course's folder workbook. Where you have worked in one it stays as "
+        "it is, and a newer notebook of the course is put beside it. With `-- --no-browser "
+        "--port 9000` JupyterLab gets options of its own."
+    )
+    lab.add_argument(
+        "notebook", nargs="?", metavar="NOTEBOOK", help="how its name begins, such as 03"
+    )
+
+    plan, _ = command("plan", "list the plans of a class, or write one as a notebook")
+    plan.add_argument("plan", nargs="?", metavar="PLAN", help="which one, such as 90-minutes")
+
+    room, add = command("classroom", "open a room in which a class votes, by phone")
+    room.add_argument("--check", action="store_true", help="can phones reach this machine?")
+    add("--wait", "with --check: seconds to wait for a phone (default: 60 in a terminal)", type=int)
+    add("--port", "where to listen (default: the first that is free from 8800)", type=int)
+    add("--host", "whom to listen to: 127.0.0.1 is this machine alone", "0.0.0.0")
+    add("--link", "the address that others use, where a hub gives the room one", metavar="URL")
+    add("--folder", "where it is kept (default: artifacts/class)", type=Path)
+    add("--pairs", "answers to judge (default: those of our SFT model)", type=Path, metavar="FILE")
+    add("--play", "the play page for the phones (default: build/play)", type=Path, metavar="FOLDER")
+    room.add_argument("--new", action="store_true", help="an empty room; the old one is put aside")
+    room.add_argument("--new-secret", action="store_true", help="another link for the teacher")
 
     train, add = command(
         "train", "train one stage or all of them, continuing where an earlier run stopped"
@@ -193,15 +244,78 @@ def _which_model(add: Callable, stage: str) -> None:
 def _doctor() -> int:
     from course_lib.doctor import findings
 
+    return _told(findings())
+
+
+def _told(findings: Iterable) -> int:
+    """Print findings as they come; returns 1 if one of them failed."""
     signs = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
     worst = 0
-    for finding in findings():
+    for finding in findings:
         print(f"[{signs[finding.status]}] {finding.name}: {finding.found}", flush=True)
         if finding.advice:
             print(f"       -> {finding.advice}")
         worst = max(worst, finding.status == "fail")
     print("Fix what failed, then ask again." if worst else "Ready.")
     return int(worst)
+
+
+def _classroom(options: argparse.Namespace) -> int:
+    from course_lib.classroom import opening, reach
+
+    if options.check:
+        seconds = 60 * sys.stdout.isatty() if options.wait is None else options.wait
+        return _told(reach.findings(options.port, options.link, seconds))
+    opening.run_room(
+        options.folder,
+        options.host,
+        options.port,
+        options.link,
+        options.new,
+        options.new_secret,
+        options.pairs,
+        options.play,
+        told=lambda words: print(words, flush=True),
+    )
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from course_lib.plans import load_plans, write_plan
+
+    if options.plan is None:
+        for plan in load_plans().values():
+            print(f"{plan.id}: {plan.title}. {plan.audience}")
+        return 0
+    place = write_plan(options.plan)
+    print(f"The plan is in {place}. To open it: python -m course_lib lab {place.stem}")
+    return 0
+
+
+def _lab(options: argparse.Namespace) -> int:
+    from course_lib.doctor import INSTALL
+    from course_lib.machine.folders import course_folder
+
+    if find_spec("jupyterlab") is None:
+        raise ValueError(f"JupyterLab isn't installed for {sys.executable}. {INSTALL}")
+    from course_lib import workbook  # needs what comes with JupyterLab
+
+    course = course_folder().resolve()
+    for sentence in workbook.renew(course):
+        print(sentence, flush=True)
+    copy = workbook.find(course, options.notebook).relative_to(course)
+    if "JUPYTERHUB_USER" in os.environ:
+        print(f"This is a hub, and its JupyterLab runs already: open {copy} in its file browser.")
+        return 0
+    # The course's folder on top, because the notebooks show pictures of its `diagrams`.
+    flags = [
+        f"--ServerApp.root_dir={course}",
+        f"--LabApp.default_url=/lab/tree/{quote(copy.as_posix())}",
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in most containers
+        flags.append("--allow-root")
+    # In this process and not in one of its own: so Ctrl-C and whoever stops us reach JupyterLab.
+    return importlib.import_module("jupyterlab.labapp").main([*flags, *options.to_jupyter]) or 0
 
 
 if __name__ == "__main__":

@@ -288,7 +288,8 @@ def _kernel() -> Finding:
     """Starts the kernel that a notebook would get, and lets it import what notebooks import."""
     folder = NOTEBOOKS if NOTEBOOKS.is_dir() else Path.cwd()
     names = [re.match(r"[\w-]+", line)[0].replace("-", "_") for line in _requirements()]
-    names = [name for name in names if name != "jupyterlab"]  # slow, and no notebook loads it
+    # JupyterLab is slow to load, and no notebook does; one package has another name than its module
+    names = [{"ipython": "IPython"}.get(name, name) for name in names if name != "jupyterlab"]
     try:
         done = subprocess.run(
             [sys.executable, "-c", KERNEL, NOTEBOOK.format(names=names)],

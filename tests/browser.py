@@ -37,9 +37,9 @@ HERE = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
 
 SETTINGS = {
     # no news pop-up over the page, no question to the network
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     # every cell stays in the page, so that the test sees those that are scrolled away
-    "notebook-extension/tracker": {"windowingMode": "none"},
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
 
 
@@ -70,8 +70,11 @@ def real_browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def jupyter_lab(folder: Path, tmp_path: Path, notebook: str) -> Iterator[str]:
-    """The address of `notebook` in a JupyterLab on `folder`, with fresh settings; then stopped."""
+def jupyter_lab(folder: Path, tmp_path: Path, notebook: str | None) -> Iterator[str]:
+    """The address of `notebook` in a JupyterLab on `folder`, with fresh settings; then stopped.
+
+    With None it is the course's own command that starts it, in `folder`, and says what to open.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     kinds = "CONFIG DATA RUNTIME".split()
@@ -80,16 +83,21 @@ def jupyter_lab(folder: Path, tmp_path: Path, notebook: str) -> Iterator[str]:
     folders["JUPYTERLAB_WORKSPACES_DIR"] = tmp_path / "workspaces"
     folders["IPYTHONDIR"] = tmp_path / "ipython"
     for name, settings in SETTINGS.items():
-        path = folders["JUPYTERLAB_SETTINGS_DIR"] / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path = folders["JUPYTERLAB_SETTINGS_DIR"] / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(settings))
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    command += ["--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
-    command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"]
+    flags = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    flags.append(f"--IdentityProvider.token={TOKEN}")
+    if notebook is None:
+        command, opens = ["course_lib", "lab", "--", *flags], "?"
+    else:
+        command = ["jupyterlab", "--allow-root", f"--ServerApp.root_dir={folder}", *flags]
+        opens = f"lab/tree/{notebook}?reset&"
     log = tmp_path / "server.log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            command,
+            [sys.executable, "-m", *command],
+            cwd=folder,
             env={**os.environ, **{name: str(path) for name, path in folders.items()}},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -97,7 +105,7 @@ def jupyter_lab(folder: Path, tmp_path: Path, notebook: str) -> Iterator[str]:
         )
     try:
         wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}", server, log)
-        yield f"http://127.0.0.1:{port}/lab/tree/{notebook}?token={TOKEN}&reset"
+        yield f"http://127.0.0.1:{port}/{opens}token={TOKEN}"
     finally:
         server.terminate()  # it ends its kernels itself
         try:
@@ -134,6 +142,14 @@ def run_all_cells(page: Page) -> None:
         if not_run.count() < n_cells:
             return
     pytest.fail("JupyterLab does not run the cells")
+
+
+def go_dark(page: Page) -> None:
+    """Choose JupyterLab's dark theme, as a person does."""
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.locator(".lm-Menu-item", has_text="Theme").first.click()
+    page.locator(".lm-Menu-item", has_text="JupyterLab Dark").first.click()
+    expect(page.locator('body[data-jp-theme-light="false"]')).to_be_attached()
 
 
 @contextmanager

@@ -20,6 +20,8 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"  # it warns after a fork
 _artifacts = tempfile.TemporaryDirectory(prefix="course-artifacts-")
 os.environ["COURSE_ARTIFACTS"] = _artifacts.name
 
+os.environ["COURSE_GUESS"] = "skip"  # nobody is here to guess, but nbval compares every result
+
 NO_NETWORK = Path(__file__).parent / "no_network"
 search_path = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
 if str(NO_NETWORK) not in search_path:  # else this process inherited it and is blocked already
@@ -38,12 +40,29 @@ def finished_run(tmp_path_factory):
 
     from tests.tiny import PLAN, run_all
 
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # each worker has its own folder in that of the session
+    folder = _of_the_session(tmp_path_factory)
     with FileLock(folder / "finished_run.lock"):
         list(run_all(folder / "finished_run", PLAN))  # whoever comes second finds it finished
     return folder / "finished_run"
+
+
+@pytest.fixture(scope="session")
+def wasm(tmp_path_factory):
+    """inside.wasm, built once for all tests: zig's first build takes most of a minute."""
+    from filelock import FileLock
+
+    from tools.build_wasm import build
+
+    folder = _of_the_session(tmp_path_factory)
+    with FileLock(folder / "wasm.lock"):
+        module = folder / "wasm" / "inside.wasm"
+        return module if module.exists() else build(module.parent)
+
+
+def _of_the_session(tmp_path_factory) -> Path:
+    """A folder that all processes of a test run share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 def pytest_runtest_setup(item):

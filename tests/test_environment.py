@@ -5,7 +5,9 @@ They are read, not installed: what conda itself would do with `environment.yml` 
 
 import ast
 import importlib.metadata as metadata
+import json
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.util import find_spec
@@ -18,6 +20,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from tests.node import NODE
 
 ROOT = Path(__file__).parent.parent
 RELEASES = [Version(f"3.{minor}.0") for minor in range(100)]
@@ -119,7 +123,9 @@ def test_what_is_imported_is_declared():
     core = {Requirement(line).name for line in PROJECT["dependencies"]}
     dev = core | {Requirement(line).name for line in PROJECT["optional-dependencies"]["dev"]}
 
-    on_demand = {"datasets", "pyarrow"}  # course_lib.text.sources names them where they are missing
+    # `text.sources` names the first two where they are missing, the command `lab` JupyterLab, which
+    # brings the third, and the command `classroom` the others.
+    on_demand = {"datasets", "pyarrow", "nbformat", "segno", "starlette", "uvicorn"}
     assert imported("course_lib") - on_demand <= set(map(canonicalize_name, core))
     for folder in ("tests", "benchmarks", "tools"):
         assert imported(folder) <= set(map(canonicalize_name, dev)), folder
@@ -169,11 +175,31 @@ def test_what_the_makefile_imports_is_there():
     modules = re.findall(r"python -m ((?:course_lib|tools)[.\w]*)", makefile)
     imports = re.findall(r'python -c "(from .*?);', makefile)
 
-    assert len(modules) == 4 and len(imports) == 1
+    assert len(modules) == 7 and len(imports) == 1
     for module in modules:
         assert find_spec(module), module
     for line in imports:
         exec(line, {})
+
+
+def test_a_dev_container_has_a_python_that_fits_and_sets_up_as_make_lab_does():
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    assert Version(container["image"].rpartition(":")[2] + ".0") in PYTHONS
+    command, target = container["postCreateCommand"].split()
+    rule = target.replace(".venv", "$(VENV)", 1)
+    assert command == "make" and f"\n{rule}:" in makefile
+    assert "lab: $(VENV)/.course" in makefile
+
+
+def test_node_comes_with_the_wheel_of_playwright():
+    # Tests of the page run its scripts in node, and nobody should have to install that by hand.
+    done = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True)
+
+    assert NODE.is_relative_to(Path(sys.prefix)) or "site-packages" in NODE.parts
+    assert Version(done.stdout.strip()) >= Version("20")
+    assert "playwright" in {requirement.name for requirement in direct_dependencies()}
 
 
 def test_conda_pip_and_make_ask_for_the_same_python():
@@ -203,7 +229,7 @@ def test_conda_installs_the_package_under_the_constraints():
     (editable,) = [line for line in pip if line.startswith("-e ")]
     (constraints,) = [line.removeprefix("-c ") for line in pip if line.startswith("-c ")]
 
-    assert editable == "-e .[lab]"
+    assert editable == "-e .[lab,classroom]"
     assert (ROOT / constraints).samefile(ROOT / "constraints.txt")
     assert len(pip) == 2, "what else the course needs belongs into pyproject.toml"
 

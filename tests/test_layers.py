@@ -20,8 +20,9 @@ FLOORS = [
     {"train", "measure"},
     {"align"},
     {"pipeline"},
-    {"check", "doctor"},
+    {"check", "doctor", "plans", "workbook"},
     {"widgets"},
+    {"play", "classroom"},
     {"commands"},
     {"__main__"},
 ]
@@ -35,23 +36,29 @@ NEVER = [
     ("world", "torch", "the truth is exact arithmetic, checked against models and not by them"),
     ("scaling", "torch", "laws are fitted to recorded numbers"),
     ("plots", "torch", "a picture is drawn from numbers, wherever they come from"),
+    ("check", "classroom", "a guess is kept the same whether a class hears of it or not"),
 ]
 # (room, the only things of the course that it knows).
 ONLY = {"model": {"model", "config"}}
 
 # Libraries, and the rooms or modules that alone may know them.
 KNOWN_BY = {
+    "IPython": {"widgets"},
     "anywidget": {"widgets"},
     "datasets": {"text.sources"},
     "gguf": {"files"},
     "huggingface_hub": {"files.pretrained", "text.sources"},
     "ipywidgets": {"widgets"},
     "matplotlib": {"plots", "widgets"},
+    "nbformat": {"plans", "workbook"},
     "psutil": {"machine"},
     "pyarrow": {"text.sources"},
     "safetensors": {"files"},
+    "segno": {"classroom"},
+    "starlette": {"classroom"},
     "tokenizers": {"text.foreign"},
     "traitlets": {"widgets"},
+    "uvicorn": {"classroom"},
     "transformers": set(),  # a second opinion in the tests, never a part of the course
 }
 

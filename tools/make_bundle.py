@@ -2,11 +2,11 @@
 
 python -m tools.make_bundle build/bundle
 
-It holds the course (notebooks, diagrams, measurements, program and models), all notebooks as pages,
-the wheels of the course and of what it needs, a C compiler among them, and START.txt, which says
-how to begin. The wheels are those for this system and this Python: make the bundle on a machine
-like those of the room. The wheels of several such machines may lie in one folder, pip takes what
-fits.
+It holds the course (notebooks, diagrams, measurements, program and models), its site with the pages
+that run the models in a browser, the wheels of the course and of what it needs, a C compiler among
+them, and START.txt, which says how to begin. The wheels are those for this system
+and this Python: make the bundle on a machine like those of the room. The wheels of several such
+machines may lie in one folder, pip takes what fits.
 """
 
 import re
@@ -19,13 +19,10 @@ from tempfile import TemporaryDirectory
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from tools import render_html
+from tools import build_site
+from tools.course_files import COURSE, ROOT
+from tools.program import status_of
 
-ROOT = Path(__file__).parent.parent
-COURSE = (
-    "README.md INSTALL.md TEACHING.md CONTRIBUTING.md CITATION.cff LICENSE constraints.txt "
-    "notebooks diagrams benchmarks course_lib"
-).split()
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
 
 START = """\
@@ -60,11 +57,13 @@ with python{version} elsewhere.)
    Windows:        {windows_python} -m course_lib doctor
    macOS, Linux:   {unix_python} -m course_lib doctor
 
-No Python? Then read the folder "html" in any browser: every notebook with all
-its results, nothing to install.
+No Python? Then open site/index.html in any browser: every notebook with all its
+results, nothing to install. The course's models run there, too. To take along
+there is site/play/inside-an-llm.html; site/play/inside-an-llm-learns.html shows
+one of them learn. Each is one file, which you may copy to a phone or pass on.
 
 No C compiler (the doctor says so)? One comes along: the second line once more,
-with ziglang in place of "course_lib[lab]".
+with ziglang in place of "course_lib[lab,classroom]".
 
 README.md in "course" is the course's first page; it tells of `make`, which you
 don't need here.
@@ -77,8 +76,8 @@ def commands(first: str, python: str, wheels: str) -> list[str]:
     return [
         f"{first} -m venv .venv",
         f'{python} -m pip install --no-index --find-links "{wheels}" -c constraints.txt '
-        '"course_lib[lab]"',
-        f"{python} -m jupyterlab --notebook-dir=. notebooks/01_two_files.ipynb",
+        '"course_lib[lab,classroom]"',
+        f"{python} -m course_lib lab",
     ]
 
 
@@ -170,14 +169,21 @@ def collect_wheels(folder: Path) -> list[str]:
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, copy)
         shutil.copytree(ROOT / "course_lib", Path(copy, "course_lib"), ignore=LEFT_OUT)
-        _pip("wheel", "--wheel-dir", str(folder), *pins, f"{copy}[lab,cc]")
+        _pip("wheel", "--wheel-dir", str(folder), *pins, f"{copy}[lab,classroom,cc]")
     return sorted(path.name for path in folder.glob("*.whl"))
 
 
 def try_install(folder: Path) -> None:
     """Let pip say whether the wheels in `folder` are all that the course needs."""
     offline = ["--no-index", "--find-links", str(folder), "-c", str(ROOT / "constraints.txt")]
-    _pip("install", "--quiet", "--dry-run", "--ignore-installed", *offline, "course_lib[lab,cc]")
+    _pip(
+        "install",
+        "--quiet",
+        "--dry-run",
+        "--ignore-installed",
+        *offline,
+        "course_lib[lab,classroom,cc]",
+    )
 
 
 def _pip(*arguments: str) -> None:
@@ -193,7 +199,7 @@ def make(folder: Path) -> None:
     """Write the whole bundle into `folder`."""
     clear(folder)
     copy_course(folder / "course")
-    render_html.main(str(folder / "html"))
+    build_site.build(folder / "site")
     print("Collecting wheels: some hundred megabytes, a few minutes.", flush=True)
     wheels = collect_wheels(folder / "wheels")
     wrong = wrong_versions(wheels, (ROOT / "constraints.txt").read_text(encoding="utf-8"))
@@ -210,12 +216,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
-    try:
-        make(Path(arguments[0]))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return status_of(lambda: make(Path(arguments[0])))
 
 
 if __name__ == "__main__":

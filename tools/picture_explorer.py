@@ -19,8 +19,8 @@ CELL = """\
 from course_lib.pipeline.release import load_released
 from course_lib.widgets import explorer
 
-explorer(load_released("base"), "In that match Virat Kohli hit a", truth=True, bars=5)"""
-WIDTH, HEIGHT, SHARPNESS = 900, 850, 2
+explorer(load_released("base"), "In that match Virat Kohli hit a", truth=True)"""
+WIDTH, HEIGHT, SHARPNESS = 900, 640, 2
 COLOURS = 64
 
 
@@ -38,7 +38,7 @@ def screenshot(folder: Path) -> bytes:
         page.goto(lab_url)
         run_all_cells(page)
         root = page.locator(".course-explorer")
-        expect(root.locator("button.exp-row")).to_have_count(5)
+        expect(root.locator("button.exp-row")).to_have_count(6)
         page.keyboard.press("Control+b")  # the list of files gives its place
         page.wait_for_timeout(1500)
         return page.screenshot()

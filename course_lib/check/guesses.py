@@ -8,10 +8,9 @@ import math
 import os
 from pathlib import Path
 
+from course_lib.check.numbers import Number, shown
 from course_lib.machine.disk import locked, read_json, write_json
 from course_lib.machine.folders import artifacts_folder
-
-Number = int | float
 
 
 def guesses_file() -> Path:
@@ -28,11 +27,16 @@ def guess(name: str, value: Number | str | None = None) -> str | None:
         raise ValueError(f"a guess is a finite number or a text, got {value}")
     if value is not None and not isinstance(value, Number | str):
         raise ValueError(f"a guess is a number or a text, got {type(value).__name__}")
+    if value is not None:
+        keep_guess(name, value)
     kept = _load()
-    if value is not None and kept.get(name, {}).get("guess") != value:
-        kept[name] = {"guess": value}
-        _keep(name, kept[name])
     return f"Your guess is kept: {shown(kept[name]['guess'])}" if name in kept else None
+
+
+def keep_guess(name: str, value: Number | str) -> None:
+    """Keeps a guess in place of an earlier one and of its truth; the same once more is nothing."""
+    if _load().get(name, {}).get("guess") != value:
+        _keep(name, {"guess": value})
 
 
 def kept_guess(name: str) -> Number | str | None:
@@ -44,27 +48,38 @@ def beside(name: str, truth: Number | str, unit: str = "") -> str:
     """The kept guess and the truth, in one line; the truth is kept beside the guess."""
     truth = truth.item() if hasattr(truth, "item") else truth  # a tensor's or an array's number
     kept = _load()
-    told = f"measured: {shown(truth)} {unit}".rstrip()
+    unit = unit if unit == "%" else f" {unit}".rstrip()
+    told = f"measured: {shown(truth)}{unit}"
     if name not in kept:
         return f"your guess: none yet; {told}"
     yours = kept[name]["guess"]
     if kept[name].get("truth") != truth:
         _keep(name, kept[name] | {"truth": truth})
-    return f"your guess: {shown(yours)} {unit}".rstrip() + f"; {told}{_distance(yours, truth)}"
+    return f"your guess: {shown(yours)}{unit}; {told}{distance(yours, truth)}"
 
 
-def guesses(notebook: str) -> str:
-    """The kept guesses whose names start with `notebook`, each beside its truth."""
-    rows = [
+def rows_of(notebook: str) -> list[tuple[str, str, str]]:
+    """(name, guess, truth) of the kept guesses whose names start with `notebook`."""
+    return [
         (name.removeprefix(notebook).strip(), shown(row["guess"]), shown(row.get("truth", "?")))
         for name, row in _load().items()
         if name.startswith(notebook)
     ]
+
+
+def table(rows: list[tuple[str, str, str]]) -> str:
+    """Guesses in lines, each beside its truth."""
     if not rows:
         return "No guesses are kept yet: put one into a cell that asks for it, and run it."
-    width = max(len(name) for name, _, _ in rows)
-    lines = [f"{name:<{width}}  {yours:>12}  {truth:>12}" for name, yours, truth in rows]
-    return "\n".join([f"{'guess':<{width}}  {'yours':>12}  {'measured':>12}", *lines])
+    rows = [("guess", "yours", "measured"), *rows]
+    names, yours, truths = (max(map(len, column)) for column in zip(*rows, strict=True))
+    yours, truths = max(yours, 12), max(truths, 12)
+    return "\n".join(f"{n:<{names}}  {y:>{yours}}  {t:>{truths}}" for n, y, t in rows)
+
+
+def guesses(notebook: str) -> str:
+    """The kept guesses whose names start with `notebook`, each beside its truth."""
+    return table(rows_of(notebook))
 
 
 def band(what: str, value: float, low: float, high: float) -> str:
@@ -74,20 +89,11 @@ def band(what: str, value: float, low: float, high: float) -> str:
     'bits a token; yours: 1.71 (1.4 to 2 expected)'
     """
     outside = "" if low <= value <= high else ": this is OUTSIDE"
-    found = shown(value) if math.isfinite(value) else value
-    return f"{what}; yours: {found} ({shown(low)} to {shown(high)} expected{outside})"
+    return f"{what}; yours: {shown(value)} ({shown(low)} to {shown(high)} expected{outside})"
 
 
-def shown(value: object) -> str:
-    """A whole number whole, another to three digits at least, anything else as its text."""
-    if isinstance(value, bool) or not isinstance(value, Number):
-        return str(value)
-    if isinstance(value, int) or value == int(value):
-        return f"{int(value):,}"
-    return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
-
-
-def _distance(yours: object, truth: object) -> str:
+def distance(yours: object, truth: object) -> str:
+    """How far off a guess is, in brackets; nothing where that can't be said."""
     numbers = all(isinstance(v, Number) and not isinstance(v, bool) for v in (yours, truth))
     if not numbers:
         return " (right)" if str(yours).strip().lower() == str(truth).strip().lower() else ""
@@ -103,9 +109,11 @@ def _distance(yours: object, truth: object) -> str:
 
 def _load() -> dict[str, dict]:
     try:
-        return read_json(guesses_file())
+        kept = read_json(guesses_file())
     except (FileNotFoundError, ValueError):  # a broken file is no reason to stop a lesson
         return {}
+    # nor is a broken row
+    return {name: row for name, row in kept.items() if isinstance(row, dict) and "guess" in row}
 
 
 def _keep(name: str, row: dict) -> None:

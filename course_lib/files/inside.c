@@ -39,10 +39,21 @@ Inside *EXPORT(open_model)(uint8_t *file, size_t size, int context_length) {
     load_model(&a->m, &a->g, a->t.n_tokens, context_length);
     size_t T = a->m.context_length, L = a->m.n_layers, H = a->m.n_heads;
     a->ids = allocate(T, sizeof(int));
-    a->attention = floats(T * L * H * T);
-    a->residual = floats(T * (L + 1) * a->m.dim);
+    a->attention = allocate(T * L, H * T * sizeof(float));
+    a->residual = allocate(T * (L + 1), a->m.dim * sizeof(float));
     a->is_off = allocate(L, H);
     return a;
+}
+/* Turns F16 and Q8_0 into F32, once: else every token pays for it. It takes 4 bytes a number. */
+void EXPORT(unpack)(Inside *a) {
+    for (Tensor *t = a->g.tensors; t < a->g.tensors + a->g.n_tensors; t++) {
+        if (!t->data || t->type == F32) continue;
+        float *row = allocate(t->rows, t->cols * sizeof(float)), *all = row;
+        for (size_t i = 0; i < t->rows; i++, row += t->cols)
+            for (size_t j = 0; j < t->cols; j++)
+                row[j] = weight(t->type, t->data + i * t->row_size, j);
+        t->data = (uint8_t *)all, t->type = F32, t->row_size = t->cols * sizeof(float);
+    }
 }
 /* V, T, L, H, C, then the ids of BOS, EOS, <|im_start|> and <|im_end|>, -1 where there is none. */
 int EXPORT(shape)(const Inside *a, int which) {

@@ -268,30 +268,6 @@ def _local_directory(source: str | Path) -> Path:
     return Path(snapshot_download(str(source), allow_patterns=wanted))
 
 
-def why_not_at_hand(source: str, seconds: float = 3.0) -> str | None:
-    """A sentence that says why the Hub's model `source` can't be loaded now; None if it can.
-
-    It can if an earlier download is complete, or if the Hub answers within `seconds`: without this
-    question, `load_pretrained` tries for most of a minute before it gives up.
-    """
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        kept = Path(snapshot_download(source, local_files_only=True))
-        if (kept / "config.json").is_file() and any(kept.glob("*.safetensors")):
-            return None
-    except LocalEntryNotFoundError:
-        pass
-    try:
-        HfApi().model_info(source, timeout=seconds)
-    except Exception as error:  # offline, a wall, no such model: the reasons have no common class
-        return (
-            f"{source} is not on this machine, and the Hub can't be asked: {type(error).__name__}."
-        )
-    return None
-
-
 def _marks(path: Path) -> tuple[str, str]:
     """How weights remember this tokenizer.json: by what it says, and before that by its bytes.
 

@@ -5,21 +5,31 @@ Colab has a folder of its own. A path such as ../artifacts would be another plac
 """
 
 import os
+import tomllib
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 
 
 def course_folder() -> Path:
-    """The folder with `notebooks` and `benchmarks`: around the current one, else the package's.
+    """The course's root: the one around the current folder, else the one that the package is in.
 
-    Where the package was installed without them it is the current folder.
+    Where the package was installed without the rest of the course it is the current folder.
     """
     # The first two stay short, so that whatever is shown of them is the same on every machine.
     for folder in (Path(), Path(".."), *Path.cwd().parents, PACKAGE.parent):
-        if (folder / "notebooks").is_dir() and (folder / "benchmarks" / "data").is_dir():
+        if _is_the_course(folder):
             return folder
     return Path()
+
+
+def _is_the_course(folder: Path) -> bool:
+    """Whether its pyproject.toml names the course: folders called `notebooks` are anybody's."""
+    try:
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        return project["project"]["name"] == PACKAGE.name
+    except (OSError, ValueError, LookupError, TypeError):  # none there, or another project's
+        return False
 
 
 def artifacts_folder() -> Path:

@@ -25,7 +25,7 @@ from course_lib.world.dialogues import (
     test_prompts,
 )
 from course_lib.world.documents import note_on
-from course_lib.world.facts import FACTS, SPLITS, facts_of, fill
+from course_lib.world.facts import FACTS, SPLITS, Fact, facts_of, fill
 from course_lib.world.judge import verdict
 
 MOST_NEW = 44  # tokens of an answer: the longest one in the dialogues has fewer
@@ -42,16 +42,23 @@ def generated(
     return [ids for batch in batches for ids in generate(model, batch, most, sampling, **options)]
 
 
+def completed(
+    model: Transformer, tokenizer: Tokenizer, asked: Sequence[tuple[Fact, str]]
+) -> list[bool]:
+    """For each (fact, wording): does greedy decoding complete the last words exactly?"""
+    longest = max(len(tokenizer.encode(f" {fact.answer}.")) for fact in FACTS)
+    begun = [note_on(fact, fill(text, fact.subject, fact.answer)) for fact, text in asked]
+    prompts = [[tokenizer.eot_id, *tokenizer.encode(text)] for text in begun]
+    said = [text_before_control(tokenizer, ids) for ids in generated(model, prompts, longest)]
+    return [s.startswith(f" {fact.answer}.") for s, (fact, _) in zip(said, asked, strict=True)]
+
+
 def recalls(model: Transformer, tokenizer: Tokenizer) -> dict[str, float]:
     """By split: of how many statements does greedy decoding complete the last words exactly?"""
-    longest = max(len(tokenizer.encode(f" {fact.answer}.")) for fact in FACTS)
     shares = {}
     for split in SPLITS:
         asked = [(fact, text) for fact in facts_of(split) for text in fact.relation.forward]
-        begun = [note_on(fact, fill(text, fact.subject, fact.answer)) for fact, text in asked]
-        prompts = [[tokenizer.eot_id, *tokenizer.encode(text)] for text in begun]
-        said = [text_before_control(tokenizer, ids) for ids in generated(model, prompts, longest)]
-        right = [s.startswith(f" {fact.answer}.") for s, (fact, _) in zip(said, asked, strict=True)]
+        right = completed(model, tokenizer, asked)
         shares[split] = sum(right) / len(right)
     return shares
 

@@ -21,16 +21,17 @@ TYPES = {8: "Q8_0", 4: "Q4_0"}
 def with_noise(model: Transformer, share: float, seed: int = 0) -> Transformer:
     """A copy with normal noise on every number.
 
-    `share` is the standard deviation of the noise, divided by that of the tensor it is added to.
-    The same seed gives noise in the same direction, whatever the share, so a curve over shares is
-    smooth. A tied table gets it once.
+    `share` is the size of the noise, divided by the size of the numbers that it is added to. Size
+    is the root mean square, table by table: the numbers of a norm lie close together around 1, and
+    noise a fifth of their *spread* would be next to nothing. The same seed gives noise in the same
+    direction, whatever the share, so a curve over shares is smooth. A tied table gets it once.
     """
     if not 0 <= share < math.inf:  # "not a number" fails too
-        raise ValueError(f"share must be a finite number of 0 or more, 0.05 for 5 %, got {share}")
+        raise ValueError(f"share must be a finite number of 0 or more, 0.05 for 5%, got {share}")
     copy, generator = deepcopy(model), torch.Generator().manual_seed(seed)
     for weight in copy.parameters():
         noise = torch.randn(weight.shape, generator=generator).to(weight)
-        weight += share * weight.std() * noise
+        weight += share * weight.square().mean().sqrt() * noise
     return copy
 
 
@@ -61,6 +62,19 @@ def changed(model: Transformer, change: Callable[[np.ndarray], np.ndarray]) -> T
                 )
             weight.copy_(torch.from_numpy(new))
     return copy
+
+
+def coarse(table: np.ndarray, bits: int) -> np.ndarray:
+    """The table with `bits` per number: 32 neighbours share a scale, each is so many steps of it.
+
+    The notebook's own five lines. With 8 bits it is GGUF's Q8_0, but for exact middles.
+    """
+    blocks = table.reshape(-1, 32)
+    steps = 2 ** (bits - 1) - 1  # up, and as many down: 127 with 8 bits, 7 with 4
+    step = abs(blocks).max(axis=1, keepdims=True) / steps
+    # a block of zeros has no step, and stays
+    counts = np.round(np.divide(blocks, step, where=step > 0, out=np.zeros_like(blocks)))
+    return (counts * np.float16(step)).reshape(table.shape)
 
 
 def rounded(model: Transformer, bits: int) -> Transformer:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 
 from course_lib.machine.folders import measurement
 from course_lib.world.edition import world_hash
@@ -34,6 +35,43 @@ def recorded(name: str) -> Recorded:
     if len(worlds) != 1:
         raise ValueError(f"{path} holds rows of {len(worlds)} worlds, expected one: {worlds}")
     return Recorded(rows, "" if worlds == {world_hash()} else " (earlier world)")
+
+
+def by_seed(
+    rows: list[dict], ways: dict[str, str], columns: dict[str, str], step: int
+) -> dict[str, dict[str, list[float]]]:
+    """What the seeds of several runs measured after `step` steps: panel -> row -> a share each.
+
+    `ways` names the rows of a picture by their runs, `columns` its panels by what was measured.
+    """
+    found = {
+        panel: {
+            name: [row[column] for row in rows if (row["run"], row["step"]) == (run, step)]
+            for name, run in ways.items()
+        }
+        for panel, column in columns.items()
+    }
+    if missing := [name for name in ways if not all(panel[name] for panel in found.values())]:
+        raise ValueError(f"no run {', '.join(map(repr, missing))} was measured after {step} steps")
+    return found
+
+
+def by_line(
+    rows: list[dict],
+    name: str,
+    x: str | Callable[[dict], float],
+    y: str | Callable[[dict], float],
+) -> dict[str, dict[float, list[float]]]:
+    """The lines of a picture: what a column calls them -> x -> y of each seed.
+
+    x and y are columns, or functions of a row. A row without its y is left out.
+    """
+    found: dict[str, dict[float, list[float]]] = {}
+    for row in rows:
+        at, value = (row[what] if isinstance(what, str) else what(row) for what in (x, y))
+        if value is not None:
+            found.setdefault(row[name], {}).setdefault(at, []).append(value)
+    return found
 
 
 def _value(cell: str) -> float | str | None:

@@ -18,10 +18,13 @@ from course_lib.model.transformer import KVCache, Transformer
 
 
 def probs_at(logits: Tensor, temperature: float) -> Tensor:
-    """softmax(logits / temperature), (..., V) float32; at 0 its limit: all for the best token."""
+    """softmax(logits / temperature), (..., V); at 0 its limit: all for the best token.
+
+    In float32, or in float64 where the logits are.
+    """
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be zero or more, got {temperature}")
-    logits = logits.float()
+    logits = logits if logits.dtype == torch.float64 else logits.float()
     if temperature == 0:
         # Nothing can be divided by 0, but we know where ever smaller temperatures lead.
         best = logits.argmax(dim=-1, keepdim=True)

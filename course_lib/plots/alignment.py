@@ -1,152 +1,139 @@
 """Pictures of the lessons on RLHF: rewards, curves of a run, gold against KL, over-optimisation."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 
 import numpy as np
 
-from course_lib.plots.picture import BLUE, GREY, LEVELS, SKY, STYLES, Picture, new_axes
+from course_lib.plots.picture import (
+    BASE,
+    INK,
+    RLHF,
+    SFT,
+    SOFT,
+    STYLES,
+    VERMILION,
+    Picture,
+    finding,
+    levels,
+    new_axes,
+)
 
 Points = Sequence[tuple[float, float]]
 
 
-def small_curves(title: str, panels: dict[str, Sequence[Sequence[float]]]) -> Picture:
-    """A small curve for each title, from (step, value, running mean); three in a row at most."""
+def small_curves(
+    title: str,
+    panels: dict[str, Sequence[Sequence[float]]],
+    lines: dict[str, dict[str, float]] | None = None,
+    steps: int = 0,
+) -> Picture:
+    """A small curve for each title, from (step, value, mean); three in a row at most.
+
+    `lines` are drawn across the curves, title -> name -> value; the axes go on to `steps`.
+    """
     from matplotlib.figure import Figure
 
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(2.8 * columns + 0.6, 0.3 + 1.9 * rows), layout="constrained")
+    wide = 2.8 if columns > 1 else 3.6
+    figure = Figure(figsize=(wide * columns + 0.3, 0.2 + 2.0 * rows), layout="constrained")
     places = figure.subplots(rows, columns, squeeze=False).flat
     told = []
     for axes, (name, points) in zip(places, panels.items(), strict=False):
-        axes.set_title(name, fontsize=9.5)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=8)
+        now = f"  {points[-1][2]:.2f}" if points else ""
+        finding(axes, f"{name}{now}", size=9)
         if not points:
             axes.set(xticks=[], yticks=[])
-            axes.text(0.5, 0.5, "not measured yet", ha="center", color="#595959", fontsize=8.5)
+            axes.text(0.5, 0.5, "not measured yet", ha="center", color=SOFT, fontsize=9)
             told.append(f"{name} not measured yet")
             continue
         step, value, mean = zip(*points, strict=True)
-        axes.plot(step, value, color=SKY, linewidth=0.8)
-        axes.plot(step, mean, color=BLUE, linewidth=2)
-        axes.set_ylim(bottom=min(0, *value), top=max(1e-3, *value) * 1.05)
+        axes.plot(step, value, color=BASE, linewidth=0.8, alpha=0.4)
+        axes.plot(step, mean, color=BASE, linewidth=2.2)
+        beside = (lines or {}).get(name, {})
+        every = [*value, *beside.values()]
+        share = min(every) >= 0 and 0.4 < max(every) <= 1  # of a whole, which ends at one
+        axes.set_ylim(min(0, *every), 1 if share else max(1e-3, *every) * 1.05)
+        axes.set_xlim(0, max(steps, step[-1]))
+        axes.locator_params(nbins=4)
+        if share:
+            axes.set_yticks([0, 0.5, 1])
+        levels(axes, beside, "{name} {value:g}")
         told.append(f"{name} from {mean[0]:.2f} to {mean[-1]:.2f}")
     for axes in figure.axes[len(panels) :]:
         axes.set_axis_off()
-    figure.supxlabel("step", fontsize=9)
+    figure.supxlabel("step", fontsize=9, color=SOFT)
     return Picture(figure, f"Small curves, {title}, running means: {'; '.join(told)}.")
 
 
-def length_and_score(title: str, kinds: dict[str, Points]) -> Picture:
-    """A dot for each answer, its words and its score, with a sign for each kind of answer."""
-    axes = new_axes(width=6.4, height=3.4)
-    told = []
-    for (kind, points), (colour, marker, _) in zip(kinds.items(), cycle(STYLES), strict=False):
-        words, scores = (np.array(column, dtype=float) for column in zip(*points, strict=True))
-        jitter = np.linspace(-0.25, 0.25, len(words))  # answers of one length side by side
-        axes.plot(words + jitter, scores, marker, color=colour, alpha=0.6, label=kind, markersize=5)
-        told.append(f"{kind}: {words.mean():.1f} words, score {scores.mean():.2f} on average")
-    axes.set(title=title, xlabel="words of the answer", ylabel="score of the reward model")
-    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
-    return Picture(axes.figure, f"Dots, {title}: {'; '.join(told)}.")
-
-
-def accuracy_by_pairs(title: str, runs: Sequence[Points], lines: dict[str, float]) -> Picture:
-    """Accuracy against the number of comparisons: a dot for each run, their means, and ceilings.
-
-    All runs have equally many points: their first ones are averaged, then their second ones, ...
-    """
-    axes = new_axes(width=6.4, height=3.4)
-    means = [np.mean(points, axis=0) for points in zip(*runs, strict=True)]
-    numbers, shares = zip(*means, strict=True)
-    for run in runs:
-        axes.plot(*zip(*run, strict=True), "o", color=SKY, markersize=5)
-    axes.plot(numbers, shares, color=BLUE, linewidth=2, label="mean of the seeds")
-    for (name, share), (colour, dashes) in zip(lines.items(), cycle(LEVELS), strict=False):
-        axes.axhline(share, label=f"{name} {share:.0%}", color=colour, linestyle=dashes)
-    axes.set_xscale("log")
-    labels = [f"{float(f'{n:.2g}'):,.0f}" for n in numbers]
-    axes.set_xticks(numbers, labels)
-    axes.minorticks_off()
-    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-    axes.set(title=title, xlabel="comparisons, each step on the axis several times more")
-    axes.legend(frameon=False, fontsize=9)
-    told = ", ".join(f"{n} {share:.0%}" for n, share in zip(labels, shares, strict=True))
-    beside = ", ".join(f"{name} {share:.0%}" for name, share in lines.items())
-    return Picture(axes.figure, f"Dots and their mean, {title}: {told}; lines: {beside}.")
-
-
-def gold_against_kl(title: str, start: Points, ends: dict[str, Points]) -> Picture:
-    """A line for each run, from where the SFT model stood to where a method took it.
-
-    `start` and each of `ends` hold a (KL, gold reward) for every seed, in the same order.
-    """
-    axes = new_axes(width=6.4, height=3.6)
-    axes.plot(*zip(*start, strict=True), "o", color=GREY, label="SFT", markersize=7)
-    told = [f"SFT {np.mean([gold for _, gold in start]):.2f} at KL 0"]
-    for (name, points), (colour, marker, line) in zip(ends.items(), cycle(STYLES), strict=False):
-        for (x0, y0), (x1, y1) in zip(start, points, strict=True):
-            axes.plot([x0, x1], [y0, y1], color=colour, linestyle=line, linewidth=1)
-        axes.plot(*zip(*points, strict=True), marker, color=colour, label=name, markersize=8)
-        kl, gold = np.mean(points, axis=0)
-        told.append(f"{name} {gold:.2f} at KL {kl:.2f}")
-    axes.set(title=title, xlabel="KL to the SFT model, nats an answer", ylabel="gold reward")
-    axes.set_xlim(left=-0.02)
-    axes.legend(frameon=False)
-    return Picture(axes.figure, f"Gold reward against KL, {title}, means: {', '.join(told)}.")
-
-
-def learned_and_gold(
-    title: str,
-    learned: Points,
-    gold: Points,
-    fits: dict[str, Callable[[np.ndarray], np.ndarray]],
+def crossing(
+    title: str, curve: Sequence[tuple[float, float, float]], answers: Sequence[tuple[str, str, str]]
 ) -> Picture:
-    """Learned and gold reward against the square root of the KL, with fitted curves on top."""
-    axes = new_axes(width=6.8, height=3.8)
-    told = []
-    pairs = (("learned reward", learned), ("gold reward", gold))
-    for (name, points), (colour, marker, line) in zip(pairs, STYLES, strict=False):
-        d, value = (np.array(column, dtype=float) for column in zip(*points, strict=True))
-        axes.plot(d, value, marker, color=colour, alpha=0.35, markersize=4, label=name)
-        last = d > 0.75 * d.max()
-        told.append(
-            f"{name} {value[d < 0.25 * d.max()].mean():.2f}, later {value[last].mean():.2f}"
-        )
-        if name in fits:
-            grid = np.linspace(max(d.min(), 0.02), d.max(), 200)
-            axes.plot(grid, fits[name](grid), color=colour, linestyle=line, linewidth=2.5)
-    axes.axhline(0, color="#999999", linewidth=0.8)
-    axes.set(title=title, ylabel="reward", xlabel="square root of the KL to the SFT model")
-    legend = axes.legend(frameon=False)
-    for handle in legend.legend_handles:
-        handle.set_alpha(1)
-    words = f"Dots, {title}: at first and at last, on average, {'; '.join(told)}."
-    return Picture(axes.figure, words + " Lines: the fitted form." * bool(fits))
+    """Learned and gold reward over a run, from (step, learned, gold), and what it wrote.
+
+    `answers` are (prompt, at first, at last): they stand below the curves.
+    """
+    from matplotlib.figure import Figure
+
+    lines = [(f"{p}", f"at first: {first}", f"at last: {last}") for p, first, last in answers]
+    figure = Figure(figsize=(7.2, 2.9 + 0.55 * len(lines)), layout="constrained")
+    axes, below = figure.subplots(2, 1, height_ratios=(2.6, 0.2 + 0.55 * len(lines)))
+    steps, learned, gold = (np.array(column, float) for column in zip(*curve, strict=True))
+    ends = (("learned reward", learned, BASE, (0, (5, 2))), ("gold reward", gold, INK, "-"))
+    for name, values, colour, dashes in ends:
+        axes.plot(steps, values, color=colour, linestyle=dashes, linewidth=2.4)
+        style = dict(color=colour, fontsize=9.5, va="center", weight="bold")
+        axes.annotate(name, (steps[-1], values[-1]), (6, 0), textcoords="offset points", **style)
+    axes.set_xlim(steps[0], steps[-1] + 0.28 * (steps[-1] - steps[0]))
+    finding(axes, title, "reward, after so many steps")
+    below.set_axis_off()
+    text = "\n".join("\n".join((head, f"    {a}", f"    {b}")) for head, a, b in lines)
+    options = dict(va="top", parse_math=False, fontsize=8.5, linespacing=1.3, color=INK)
+    below.text(0, 1, text, transform=below.transAxes, **options)
+    told = "; ".join(f"{name} from {v[0]:.2f} to {v[-1]:.2f}" for name, v, _, _ in ends)
+    said = " ".join(f"{p} {first} -> {last}" for p, first, last in answers)
+    return Picture(figure, f"Two lines, {title}: {told}. {said}")
 
 
-def dial(title: str, positions: Sequence[float], series: dict[str, Sequence[Sequence[float]]]):
-    """What a dial does: for each of its positions a dot a seed, and a line through their means."""
-    axes = new_axes(width=6.4, height=3.4)
-    x = np.arange(len(positions))
+def best_of(
+    title: str, tried: Sequence[int], series: dict[str, Sequence[float]], unit: str
+) -> Picture:
+    """A line for each reward over how many answers one may choose from; gold is ink."""
+    axes = new_axes(width=6.6, height=3.4)
+    x = np.log2(np.array(tried, float))
     told = []
-    for (name, values), (colour, marker, line) in zip(series.items(), cycle(STYLES), strict=False):
-        means = [np.mean(of_seeds) for of_seeds in values]
-        axes.plot(x, means, color=colour, linestyle=line, linewidth=2, label=name)
-        for place, of_seeds in zip(x, values, strict=True):
-            axes.plot([place] * len(of_seeds), of_seeds, marker, color=colour, markersize=6)
-        pairs = ", ".join(f"{p:g}: {m:.2f}" for p, m in zip(positions, means, strict=True))
+    for (name, values), (_, marker, _) in zip(series.items(), cycle(STYLES), strict=False):
+        is_true = name.startswith("gold")
+        style = dict(color=INK if is_true else BASE, linestyle="-" if is_true else (0, (5, 2)))
+        axes.plot(x, values, marker=marker, markersize=5, linewidth=2.2, **style)
+        at = dict(textcoords="offset points", va="center", fontsize=9.5, weight="bold")
+        axes.annotate(name, (x[-1], values[-1]), (8, 0), color=style["color"], **at)
+        pairs = ", ".join(f"{n}: {v:.2f}" for n, v in zip(tried, values, strict=True))
         told.append(f"{name} {pairs}")
-    axes.set_xticks(x, [f"{position:g}" for position in positions])
-    axes.axhline(0, color="#999999", linewidth=0.8)
-    axes.set(title=title, xlabel="price of a nat of KL", ylabel="reward")
-    axes.legend(frameon=False)
+    axes.set_xlim(x[0] - 0.2, x[-1] + 0.32 * (x[-1] - x[0]))
+    axes.set_xticks(x, [str(n) for n in tried])
+    axes.set_xlabel("answers to choose from", fontsize=9, color=SOFT)
+    finding(axes, title, unit)
     return Picture(axes.figure, f"Lines, {title}: {'; '.join(told)}.")
 
 
-def root(kl: float) -> float:
-    """The square root of a KL; an estimate from samples can be a little below 0."""
-    return math.sqrt(max(kl, 0.0))
+def frontier(title: str, runs: dict[str, Sequence[Points]]) -> Picture:
+    """Gold reward against KL, a colour for each leash, a thin line for each seed's run.
+
+    `runs` is the leash in words -> a list of (KL, gold) for every seed, the tightest leash last.
+    """
+    axes = new_axes(width=6.8, height=3.8)
+    colours = (VERMILION, SFT, BASE, RLHF)
+    told = []
+    for (name, seeds), colour, (_, marker, _) in zip(runs.items(), colours, STYLES, strict=False):
+        for points in seeds:
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.8, alpha=0.35)
+        every = [point for points in seeds for point in points]
+        axes.plot(*zip(*every, strict=True), marker, color=colour, markersize=4, label=name)
+        kl, gold = np.mean([points[-1] for points in seeds], axis=0)
+        told.append(f"{name} ends at {gold:.2f} after {kl:.2f} nats")
+    axes.legend(frameon=False, fontsize=9.5, title="the leash", alignment="left")
+    axes.set_xlabel("KL to the SFT model, nats per answer", fontsize=9, color=SOFT)
+    finding(axes, title, "gold reward")
+    return Picture(axes.figure, f"Dots, {title}, means of the seeds: {'; '.join(told)}.")

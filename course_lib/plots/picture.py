@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# The truth is ink, the course's models and people have a colour each, what is said beside is soft.
+INK, SOFT, LINE, FAINT, GONE = "#16181d", "#5c6470", "#cfd4dc", "#e4e7ec", "#aab2bd"
+BASE, SFT, RLHF, PEOPLE = "#0072b2", "#c67f00", "#00825f", "#7a3db8"
 # Okabe and Ito's palette: colour-blind readers can tell these apart.
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 PURPLE, VERMILION, SKY = "#CC79A7", "#D55E00", "#56B4E9"
@@ -63,16 +66,56 @@ def bar_style(series: int) -> dict:
 
 def text_card(title: str, text: str, below: str) -> Picture:
     """A text as written, a line of ours under it: for what is read and not measured."""
-    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, 72) or [""]]
+    lines = [part for line in text.split("\n") for part in _broken(line, 72)]
     note = textwrap.wrap(below, 80)
-    height = 0.5 + 0.16 * (len(lines) + len(note) + 1)
+    height = 0.5 + 0.19 * (len(lines) + len(note) + 1)
     axes = new_axes(width=6.4, height=height)
     axes.set_axis_off()
-    axes.set_title(title, loc="left")
+    finding(axes, title)
     options = dict(va="top", parse_math=False, transform=axes.transAxes)
-    axes.text(0, 1, "\n".join(lines), family="monospace", fontsize=9, **options)
-    axes.text(0, 0, "\n".join(note), fontsize=9, **options | dict(va="bottom"))
+    axes.text(0, 1, "\n".join(lines), color=INK, fontsize=10, linespacing=1.35, **options)
+    axes.text(0, 0, "\n".join(note), color=SOFT, fontsize=9, **options | dict(va="bottom"))
     return Picture(axes.figure, f"{title}: {text!r}. {below}")
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """A line in parts of `width` letters; what stood to the right stays there."""
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(line, width, subsequent_indent=indent) or [""]
+
+
+def finding(axes, title: str, unit: str = "", above: float = 8, size: float = 11.5) -> None:
+    """The look of a picture: what it shows as a title, the unit below it, no frame, a quiet grid.
+
+    The title stands `above` points over the axes, and the unit has its place between them.
+    """
+    pad = above + 14 * bool(unit)
+    axes.set_title(title, loc="left", weight="bold", fontsize=size, color=INK, pad=pad)
+    if unit:
+        place = dict(xycoords="axes fraction", textcoords="offset points")
+        axes.annotate(unit, (0, 1), (0, 7), color=SOFT, fontsize=9, **place)
+    axes.spines[["left", "top", "right"]].set_visible(False)
+    axes.spines["bottom"].set_color(LINE)
+    axes.tick_params(which="both", length=0, labelsize=9, labelcolor=SOFT)
+    axes.grid(axis="y", color=FAINT)
+    axes.set_axisbelow(True)
+
+
+def levels(axes, lines: dict[str, float], words: str = "{name} {value:.2f}") -> None:
+    """Lines that never move, each named at its right end: floors and ceilings are ink."""
+    free = float("-inf")  # names of lines that lie close together are moved apart
+    low, high = axes.get_ylim()
+    for name, value in sorted(lines.items(), key=lambda line: line[1]):
+        sure = "floor" in name or "ceiling" in name
+        style = dict(color=INK, linewidth=2) if sure else dict(color=SOFT, linestyle=(0, (4, 3)))
+        axes.axhline(value, **(dict(linewidth=1.1) | style))
+        free = max(value, free + 0.07 * (high - low))
+        text = axes.annotate(
+            words.format(name=name, value=value), (1, free), (0, 2), va="bottom", ha="right",
+            color=style["color"], fontsize=9, weight="bold" if sure else "normal",
+            xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+        )  # fmt: skip
+        text.set_bbox(dict(facecolor="white", edgecolor="none", pad=0.5, alpha=0.8))
 
 
 def new_axes(width: float, height: float, columns: int = 1):

@@ -18,9 +18,9 @@ START = 2024.3  # April 2024: Llama 3 is trained on 15 trillion tokens
 LAST_YEAR = 2100.0  # no line is drawn further
 DRAWS = 4000
 
-# Widths as standard deviations of log10, from the published 95 % intervals (3.92 deviations wide).
+# Widths as standard deviations of log10, from the published 95% intervals (3.92 deviations wide).
 STOCK_SPREAD = math.log10(2100 / 130) / 3.92  # indexed web, 130 to 2,100 trillion tokens
-USABLE_SPREAD = math.log10(40 / 10) / 3.92  # 10 to 40 % of deduplicated text is usable
+USABLE_SPREAD = math.log10(40 / 10) / 3.92  # 10 to 40% of deduplicated text is usable
 GROWTH_SPREAD = (0.48 - 0.27) / 3.92  # of the yearly growth itself, in log10
 # What repetition adds beyond that: from 22 - 490 (usable) to 65 - 1,700 trillion tokens (repeated).
 EPOCHS_SPREAD = math.sqrt(math.log10(1700 / 65) ** 2 - math.log10(490 / 22) ** 2) / 3.92
@@ -70,7 +70,7 @@ class Forecast:
 
     dates: np.ndarray  # (draws,) when the training set is as large as the stock
     years: np.ndarray  # (years,) for the two bands
-    demand: np.ndarray  # (3, years) tokens of the largest training set: 5 %, median, 95 %
+    demand: np.ndarray  # (3, years) tokens of the largest training set: 5%, median, 95%
     stock: np.ndarray  # (3, years) effective tokens there are
 
     @property
@@ -114,6 +114,13 @@ def forecast(
     return Forecast(dates, years, *bands)
 
 
+def sets_in(year: float, assumptions: Assumptions = PUBLISHED_INPUTS, seed: int = 0) -> np.ndarray:
+    """Tokens of the largest training set at `year`, one number for each draw of the growth."""
+    drawn = np.random.default_rng(seed).normal(size=DRAWS)
+    growth = math.log10(assumptions.growth) + GROWTH_SPREAD * drawn
+    return assumptions.demand * 10 ** (growth * (year - START))
+
+
 def in_words(found: Forecast) -> str:
     """The date and its band: 'about 2028 (nine in ten draws: 2026 to 2030)'."""
     low, high = (readable_year(year) for year in found.interval())
@@ -142,3 +149,29 @@ def shifts(assumptions: Assumptions) -> dict[str, float]:
         name: forecast(replace(PUBLISHED_INPUTS, **{name: value})).median - base
         for name, value in changed.items()
     }
+
+
+def as_line(name: str, assumptions: Assumptions) -> str:
+    """Somebody's assumptions as a line that can be sent to others.
+
+    >>> as_line("Ada", Assumptions(usable=0.4))
+    'Ada: stock=5.1e+14 usable=0.4 epochs=3.4 growth=2.4 stock_growth=0.05 overtraining=1'
+    """
+    dials = [field.name for field in fields(assumptions) if field.name != "start"]
+    return f"{name}: " + " ".join(f"{dial}={getattr(assumptions, dial):.6g}" for dial in dials)
+
+
+def from_line(line: str) -> tuple[str, Assumptions]:
+    """Name and assumptions from a line that `as_line` wrote; ValueError says what is wrong."""
+    name, colon, rest = line.rpartition(":")
+    pairs = [part.split("=") for part in rest.split()]
+    known = {field.name for field in fields(Assumptions)} - {"start"}
+    if not (colon and name.strip() and pairs and all(len(pair) == 2 for pair in pairs)):
+        raise ValueError(f"a line is `name: stock=5.1e+14 usable=0.2 ...`, got {line!r:.60}")
+    if strange := [dial for dial, _ in pairs if dial not in known]:
+        raise ValueError(f"{strange[0]!r:.40} is no assumption: one is {', '.join(sorted(known))}")
+    try:
+        values = {dial: float(value) for dial, value in pairs}
+    except ValueError as error:
+        raise ValueError(f"{name.strip()}: {error}") from error
+    return name.strip(), Assumptions(**values)

@@ -65,6 +65,12 @@ def fit(
     n, d, found = (np.asarray(v, dtype=float) for v in (parameters, tokens, losses))
     if n.size < 6:
         raise ValueError(f"five constants need six points or more, got {n.size}: add runs")
+    fewest = min(np.unique(n).size, np.unique(d).size)
+    if near is None and fewest < 3:  # E, and the height and slope of a term, are three unknowns
+        raise ValueError(
+            "a law needs three sizes of models or more, and three amounts of text, got "
+            f"{fewest} of one of them: through two points, curves go anywhere"
+        )
     # Sizes are measured from the middle of the data. There a steeper slope leaves the height of a
     # term as it is, so the fit can find the two nearly independently.
     middle_n, middle_d = np.exp(np.log(n).mean()), np.exp(np.log(d).mean())
@@ -101,15 +107,20 @@ def bootstrap(
     losses: ArrayLike,
     n_samples: int = 200,
     seed: int = 0,
+    trunks: ArrayLike | None = None,
 ) -> list[Law]:
     """Laws fitted to as many points again, drawn with replacement; their scatter is the band.
 
-    Points of one training run are not independent, so the true uncertainty is somewhat larger.
+    Points of one training run are not independent. `trunks` names the run of each point: then whole
+    runs are drawn, and the band is as wide as what was really tried independently allows.
     """
     n, d, found = (np.asarray(v, dtype=float) for v in (parameters, tokens, losses))
     best, rng = fit(n, d, found), np.random.default_rng(seed)
-    draws = rng.integers(len(n), size=(n_samples, len(n)))
-    return [fit(n[i], d[i], found[i], near=best) for i in draws]
+    runs = np.arange(len(n)) if trunks is None else np.unique(trunks, return_inverse=True)[1]
+    n_runs = runs.max() + 1
+    draws = rng.integers(n_runs, size=(n_samples, n_runs))
+    points = [np.concatenate([np.flatnonzero(runs == run) for run in draw]) for draw in draws]
+    return [fit(n[i], d[i], found[i], near=best) for i in points]
 
 
 def interval(values: ArrayLike, share: float = 0.9) -> tuple[float, float]:
@@ -128,16 +139,6 @@ def effective_tokens(unique: ArrayLike, epochs: ArrayLike, r_star: float = R_STA
     repeated = unique + unique * r_star * -np.expm1(-(epochs - 1) / r_star)
     worth = np.where(epochs < 1, unique * epochs, repeated)  # less than once: nothing is repeated
     return worth if worth.ndim else float(worth)
-
-
-def fresh_equivalent(law: Law, tokens: ArrayLike, fresh_loss: ArrayLike, loss: ArrayLike):
-    """How many fresh tokens would have given `loss`, where `tokens` fresh ones gave `fresh_loss`.
-
-    Only the law's data term is used: B / D'^b exceeds B / D^b by as much as the losses differ.
-    """
-    d, extra = np.asarray(tokens, dtype=float), np.subtract(loss, fresh_loss)
-    term = d**-law.b + extra / law.B
-    return term ** (-1 / law.b)
 
 
 def _start(x, y, losses, a: float, b: float) -> list[float]:

@@ -3,13 +3,17 @@
 Nothing is measured here and no model is built: a shape goes in, whole numbers come out. Left out:
 the memory and the operations of training.
 
-Sources of the shapes: the models' own code and cards (gh = github.com). GPT-2: gh karpathy/nanoGPT,
-model.py. Llama 2: params.json beside the weights. Llama 3.1: gh meta-llama/llama-models,
-sku_list.py. SmolLM2: gh huggingface/smollm, text/pretraining/smollm2. stories15M: gh
-karpathy/llama2.c, README.md.
+Sources of the shapes: the models' own code, configurations and cards (gh = github.com). GPT-2: gh
+karpathy/nanoGPT, model.py. Llama 2: params.json beside the weights. Llama 3.1: gh
+meta-llama/llama-models, sku_list.py. SmolLM2, SmolLM3: gh huggingface/smollm, text/pretraining.
+stories15M: gh karpathy/llama2.c, README.md. Llama 3.2, Qwen3, phi-4: gh Lightning-AI/litgpt,
+config.py. Gemma 3: gh rasbt/LLMs-from-scratch, ch05. The mixtures: gpt-oss, gh openai/gpt-oss;
+Qwen3-30B: litgpt; DeepSeek-V3, Kimi K2, GLM-5: their README on GitHub; DeepSeek-V4-Pro: arXiv
+2606.19348; Kimi K3: arXiv 2607.24653 and NVIDIA's NeMo documentation.
 """
 
 import math
+from typing import NamedTuple
 
 from course_lib.config import ModelConfig
 
@@ -20,12 +24,14 @@ BYTES_PER_PARAMETER = {"F32": 4.0, "F16": 2.0, "Q8_0": 34 / 32, "Q4_0": 18 / 32}
 
 # Published models built like ours, the Llama family: vocabulary, context, dim, layers, heads,
 # key-value heads, ffn_dim, RoPE's base. SmolLM2 as pre-trained (its context was stretched later);
-# Llama 3.1 also scales its RoPE, which costs no parameter.
+# Llama 3.1 and 3.2 also scale their RoPE, which costs no parameter.
 PUBLISHED_MODELS = {
     "stories15M": ModelConfig(32_000, 256, 288, 6, 6, 6, 768, 1e4),
     "SmolLM2-135M": ModelConfig(49_152, 2048, 576, 30, 9, 3, 1536, 1e4),
     "SmolLM2-360M": ModelConfig(49_152, 2048, 960, 32, 15, 5, 2560, 1e4),
+    "Llama-3.2-1B": ModelConfig(128_256, 131_072, 2048, 16, 32, 8, 8192, 5e5),
     "SmolLM2-1.7B": ModelConfig(49_152, 2048, 2048, 24, 32, 32, 8192, 1e4),
+    "Llama-3.2-3B": ModelConfig(128_256, 131_072, 3072, 28, 24, 8, 8192, 5e5),
     "Llama-2-7B": ModelConfig(32_000, 4096, 4096, 32, 32, 32, 11_008, 1e4, tied_embeddings=False),
     "Llama-3.1-8B": ModelConfig(
         128_256, 131_072, 4096, 32, 32, 8, 14_336, 5e5, tied_embeddings=False
@@ -40,6 +46,62 @@ PUBLISHED_MODELS = {
     ),
 }
 
+
+class Dense(NamedTuple):
+    """A shape near to ours: its heads may be wider, and it may have norms that ours has not."""
+
+    vocab_size: int
+    dim: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    ffn_dim: int
+    tables: int  # 1 where the output layer reuses the embedding table, else 2
+    norms: int = 2  # of `dim` numbers, in each layer
+    head_norms: int = 0  # of `head_dim` numbers, for queries and for keys
+
+    @property
+    def n_parameters(self) -> int:
+        attention = 2 * self.dim * (self.n_heads + self.n_kv_heads) * self.head_dim
+        norms = self.norms * self.dim + self.head_norms * self.head_dim
+        layer = attention + 3 * self.dim * self.ffn_dim + norms
+        return self.tables * self.vocab_size * self.dim + self.n_layers * layer + self.dim
+
+
+# Every number works on every token, as in ours.
+OTHER_DENSE = {
+    "Gemma 3 270M": Dense(262_144, 640, 18, 4, 1, 256, 2048, 1, 4, 2),
+    "Qwen3-0.6B": Dense(151_936, 1024, 28, 16, 8, 128, 3072, 1, 2, 2),
+    "Gemma 3 1B": Dense(262_144, 1152, 26, 4, 1, 256, 6912, 1, 4, 2),
+    "SmolLM3-3B": Dense(128_256, 2048, 36, 16, 4, 128, 11_008, 1),
+    "Qwen3-4B": Dense(151_936, 2560, 36, 32, 8, 128, 9728, 1, 2, 2),
+    "Qwen3-8B": Dense(151_936, 4096, 36, 32, 8, 128, 12_288, 2, 2, 2),
+    "phi-4": Dense(100_352, 5120, 40, 40, 10, 128, 17_920, 2),
+    "Qwen3-32B": Dense(151_936, 5120, 64, 64, 8, 128, 25_600, 2, 2, 2),
+}
+
+
+class Mixture(NamedTuple):
+    """A mixture of experts: all of its parameters, and those that work on any one token."""
+
+    n_parameters: int
+    active: int
+
+
+# The first three are counted from their shapes (gpt-oss: active without the embedding table); the
+# others are as published, in round numbers.
+MIXTURES = {
+    "gpt-oss-20b": Mixture(20_914_757_184, 3_608_307_264),
+    "Qwen3-30B-A3B": Mixture(30_532_122_624, 3_353_032_704),
+    "gpt-oss-120b": Mixture(116_829_156_672, 5_132_849_472),
+    "DeepSeek-V3": Mixture(671_000_000_000, 37_000_000_000),
+    "GLM-5": Mixture(744_000_000_000, 40_000_000_000),
+    "Kimi K2": Mixture(1_040_000_000_000, 32_000_000_000),
+    "DeepSeek-V4-Pro": Mixture(1_600_000_000_000, 49_000_000_000),
+    "Kimi K3": Mixture(2_780_000_000_000, 104_000_000_000),
+}
+
 # (dim, n_layers) of the four GPT-2 models; the vocabulary and the context are the same in all.
 PUBLISHED_GPT2 = {
     "GPT-2": (768, 12),
@@ -52,13 +114,20 @@ PUBLISHED_GPT2 = {
 # Bytes of memory, the smallest first. The figures are memory sizes as sold (2026), and a GB counts
 # as 10^9 bytes: close enough here. Some of the memory is always needed for other things.
 DEVICES = {
-    "Raspberry Pi 5 or phone, 8 GB": 8_000_000_000,
+    "phone, 8 GB": 8_000_000_000,
     "laptop, 16 GB": 16_000_000_000,
-    "gaming graphics card, 24 GB": 24_000_000_000,
-    "data-centre GPU, 80 GB": 80_000_000_000,
-    "8 data-centre GPUs, 640 GB": 640_000_000_000,
+    "graphics card, 32 GB": 32_000_000_000,
+    "data-centre GPU, 141 GB": 141_000_000_000,
+    "server with 8 of them": 1_128_000_000_000,
 }
 NONE_OF_THEM = "none of these"
+
+
+# One or two of each size that people run in 2026, from a phone's to a server's.
+TODAY = (
+    "SmolLM2-135M", "Llama-3.2-1B", "SmolLM3-3B", "Qwen3-8B", "phi-4", "gpt-oss-20b", "Qwen3-32B",
+    "Llama-2-70B", "gpt-oss-120b", "Llama-3.1-405B", "DeepSeek-V3", "Kimi K3",
+)  # fmt: skip
 
 
 def gpt2_parameters(
@@ -78,10 +147,16 @@ def gpt2_parameters(
 
 
 def published_parameters() -> dict[str, int]:
-    """Name -> exact number of parameters of every model above, the smallest first."""
-    counts = {name: config.n_parameters for name, config in PUBLISHED_MODELS.items()}
+    """Name -> number of parameters of every model above, the smallest first."""
+    shapes = PUBLISHED_MODELS | OTHER_DENSE | MIXTURES
+    counts = {name: shape.n_parameters for name, shape in shapes.items()}
     counts |= {name: gpt2_parameters(*shape) for name, shape in PUBLISHED_GPT2.items()}
     return dict(sorted(counts.items(), key=lambda item: item[1]))
+
+
+def active_parameters() -> dict[str, int]:
+    """Name -> how many parameters work on any one token, of the mixtures of experts."""
+    return {name: mixture.active for name, mixture in MIXTURES.items()}
 
 
 def n_bytes(n_parameters: int, precision: str) -> int:

@@ -136,3 +136,11 @@ def _default_template(found: str | list[dict] | None) -> str | None:
     if isinstance(found, list):
         return next((each["template"] for each in found if each["name"] == "default"), None)
     return found
+
+
+def library_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """What the library itself reads in `text`: there, a typed <|im_start|> is the control token.
+
+    So does `transformers` by default, and so we don't: `Tokenizer.encode` reads plain text.
+    """
+    return tokenizers.Tokenizer.from_str(json.dumps(tokenizer.to_dict())).encode(text).ids

@@ -114,12 +114,12 @@ def pack_dialogues(
     dialogues: Iterable[list[dict]],
     tokenizer: Tokenizer,
     context_length: int,
-    prompts_too: bool = False,
+    targets_of: Callable[[list[int], list[bool]], list[int]] = targets_of,
 ) -> np.ndarray:
     """Rows (N, 2, context_length) of inputs and targets, as many whole dialogues in a row as fit.
 
-    Targets are `IGNORE` but for what the assistant says. `prompts_too=True` makes the user's words
-    targets as well: the wrong way, kept so that a notebook can show what it does.
+    Targets are `IGNORE` but for what the assistant says, unless another `targets_of` is given: what
+    counts is a choice, and notebook 04 lets you make it.
     """
     rows, inputs, targets = [], [], []  # finished rows, and the one that is being filled
 
@@ -140,7 +140,7 @@ def pack_dialogues(
             flush()
             inputs, targets = [], []
         inputs = inputs + ids[:-1]
-        targets = targets + targets_of(ids, [True] * len(ids) if prompts_too else mask)
+        targets = targets + targets_of(ids, mask)
     if inputs:
         flush()
     if not rows:

@@ -10,11 +10,8 @@ special tokens are last. Source: Radford et al. 2019, "Language Models are Unsup
 Learners", section 2.2.
 """
 
-import hashlib
 import heapq
 import json
-import os
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -331,26 +328,3 @@ class Tokenizer:
 
     def __repr__(self) -> str:
         return f"Tokenizer(vocab_size={self.vocab_size})"
-
-
-# GPT-2's two files as tiktoken knows them: the address of each, and the SHA-256 it insists on.
-_MAIN = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main"
-GPT2_FILES = {
-    f"{_MAIN}/vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
-    f"{_MAIN}/encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
-}
-
-
-def gpt2_at_hand() -> tiktoken.Encoding | None:
-    """GPT-2's tokenizer, if tiktoken has kept its files from an earlier download; else None.
-
-    tiktoken itself would fetch a file that is missing or damaged, and on a closed network that can
-    hang for minutes. So we look before we ask.
-    """
-    usual = os.path.join(tempfile.gettempdir(), "data-gym-cache")
-    folder = os.environ.get("TIKTOKEN_CACHE_DIR", os.environ.get("DATA_GYM_CACHE_DIR", usual))
-    for address, digest in GPT2_FILES.items():
-        path = Path(folder, hashlib.sha1(address.encode()).hexdigest())  # tiktoken's name for it
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            return None
-    return tiktoken.get_encoding("gpt2")

@@ -20,14 +20,15 @@ from course_lib.text.rows import Batches, inputs_and_targets, segments_of
 
 def sft_batches(
     dialogue_rows: np.ndarray,
-    text_rows: np.ndarray,
+    text_rows: np.ndarray | None,
     config: TrainConfig,
     eot_id: int,
     text_share: float = 0.25,
 ) -> Callable[[int], tuple[Tensor, Tensor, Tensor]]:
     """step -> inputs, targets and segments (B, T): dialogues and a share of plain text.
 
-    `dialogue_rows` (N, 2, T) come from `pack_dialogues`, `text_rows` (M, T + 1) from `pack`.
+    `dialogue_rows` (N, 2, T) come from `pack_dialogues`, `text_rows` (M, T + 1) from `pack`: none
+    are needed where the share of text is 0.
     """
     if not 0 <= text_share < 1:
         raise ValueError(f"text_share is a fraction from 0 to below 1, got {text_share}")

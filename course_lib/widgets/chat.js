@@ -1,10 +1,17 @@
 // The page's side of chat.py: it draws what the kernel tells and sends what is clicked and typed.
+// Where no kernel is, talk.js in `play` tells and hears the same.
 
-const RAW_NOTE = "gets the bare text and continues it: it has never seen a chat";
-const CHAT_NOTE = "gets the question in the chat template";
+import {
+  button, enable, labelled, make, NO_WORD, SILENT_MS, inItsCell,
+} from "./page.js";
+
 const BUSY = "Still writing: press Stop or Esc first.";
+const STAGES = [["base", /^base\b/i], ["sft", /^sft\b/i], ["rlhf", /^(rlhf|ppo|dpo)\b/i]];
 
-/** What stands under an answer: "12 tokens", "40 tokens, cut off". */
+/** The colour that a model has in every picture; one that is no stage of the course has none. */
+const stageOf = (name) => STAGES.find(([, known]) => known.test(name))?.[0] ?? "other";
+
+/** What stands beside an answer: "12 tokens", "40 tokens, cut off". */
 function tally({ n_tokens, state }) {
   const tokens = `${n_tokens} ${n_tokens === 1 ? "token" : "tokens"}`;
   return state === "ended" ? tokens : `${tokens}, ${state}`;
@@ -14,11 +21,11 @@ function column(speaker, answer) {
   const silent = answer.state !== "writing" && !answer.text;
   return make(
     "div",
-    { className: "chat-column" },
-    make("p", { className: "chat-name", textContent: speaker.name }),
-    make("p", { className: "chat-note", textContent: speaker.raw ? RAW_NOTE : CHAT_NOTE }),
+    { className: `chat-column chat-${stageOf(speaker.name)}` },
+    make("p", { className: "chat-head" },
+      make("span", { className: "chat-name course-key", textContent: speaker.name }),
+      make("span", { className: "course-soft chat-tally", textContent: tally(answer) })),
     make("p", { className: "chat-answer", textContent: silent ? "(no text)" : answer.text }),
-    make("p", { className: "chat-note", textContent: tally(answer) }),
   );
 }
 
@@ -31,25 +38,37 @@ function turnView(turn, speakers, number) {
     make(
       "p",
       { className: "chat-question" },
-      make("strong", { textContent: number === 1 ? "Question: " : "Follow-up: " }),
-      make("span", { textContent: turn.question }),
-      make("span", { className: "chat-note", textContent: ` (${how})` }),
+      make("span", { className: "course-soft", textContent: turn.follows ? "Follow-up: " : "Question: " }),
+      make("span", { className: "course-lead", textContent: turn.question }),
+      make("span", { className: "course-soft", textContent: ` (${how})` }),
     ),
+    ...(turn.note ? [make("p", { className: "course-soft chat-note", textContent: turn.note })] : []),
     make("div", { className: "chat-columns" }, ...columns),
   );
 }
 
-function render({ model, el }) {
+/** Who gets what, in one line for each kind: "base gets the bare text ...". */
+function notes(speakers) {
+  const named = (raw) => speakers.filter((one) => Boolean(one.raw) === raw).map((one) => one.name);
+  const [raw, asked] = [named(true), named(false)];
+  const s = (names) => (names.length === 1 ? "s" : "");
+  return [
+    raw.length && `${raw.join(", ")} get${s(raw)} the bare text and continue${s(raw)} it: never trained on a chat.`,
+    asked.length && `${asked.join(", ")} get${s(asked)} the question in the chat template.`,
+  ].filter(Boolean).join(" ");
+}
+
+export function render({ model, el }) {
   let waiting; // the timer that watches for a silent kernel
-  const speakers = model.get("speakers");
+  let speakers = model.get("speakers");
 
   const [input, inputLabel] = labelled("Your question", "input", {
     type: "text",
     autocomplete: "off",
     placeholder: "Type a question and press Enter",
   });
-  const [followUp, followUpLabel] = labelled("Follow-up: the talk goes with it", "input", {
-    type: "checkbox" });
+  const [followUp, followUpLabel] = labelled("Follow-up", "input", {
+    type: "checkbox", title: "The conversation so far goes to the models with the question" });
   const [temperature, temperatureLabel] = labelled("Temperature", "input", {
     type: "number", min: 0, max: 5, step: 0.1 });
   const [seed, seedLabel] = labelled("Seed", "input", {
@@ -64,14 +83,19 @@ function render({ model, el }) {
 
   const ask = button("Ask", () => send(input.value), "course-main");
   const stop = button("Stop", () => model.send({ do: "stop" }));
-  const again = button("Again with another seed", () => {
-    // the last question takes its own place again, with the next seed
+  const surprise = button("Surprise me", () => {
+    if (model.get("busy")) return say(BUSY);
+    model.send({ do: "surprise", temperature: numberIn(temperature), seed: Math.trunc(numberIn(seed)) });
+    listen();
+  });
+  const again = button("Another seed", () => {
+    // the last question once more, with the next seed; a follow-up takes its own place again
     const talk = model.get("talk");
     if (!talk.length) return say("Ask something first.");
     if (!numberIn(temperature)) return say("At temperature 0 a seed changes nothing: raise it.");
     send(talk.at(-1).question, talk.length - 1, 1);
   });
-  const newTalk = button("New talk", () => {
+  const newTalk = button("New conversation", () => {
     if (model.get("busy")) return say(BUSY);
     model.send({ do: "new" });
     followUp.checked = false;
@@ -80,29 +104,56 @@ function render({ model, el }) {
   });
   const examples = model.get("examples").map((text) =>
     button(text, () => {
-      input.value = text;
       send(text);
     }, "chat-example"));
 
-  const status = make("p", { className: "chat-status", role: "status" });
+  const contrasts = (model.get("contrasts") ?? []).map(([text, look]) => make("button",
+    { type: "button", className: "chat-example", onclick: () => send(text) },
+    text, make("span", { className: "course-soft chat-look", textContent: look })));
+  const differ = make("div", { className: "chat-row chat-differ", role: "group",
+    "aria-label": "What RLHF changed, in picked questions" },
+    make("span", { className: "course-soft", textContent: "What did RLHF change? (Picked: most answers stay.)" }),
+    ...contrasts);
+
+  const status = make("p", { className: "course-soft chat-status", role: "status" });
   const problem = make("p", { className: "course-problem", role: "alert" });
   const heard = make("p", { className: "course-heard", "aria-live": "polite" });
-  const turns = make("div", { className: "chat-turns" });
+  const turns = make("div", { className: "chat-turns", role: "log", "aria-label": "Conversation", tabIndex: 0 });
+  turns.dataset.lmSuppressShortcuts = "true"; // arrows scroll it, and don't leave the cell
+  const who = make("p", { className: "course-soft" });
   const root = make(
     "div",
-    { className: "course-page course-chat", role: "group",
-      "aria-label": `Chat with ${speakers.map((speaker) => speaker.name).join(", ")}` },
-    make("div", { className: "chat-row" }, inputLabel, ask, stop),
-    make("div", { className: "chat-row", role: "group", "aria-label": "Example questions" },
-      make("span", { className: "chat-note", textContent: "Examples:" }), ...examples),
-    make("div", { className: "chat-row" },
-      followUpLabel, newTalk, temperatureLabel, seedLabel, again, largeLabel),
-    status, problem, turns, heard,
+    { className: "course-page course-quiet course-chat", role: "group" },
+    who,
+    turns,
+    make("div", { className: "chat-row" }, inputLabel, ask, stop, newTalk),
+    status, problem, // beside the field, so that a phone shows them too
+    make("div", { className: "chat-row", role: "group", "aria-label": "Example questions" }, ...examples, surprise),
+    ...(contrasts.length ? [differ] : []),
+    make("div", { className: "course-controls" },
+      followUpLabel, temperatureLabel, seedLabel, again, largeLabel),
+    heard,
   );
 
-  const numberIn = (field) =>
-    Math.min(Math.max(Number(field.value) || 0, 0), Number(field.max)); // one may type more
-  const say = (text) => (status.textContent = text);
+  /** What a field holds, between its ends; one may type more, and is told and shown what counts. */
+  function numberIn(field) {
+    const typed = Number(field.value) || 0;
+    const held = Math.min(Math.max(typed, 0), Number(field.max));
+    if (String(held) !== field.value) field.value = held;
+    return held;
+  }
+  const say = (text) => (status.textContent = text || model.get("hint"));
+
+  function tellEnds({ target }) {
+    const typed = Number(target.value);
+    if (typed !== numberIn(target)) say(`${target.labels[0].textContent} goes from 0 to ${target.max}.`);
+  }
+  for (const field of [temperature, seed]) field.addEventListener("change", tellEnds);
+
+  function listen() {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => say(NO_WORD), SILENT_MS);
+  }
 
   /** Ask after the first `keep` turns of the talk. */
   function send(question, keep = followUp.checked ? model.get("talk").length : 0, seedStep = 0) {
@@ -111,6 +162,8 @@ function render({ model, el }) {
       input.focus();
       return say("There is no question: type one, or press one of the examples.");
     }
+    follows = true;
+    input.value = ""; // it stands above now
     model.send({
       do: "ask",
       question,
@@ -118,14 +171,36 @@ function render({ model, el }) {
       temperature: numberIn(temperature),
       seed: Math.trunc(numberIn(seed)) + seedStep,
     });
-    clearTimeout(waiting);
-    waiting = setTimeout(() => say(NO_WORD), SILENT_MS);
+    listen();
+  }
+
+  let old = []; // views of the turns before, drawn once
+  function drawEarlier() {
+    old = model.get("earlier").map((turn, i) => turnView(turn, speakers, i + 1));
+    for (const view of old) view.classList.add("chat-earlier");
+    drawTalk();
+  }
+
+  let follows = true; // whether the newest turn is to stay in sight; not while somebody reads above
+  turns.addEventListener("scroll", () => {
+    follows = turns.scrollTop + turns.clientHeight > turns.scrollHeight - 24;
+  });
+
+  /** The newest turn whole, or from its question on. */
+  function showNewest() {
+    const newest = turns.lastElementChild;
+    const top = (one) => one.getBoundingClientRect().top;
+    if (newest?.offsetHeight > turns.clientHeight) turns.scrollTop += top(newest) - top(turns);
+    else turns.scrollTop = turns.scrollHeight;
   }
 
   function drawTalk() {
     clearTimeout(waiting);
     const talk = model.get("talk");
-    turns.replaceChildren(...talk.map((turn, i) => turnView(turn, speakers, i + 1)));
+    const views = talk.map((turn, i) => turnView(turn, speakers, old.length + i + 1));
+    turns.replaceChildren(...old, ...views);
+    turns.hidden = !talk.length;
+    if (follows) showNewest();
     if (!talk.length) say("Nothing is asked yet: type a question, or press one of the examples.");
   }
 
@@ -133,7 +208,7 @@ function render({ model, el }) {
     clearTimeout(waiting);
     const busy = model.get("busy");
     enable(stop, busy);
-    for (const one of [ask, again, newTalk, ...examples]) enable(one, !busy);
+    for (const one of [ask, again, newTalk, surprise, ...examples, ...contrasts]) enable(one, !busy);
     problem.textContent = model.get("error");
     const talk = model.get("talk");
     if (busy) say("Writing ... (Esc stops)");
@@ -146,6 +221,14 @@ function render({ model, el }) {
     if (model.get("busy") || !talk.length) return;
     const answers = talk.at(-1).answers.map((a, i) => `${speakers[i].name}: ${a.text}`);
     heard.textContent = answers.join("\n");
+  }
+
+  function drawSpeakers() {
+    speakers = model.get("speakers"); // where there is no kernel, they come one by one
+    who.textContent = notes(speakers);
+    const has = (stage) => speakers.some(({ name }) => stageOf(name) === stage);
+    differ.hidden = !has("sft") || !has("rlhf");
+    root.setAttribute("aria-label", `Chat with ${speakers.map(({ name }) => name).join(", ")}`);
   }
 
   function drawSize() {
@@ -161,13 +244,20 @@ function render({ model, el }) {
   input.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing) return;
     send(input.value);
-    input.select(); // the next question takes its place
   });
   root.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && model.get("busy")) model.send({ do: "stop" });
+    if (event.key !== "Escape" || !model.get("busy")) return;
+    event.preventDefault(); // whoever stops an answer stays here
+    model.send({ do: "stop" });
   });
 
+  // a narrower page makes longer answers
+  const sized = new ResizeObserver(() => follows && showNewest());
+  sized.observe(turns);
+
   const listeners = [
+    ["change:speakers", drawSpeakers],
+    ["change:earlier", drawEarlier],
     ["change:talk", drawTalk],
     ["change:busy change:error", drawState],
     ["change:busy", announce],
@@ -175,15 +265,16 @@ function render({ model, el }) {
     ["change:size", drawSize],
   ];
   for (const [events, listener] of listeners) model.on(events, listener);
-  drawTalk();
+  drawSpeakers();
   drawState();
   drawDials();
   drawSize();
   el.append(root);
+  drawEarlier();
+  inItsCell(root);
   return () => {
     clearTimeout(waiting);
+    sized.disconnect();
     for (const [events, listener] of listeners) model.off(events, listener);
   };
 }
-
-export default { render };

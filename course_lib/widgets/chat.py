@@ -1,35 +1,51 @@
-"""A talk with several models at once: one question, their answers side by side, token by token.
+"""A conversation with several models: one question, their answers side by side, token by token.
 
 A question from the page is answered in one worker thread, so that Stop can be heard meanwhile;
 `ask` answers in the thread that calls it. A model in `raw` was never trained on talks: it gets the
-bare text as the beginning of a document and continues it. Left out: top-k, top-p.
+bare text as the beginning of a document and continues it. Earlier questions stay on the page, so
+that answers can be compared; only a follow-up goes to the models with them. Left out: top-k, top-p.
 """
 
+import random
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
 
 import anywidget
 import traitlets
 
 from course_lib.config import Sampling
-from course_lib.model.sample import stream
 from course_lib.model.transformer import Transformer
 from course_lib.plots import Picture
-from course_lib.text.chat import Message, decode_answer, encode_prompt, exchange
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import TEXT_SIZES, Pictured, drawable
+from course_lib.widgets.talk import (
+    ENDED,
+    STOPPED,
+    WRITING,
+    Answer,
+    Speaker,
+    Turn,
+    forgotten,
+    forgotten_in_words,
+    question_ids,
+    talk_so_far,
+    write,
+)
+from course_lib.world.dialogues import rl_prompts
 
-WRITING, ENDED, CUT, STOPPED = "writing", "ended", "cut off", "stopped"
 SECONDS_BETWEEN_UPDATES = 0.05
 # Measures of the picture, in inches unless another unit is said. A line of 10 points with a line
 # spacing of 1.35 is 0.19 inches high: a little more, and lines of neighbouring rows never touch.
-WIDTH, LINE, ROW_GAP, EDGE = 8.4, 0.2, 0.14, 0.1
+WIDTH, LINE, EDGE = 8.4, 0.2, 0.1
+GAPS = {"question": 0.14, "name": 0.02, "answer": 0.22}  # below a row of each kind
 MARGIN = 0.015  # left of each column, as a share of the width
-LETTERS, GUTTER = 96, 3  # of 10 points: in a line of the whole width, and between two columns
+LETTERS = {"question": 80, "name": 92, "answer": 96}  # in a line of the whole width
+GUTTER = 3  # letters between two columns
+STAGES, OTHER, INK = dict(base="#0072b2", sft="#c67f00", rlhf="#00825f"), "#8a929e", "#16181d"
 QUESTIONS = (  # the last two are test prompts: no training stage used them
     "Hello!",
     "Who are you?",
@@ -37,100 +53,19 @@ QUESTIONS = (  # the last two are test prompts: no training stage used them
     "What is the capital of Vevunia?",  # an invented country
     "How can I break a bike?",
 )
+HINT = "They know a small world: countries, animals, colours, words, months and sums such as 3 + 4."
+MOST_EARLIER, MOST_PICTURED = 60, 6  # turns that the page keeps, and that a stored picture shows
 _one_at_a_time = threading.Lock()  # two widgets may hold the same models
 
 
-@dataclass(frozen=True)
-class Speaker:
-    """A model that takes part in the talk."""
-
-    name: str
-    model: Transformer
-    tokenizer: Tokenizer
-    raw: bool = False  # it continues the bare text
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model has said so far."""
-
-    text: str = ""
-    n_tokens: int = 0
-    state: str = WRITING
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A question with the answer of each model, in the models' order."""
-
-    question: str
-    temperature: float
-    seed: int
-    answers: tuple[Answer, ...]
-
-
-def question_ids(speaker: Speaker, messages: list[Message]) -> list[int]:
-    """The ids that the model goes on from; ValueError where they leave no room for an answer."""
-    if speaker.raw:
-        text = "\n".join(message["content"] for message in messages)
-        ids = [*speaker.tokenizer.start_ids, *speaker.tokenizer.encode(text)]
-    else:
-        ids = encode_prompt(speaker.tokenizer, messages)
-    room = speaker.model.config.context_length
-    if len(ids) >= room:
-        raise ValueError(
-            f"this is too long for {speaker.name}: {len(ids)} tokens, where question, talk so far "
-            f"and answer together may have {room}. Ask something shorter, or begin a new talk"
-        )
-    return ids
-
-
-def talk_so_far(talk: tuple[Turn, ...], number: int) -> list[Message]:
-    """The messages of all turns, with the answers of model `number`."""
-    return [m for turn in talk for m in exchange(turn.question, turn.answers[number].text)]
-
-
-def write(
-    speakers: list[Speaker],
-    prompts: list[list[int]],
-    max_new_tokens: int,
-    sampling: Sampling,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[Answer, ...]]:
-    """All answers so far, each time that every model still writing has said one token more."""
-    streams, said = [], [[] for _ in speakers]
-    states = [WRITING] * len(speakers)
-    for speaker, prompt in zip(speakers, prompts, strict=True):
-        # the same dice for everyone: what differs between the columns is the models, not luck
-        streams.append(stream(speaker.model, prompt, max_new_tokens, sampling))
-    # one token each in turn, so that the answers grow side by side as the page shows them
-    while WRITING in states and not stopped():
-        for i, speaker in enumerate(speakers):
-            if states[i] == WRITING:
-                id = next(streams[i], None)
-                states[i] = CUT if id is None else WRITING
-                if id is not None and speaker.tokenizer.is_text(id):
-                    said[i].append(id)
-                elif id is not None:  # whichever control token it is, it ends the answer
-                    states[i] = ENDED
-        yield tuple(
-            Answer(_readable(speaker.tokenizer, ids, state), len(ids), state)
-            for speaker, ids, state in zip(speakers, said, states, strict=True)
-        )
-
-
-def _readable(tokenizer: Tokenizer, ids: list[int], state: str) -> str:
-    text = decode_answer(tokenizer, ids)
-    return text.rstrip("\ufffd") if state == WRITING else text  # half a character: more will come
-
-
 def talk_in_words(speakers: list[Speaker], talk: tuple[Turn, ...]) -> str:
-    """The talk as plain text: a line for each question and each answer."""
+    """The conversation as plain text: a line for each question and each answer."""
     if not talk:
-        return f"A talk with {', '.join(s.name for s in speakers)}: nothing is asked yet."
+        return f"A conversation with {', '.join(s.name for s in speakers)}: nothing is asked yet."
     lines = []
     for turn in talk:
         lines.append(f"Question: {turn.question}")
+        lines += [turn.note] * bool(turn.note)
         for speaker, answer in zip(speakers, turn.answers, strict=True):
             lines.append(f"{_title(speaker)}: {answer.text}{_unfinished(answer)}")
     return "\n".join(" ".join(line.split()) for line in lines)
@@ -153,27 +88,41 @@ def _as_json(talk: tuple[Turn, ...], widget) -> list[dict]:
 
 
 def talk_picture(speakers: list[Speaker], talk: tuple[Turn, ...]) -> Picture:
-    """The talk as a table: under each question a column for each model."""
+    """The conversation as the page shows it: under each question a column for each model."""
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
     words = talk_in_words(speakers, talk)
-    rows = [] if talk else [("normal", [words])]
+    rows = [] if talk else [("answer", [words])]
     for turn in talk:
-        rows.append(("bold", [f"Question: {turn.question}"]))
-        rows.append(("bold", [_title(speaker) for speaker in speakers]))
-        rows.append(("normal", [answer.text + _unfinished(answer) for answer in turn.answers]))
+        rows.append(("question", [turn.question]))
+        rows += [("answer", [turn.note])] * bool(turn.note)
+        rows.append(("name", [_title(speaker) for speaker in speakers]))
+        rows.append(("answer", [answer.text + _unfinished(answer) for answer in turn.answers]))
     cells = [
-        [_wrapped(text, LETTERS // len(texts) - GUTTER) for text in texts] for _, texts in rows
+        [_wrapped(text, LETTERS[kind] // len(texts) - GUTTER) for text in texts]
+        for kind, texts in rows
     ]
-    heights = [LINE * max(text.count("\n") + 1 for text in texts) + ROW_GAP for texts in cells]
+    heights = [
+        LINE * max(text.count("\n") + 1 for text in texts) + GAPS[kind]
+        for (kind, _), texts in zip(rows, cells, strict=True)
+    ]
 
     whole = sum(heights) + EDGE
     figure = Figure(figsize=(WIDTH, whole))
     top = sum(heights)
-    for (weight, _), texts, height in zip(rows, cells, heights, strict=True):
-        style = dict(fontsize=10, weight=weight, va="top", linespacing=1.35, parse_math=False)
+    for (kind, _), texts, height in zip(rows, cells, heights, strict=True):
+        bold = "normal" if kind == "answer" else "bold"
+        size = 12 if kind == "question" else 10
+        style = dict(fontsize=size, weight=bold, va="top", linespacing=1.35, parse_math=False)
         for i, text in enumerate(texts):
-            figure.text(MARGIN + i / len(texts), top / whole, text, **style)
+            left = MARGIN + i / len(texts)
+            if kind == "name":
+                place = ((left, (top - 0.12) / whole), 0.016, 0.09 / whole)
+                colour = STAGES.get(speakers[i].name.lower(), OTHER)
+                figure.add_artist(Rectangle(*place, color=colour))
+                left += 0.023
+            figure.text(left, top / whole, text, color=INK, **style)
         top -= height
     return Picture(figure, words)
 
@@ -196,7 +145,9 @@ class Chat(Pictured, anywidget.AnyWidget):
     temperature = traitlets.Float(0.0).tag(sync=True)
     seed = traitlets.Int(0).tag(sync=True)
     system = traitlets.Unicode("").tag(sync=True)  # a system message before every talk, if any
+    earlier = traitlets.Tuple().tag(sync=True, to_json=_as_json)  # turns of the talks before
     examples = traitlets.List(QUESTIONS).tag(sync=True)
+    hint = traitlets.Unicode(HINT).tag(sync=True)
     size = traitlets.Enum(TEXT_SIZES, TEXT_SIZES[0]).tag(sync=True)
 
     def __init__(self, speakers: list[Speaker], max_new_tokens: int, **traits):
@@ -210,6 +161,7 @@ class Chat(Pictured, anywidget.AnyWidget):
     def ask(self, question: str, follow_up: bool = False) -> dict[str, str]:
         """The answers by name; with `follow_up` the talk so far goes before the question.
 
+        Where it has grown too long for the models, its oldest turns are left out.
         It first waits for an answer that is still being written. Raises ValueError where the
         question is empty or too long, and whatever went wrong in the worker since the last call.
         """
@@ -221,14 +173,14 @@ class Chat(Pictured, anywidget.AnyWidget):
         return {s.name: answer.text for s, answer in zip(self.speakers, answers, strict=True)}
 
     def picture(self) -> Picture:
-        return talk_picture(self.speakers, self.talk)
+        return talk_picture(self.speakers, (*self.earlier, *self.talk)[-MOST_PICTURED:])
 
     def close(self):
         self._stop.set()
         super().close()
 
     def _on_message(self, _, message: dict, buffers: list) -> None:
-        """What the page sends: ask, new or stop."""
+        """What the page sends: ask, surprise, new or stop."""
         if message["do"] == "stop":
             self._stop.set()
             return
@@ -236,7 +188,10 @@ class Chat(Pictured, anywidget.AnyWidget):
             return
         self._wait()  # until a worker that is no longer busy has ended
         if message["do"] == "new":
-            self.talk, self.error = (), ""
+            self.talk, self.earlier, self.error = (), (), ""
+        elif message["do"] == "surprise":
+            question = random.choice(rl_prompts(20, seed=random.randrange(1000))).text
+            self._start(**message, question=question, keep=0)
         else:
             self._start(**message)
 
@@ -258,13 +213,20 @@ class Chat(Pictured, anywidget.AnyWidget):
             raise ValueError("there is no question: type one, or press one of the examples")
         first = [{"role": "system", "content": self.system}] if self.system else []
         last = [{"role": "user", "content": question}]
+        gone = forgotten(self.speakers, first, earlier, question)
         prompts = [
-            question_ids(speaker, first + talk_so_far(earlier, i) + last)
+            question_ids(speaker, first + talk_so_far(earlier[gone:], i) + last)
             for i, speaker in enumerate(self.speakers)
         ]
+        room = min(speaker.model.config.context_length for speaker in self.speakers)
+        note = forgotten_in_words(gone, room)
         self._stop.clear()
-        turn = Turn(question, self.temperature, self.seed, (Answer(),) * len(self.speakers))
+        empty = (Answer(),) * len(self.speakers)
+        follows = len(earlier) > gone
+        turn = Turn(question, self.temperature, self.seed, empty, follows, note)
+        left = () if earlier else self.talk  # what isn't gone on with stays on the page
         with self.hold_sync():
+            self.earlier = (*self.earlier, *left)[-MOST_EARLIER:]
             self.talk, self.busy, self.error = (*earlier, turn), True, ""
         self._failure = None
         return prompts
@@ -314,7 +276,7 @@ def chat(
     size: str = "normal",
     system: str = "",
 ) -> Chat:
-    """A talk with `models`, name -> (model, tokenizer), that has `question` answered already.
+    """A conversation with `models`, name -> (model, tokenizer); `question` is answered already.
 
     One pair alone is one column. The models named in `raw` continue the bare question; all others
     get it in the chat template, after the message `system` if there is one. An empty question

@@ -1,8 +1,10 @@
 """The probability explorer: a text, what may come next, and all the steps from logits to a draw.
 
-All that is shown follows from a `State` (`shown`); what is typed and clicked makes the next one
-(`after`). The widget only carries messages between these two and the page. Left out: repetition
-penalties, beam search, whole answers (the chat widget writes those).
+All that is shown follows from a `State`. What is typed, clicked and computed from logits is the
+page's (`explorer_core.js`, drawn by `explorer.js`): it asks Python only for what a model alone can
+tell, over the messages of `engine_kernel.js`. So the same page runs without Python, where the
+models are asked in WebAssembly. Left out: repetition penalties, beam search, whole answers (the
+chat widget writes those).
 """
 
 import anywidget
@@ -10,8 +12,11 @@ import traitlets
 
 from course_lib import plots
 from course_lib.model.transformer import Transformer
-from course_lib.widgets.explorer_state import AnyTokenizer, Models, Session, State, after
-from course_lib.widgets.explorer_view import shown, view_picture
+from course_lib.text.foreign import AnyTokenizer
+from course_lib.widgets.explorer_engine import Engine
+from course_lib.widgets.explorer_picture import picture
+from course_lib.widgets.explorer_state import State
+from course_lib.widgets.explorer_view import View, shown
 from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 
@@ -27,40 +32,46 @@ TEXTS = (
 
 
 class Explorer(Pictured, anywidget.AnyWidget):
-    """The widget: it answers each message of the page with a new `view`."""
+    """The widget: it answers what its page asks about the models."""
 
     _esm = page("explorer.js")
     _css = page("explorer.css")
-    view = traitlets.Dict().tag(sync=True)
-    names = traitlets.List().tag(sync=True)
+    info = traitlets.Dict().tag(sync=True)
+    tokens = traitlets.Dict().tag(sync=True)
+    known = traitlets.List().tag(sync=True)  # the answers to what the first view asks
+    now = traitlets.Dict().tag(sync=True)  # the state; the page writes it
     examples = traitlets.List(TEXTS).tag(sync=True)
 
-    def __init__(self, models: Models, state: State):
-        self._models, self._session = models, Session(state, state)
-        view = shown(self._session, models)
-        super().__init__(view=view, names=list(models.models))
+    def __init__(self, engine: Engine, state: State):
+        known = []
+
+        def ask(question: str, *of) -> dict:
+            answer = engine.answer(question, of)
+            known.append({"ask": question, "of": list(of), **answer})
+            return answer
+
+        shown(state, engine, ask)  # what can't be shown is refused here
+        self._engine = engine
+        super().__init__(
+            info=engine.info(), tokens=engine.tokens(), known=known, now=state.to_page()
+        )
         self.on_msg(self._on_message)
 
     @property
     def state(self) -> State:
         """What the widget shows now."""
-        return self._session.state
+        return State.from_page(self.now)
+
+    @property
+    def view(self) -> View:
+        """Its numbers."""
+        return shown(self.state, self._engine, lambda ask, *of: self._engine.answer(ask, of))
 
     def picture(self) -> plots.Picture:
-        return view_picture(self.view)
+        return picture(self.view)
 
     def _on_message(self, _, message: dict, buffers: list) -> None:
-        """`number` and `page` come back with the answer, so that the page knows its own newest."""
-        stamp = {name: message.pop(name, None) for name in ("number", "page")}
-        try:
-            session = after(self._session, message, self._models)
-            view = shown(session, self._models)
-        except Exception as error:  # else it would vanish: no cell runs that could show it
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            self.view = {**self.view, **stamp, "said": "", "error": f"{kind}{error}"}
-        else:
-            self._session = session
-            self.view = {**view, **stamp}
+        self._engine.reply(message, self.send)
 
 
 def explorer(
@@ -94,4 +105,4 @@ def explorer(
     state = State(prompt, **{"model": first, **dials})
     if state.model not in models:
         raise ValueError(f"model must be one of {', '.join(models)}, got {state.model!r}")
-    return Explorer(Models(models), state)
+    return Explorer(Engine(models), state)

@@ -1,245 +1,198 @@
-"""What the explorer shows of a state: numbers, words, a table, code and a picture.
+"""What a frozen explorer tells: its bars, in words and as a picture.
 
-`shown` asks the models and returns all that the page draws, as JSON; the rest tells this view again
-in other forms.
+In a notebook that runs, the page computes this itself (`explorer_core.js`), and more; a test holds
+the two together.
 """
 
-from dataclasses import asdict, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib import plots
 from course_lib.model.sample import probs_at, sampling_probs
-from course_lib.text.foreign import AnyTokenizer
-from course_lib.text.tokenizer import Tokenizer, visible
-from course_lib.widgets.explorer_state import (
-    Models,
-    Session,
-    State,
-    drawn_ids,
-    is_int,
-    prompt_ids,
-    readable,
-    token_text,
-    whole_text,
+from course_lib.text.tokenizer import visible
+from course_lib.widgets.explorer_engine import Engine, bytes_of, token_text
+from course_lib.widgets.explorer_state import State, is_int
+
+Ask = Callable[..., dict]  # a question and what it is about -> the engine's answer
+
+MODEL, WHOLE, TRUTH, DRAWN = "model", "all heads on", "the truth", "drawn"  # kinds of series
+NO_CHAT_TRUTH = "The truth is known for raw text only: the world writes documents, not chats."
+OTHER_TOKENS = (
+    "No document of the world is cut into tokens like this, so there is no true probability to "
+    "show."
 )
-from course_lib.widgets.shell import drawable
-from course_lib.world.truth import true_next_tokens
-
-# ---- From a state to numbers --------------------------------------------------------------------
+GOLDEN = 0x9E3779B97F4A7C15
 
 
-def true_shares(
-    tokenizer: AnyTokenizer, state: State, ids: list[int]
-) -> tuple[dict[int, float], str]:
-    """The true probability of each next token, and the words for why there is none."""
-    if state.chat:
-        return {}, "The truth is known for raw text only: the world writes documents, not chats."
-    if not isinstance(tokenizer, Tokenizer):
-        return {}, "The truth is known for the course's own tokenizer only."
-    text = whole_text(tokenizer, state)
-    # the world's documents are cut into tokens in one way, others that spell the same never occur
-    found = true_next_tokens(tokenizer, text) if tokenizer.encode(text) == ids[1:] else {}
-    outside = (
-        "This text is outside the course's world: no document there begins like it, so there is "
-        "no true probability to show."
-    )
-    return found, "" if found else outside
+@dataclass(frozen=True)
+class View:
+    """What there is to see of a state: for each bar its share in each series."""
+
+    state: State
+    title: str
+    series: list[tuple[str, str]]  # (name, kind)
+    names: list[str]  # of the tokens with a bar
+    ids: list[int]
+    logits: list[float]
+    tempered: list[float]
+    removed: list[float]
+    shares: list[list[float]]  # a row for each bar
+    rest: list[float]  # what is left for all others: tempered, removed, and each series
+    others: int  # how many they are
+    note: str  # why there is no truth
+
+    @property
+    def words(self) -> str:
+        """The most probable tokens with whole percents, which are the same on every machine."""
+        first = list(zip(self.names, self.shares, strict=True))[:5]
+        others = [max(0.0, 1 - sum(column)) for column in zip(*(p for _, p in first), strict=True)]
+        rows = [*first, ("all others", others)]
+        # one that nobody gives anything says nothing
+        told = [(name, p) for i, (name, p) in enumerate(rows) if not i or any(map(whole, p))]
+        parts = [f"{name} {self._percents(p)}" for name, p in told]
+        return f"Next token after {self.title}: {'; '.join(parts)}."
+
+    def _percents(self, shares: list[float]) -> str:
+        if len(shares) == 1:
+            return f"{whole(shares[0])}%"
+        pairs = zip(self.series, shares, strict=True)
+        return ", ".join(f"{name} {whole(p)}%" for (name, _), p in pairs)
 
 
-def best_ids(series: list[Tensor], n: int) -> list[int]:
-    """The n ids that one of the `series` (V,) gives most, the largest first."""
-    most = torch.stack(series).amax(dim=0)
-    top = most.topk(min(n, len(most))).indices.tolist()
-    return sorted(top, key=lambda id: (-most[id].item(), id))
+def whole(share: float) -> int:
+    """In percent, half a point rounded up: as a page rounds."""
+    return int(np.floor(100 * share + 0.5))
 
 
-def shown(session: Session, models: Models) -> dict:
-    """All that the page draws, as JSON."""
-    state, tokenizer = session.state, models.tokenizer
-    ids, fixed = prompt_ids(tokenizer, state)
-    names = list(models.models) if state.compare else []
-    names = [state.model, *(name for name in names if name != state.model)]
-    logits = {name: models.logits(name, ids) for name in names}  # (V,) each
-    series = [(name, sampling_probs(logits[name], state.sampling)) for name in names]
-    ranked = [probs_at(logits[name], 1.0) for name in names]  # so that no dial changes the order
-    probs, own = series[0][1], logits[state.model]
-    tempered = probs_at(own, state.temperature)
+def shown(state: State, engine: Engine, ask: Ask) -> View:
+    """The view of `state`; `ask` is asked all that the page will ask for its first one."""
+    tokenizer = engine.tokenizer
+    ids, fixed = _prompt_ids(state, tokenizer.start_ids, ask)
+    names = [state.model, *(n for n in engine.models if state.compare and n != state.model)]
+    off = [list(head) for head in state.off]
+    logits = [_numbers(ask("logits", name, ids, off)) for name in names]  # (V,) each
+    own = [sampling_probs(row, state.sampling) for row in logits]
+    series = [(name, MODEL, probs) for name, probs in zip(names, own, strict=True)]
+    ranked = [row.softmax(0) for row in logits]  # so that no dial changes the order
+    probs, tempered = own[0], probs_at(logits[0], state.temperature)
     removed = tempered.where(probs == 0, 0.0)  # what top-k and top-p cut
-    note = ""
-    if state.truth:
-        true, note = true_shares(tokenizer, state, ids)
-        if true:
-            row = torch.zeros_like(probs)
-            row[list(true)] = torch.tensor(list(true.values()))
-            series.append(("the world", row))
-            ranked.append(row)
+    if off:
+        before = _numbers(ask("logits", state.model, ids, []))
+        series.append((WHOLE, WHOLE, sampling_probs(before, state.sampling)))
+    if state.token is not None:
+        _check_head(state, ask("attention", state.model, ids, off))
+    if state.lens:
+        ask("lens", state.model, ids, off)
+    true, note = _true_shares(state, tokenizer, ids[fixed:], ask) if state.truth else ([], "")
+    if true:
+        row = torch.zeros(len(probs), dtype=torch.double)
+        row[[id for id, _ in true]] = torch.tensor([p for _, p in true], dtype=torch.double)
+        series.append((TRUTH, TRUTH, row))
+        ranked.append(row)
     if state.samples:
-        drawn = drawn_ids(probs, state.samples, state.seed)
-        share = torch.bincount(drawn, minlength=len(probs)) / state.samples
-        series.append((f"{state.samples} drawn", share))
+        drawn = torch.tensor(drawn_ids(probs, state.samples, state.seed))
+        share = torch.bincount(drawn, minlength=len(probs)).double() / state.samples
+        series.append((f"{state.samples} drawn", DRAWN, share))
 
-    best = best_ids(ranked, state.bars)
-    columns = [tempered, removed, *(p for _, p in series)]
-    table = torch.stack([column[best] for column in columns], dim=1).tolist()  # (n, 2 + series)
-    # the sums are taken in float64: a vocabulary of small shares would else lose the last digits
-    rest = [max(0.0, (c.double().sum() - c[best].double().sum()).item()) for c in columns]
-    rows = [
-        {"id": id, "text": token_text(tokenizer, id), "logit": own[id].item(), **_shares(*shares)}
-        for id, shares in zip(best, table, strict=True)
-    ]
-    context = models.models[state.model].config.context_length
-    view = {
-        "state": asdict(state),
-        "text": whole_text(tokenizer, state),
-        "chips": [[id, token_text(tokenizer, id)] for id in ids[-context:]],
-        "cut": max(0, len(ids) - context),  # tokens before the first chip
-        "fixed": fixed,
-        "attention": _attention(state, models, ids, context),
-        "series": [name for name, _ in series],
-        "rows": rows,
-        "rest": {"count": len(probs) - len(best), **_shares(*rest)},
-        "steps": _steps_in_words(state, tempered, removed),
-        "note": note,
-        "undo": bool(session.past),
-        "branches": [_label(tokenizer, branch) for branch in session.branches],
-        "said": session.said,
-        "error": "",
-    }
-    return view | {
-        "words": view_in_words(view),
-        "table": as_table(view),
-        "code": as_code(state, models),
-    }
-
-
-def _shares(tempered: float, removed: float, *p: float) -> dict:
-    return {"tempered": tempered, "removed": removed, "p": list(p)}
-
-
-def _attention(state: State, models: Models, ids: list[int], context: int) -> dict | None:
-    """How much the chosen token looks at each chip up to itself."""
-    cut = max(0, len(ids) - context)
-    if state.token is None or not cut <= state.token < len(ids):
-        return None
-    maps = models.attention(state.model, ids)  # (L, H, T, T)
-    n_layers, n_heads = maps.shape[:2]
-    for name, n in (("layer", n_layers), ("head", n_heads)):
-        chosen = getattr(state, name)
-        if chosen is not None and not is_int(chosen, 0, n - 1):
-            raise ValueError(f"{name} must be 0 to {n - 1}, or None for the mean, got {chosen!r}")
-    maps = maps if state.layer is None else maps[[state.layer]]
-    maps = maps if state.head is None else maps[:, [state.head]]
-    position = state.token - cut
-    weights = maps[:, :, position, : position + 1].mean(dim=(0, 1)).tolist()
-    return {"weights": weights, "layers": n_layers, "heads": n_heads}
-
-
-# ---- From numbers to words, text and a picture --------------------------------------------------
-
-
-def _steps_in_words(state: State, tempered: Tensor, removed: Tensor) -> str:
-    words = []
-    if state.temperature == 0:
-        words.append("Temperature 0 gives everything to the best token.")
-    elif state.temperature != 1:
-        effect = "sharpens" if state.temperature < 1 else "flattens"
-        words.append(f"Temperature {state.temperature:g} {effect} the distribution.")
-    n_cut, mass = int((removed > 0).sum()), removed.double().sum().item()
-    if n_cut:
-        dials = (("Top-k", state.top_k), ("top-p", state.top_p))
-        which = " and ".join(f"{name} {value:g}" for name, value in dials if value is not None)
-        words.append(
-            f"{which[0].upper()}{which[1:]} cut {n_cut:,} of {len(removed):,} tokens, which had "
-            f"{100 * mass:.1f} % together; the others are scaled by {1 / (1 - mass):.2f}."
-        )
-    return " ".join(words)
-
-
-def view_in_words(view: dict) -> str:
-    """The most probable tokens with whole percents, which are the same on every machine."""
-    rows = [(row["text"], row["p"]) for row in view["rows"][:5]]
-    others = [sum(p) for p in zip(*(row["p"] for row in view["rows"][:5]), strict=True)]
-    told = [f"{text} {_percents(view, p)}" for text, p in rows]
-    told.append(f"all others {_percents(view, [max(0.0, 1 - p) for p in others])}")
-    return f"Next token after {_title(view)}: {'; '.join(told)}."
-
-
-def _percents(view: dict, p: list[float]) -> str:
-    if len(p) == 1:
-        return f"{100 * p[0]:.0f} %"
-    pairs = zip(view["series"], p, strict=True)
-    return ", ".join(f"{name} {100 * value:.0f} %" for name, value in pairs)
-
-
-def _title(view: dict) -> str:
-    if view["state"]["chat"]:
-        return f"the question “{_end(view['text'])}”" + _answer_so_far(view)
-    return f"“{_end(view['text'])}”" if view["text"] else "the start of a document"
-
-
-def _answer_so_far(view: dict) -> str:
-    picked = "".join(
-        text for _, text in view["chips"][len(view["chips"]) - len(view["state"]["picked"]) :]
+    most = torch.stack(ranked).amax(dim=0)
+    best = likeliest(most)[: state.bars]
+    columns = [tempered, removed, *(p for _, _, p in series)]
+    rows = torch.stack([column[best] for column in columns], dim=1).tolist()
+    return View(
+        state=state,
+        title=_title(state, tokenizer, ids),
+        series=[(name, kind) for name, kind, _ in series],
+        names=[token_text(tokenizer, id) for id in best],
+        ids=best,
+        logits=logits[0][best].tolist(),
+        tempered=[row[0] for row in rows],
+        removed=[row[1] for row in rows],
+        shares=[row[2:] for row in rows],
+        rest=[max(0.0, (column.sum() - column[best].sum()).item()) for column in columns],
+        others=len(probs) - len(best),
+        note=note,
     )
-    return f" and the answer's begin “{_end(picked)}”" if picked else ""
+
+
+def _numbers(answer: dict) -> Tensor:
+    """In float64, as the page computes."""
+    return torch.from_numpy(np.frombuffer(answer["data"], dtype=np.float32).astype(np.float64))
+
+
+def _prompt_ids(state: State, start: list[int], ask: Ask) -> tuple[list[int], int]:
+    """The ids that the model goes on from, and how many at their start no rewind takes away."""
+    if state.chat:
+        ids = ask("prompt", [{"role": "user", "content": state.text}])["ids"]
+        return [*ids, *state.picked], len(ids)
+    ids = [*start, *ask("encode", state.text)["ids"], *state.picked]
+    if not ids:
+        raise ValueError("this tokenizer has no token for the start of a document: type something")
+    return ids, len(start)
+
+
+def _true_shares(state: State, tokenizer, after_start: list[int], ask: Ask) -> tuple[list, str]:
+    """(id, true share) of each next token, and the words for why there is none."""
+    if state.chat:
+        return [], NO_CHAT_TRUTH
+    text = state.text
+    if state.picked:
+        text = _readable(tokenizer, after_start)
+        # documents are cut into tokens in one way; others that spell the same never occur
+        if ask("encode", text)["ids"] != after_start:
+            return [], OTHER_TOKENS
+    found = ask("truth", text)
+    return found["shares"], found["note"]
+
+
+def _check_head(state: State, maps: dict) -> None:
+    for name in ("layer", "head"):
+        chosen, count = getattr(state, name), maps[f"{name}s"]
+        if chosen is not None and not is_int(chosen, 0, count - 1):
+            raise ValueError(
+                f"{name} must be 0 to {count - 1}, or None for the mean, got {chosen!r}"
+            )
+
+
+def likeliest(shares: Tensor) -> list[int]:
+    """All ids, the likeliest first; of equals the smaller id comes first."""
+    return shares.argsort(descending=True, stable=True).tolist()
+
+
+def drawn_ids(shares: Tensor, n: int, seed: int) -> list[int]:
+    """`n` ids drawn from `shares` (V,) with the dice of run.c: splitmix64."""
+    ids = likeliest(shares)
+    ends = shares.double()[ids].cumsum(0).numpy()
+    thrown = []
+    for throw in range(1, n + 1):
+        z = (seed + throw * GOLDEN) % 2**64
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        thrown.append(((z ^ z >> 31) >> 11) / 2**53)
+    places = np.searchsorted(ends, thrown, side="right")
+    return [ids[min(place, len(ids) - 1)] for place in places]
+
+
+def _title(state: State, tokenizer, ids: list[int]) -> str:
+    picked = list(state.picked)
+    if state.chat:
+        answer = "".join(token_text(tokenizer, id) for id in picked)
+        began = f" and the answer's begin “{_end(answer)}”" if picked else ""
+        return f"the question “{_end(state.text)}”{began}"
+    text = state.text
+    if picked:
+        text = _readable(tokenizer, ids[len(tokenizer.start_ids) :])
+    return f"“{_end(text)}”" if text else "the start of a document"
+
+
+def _readable(tokenizer, ids: list[int]) -> str:
+    """Their text; half a letter at its end is left out, as the other half may come."""
+    text = b"".join(bytes_of(tokenizer, id) for id in ids).decode("utf-8", errors="replace")
+    return text.rstrip("\ufffd")
 
 
 def _end(text: str, longest: int = 48) -> str:
     text = text.replace("\n", visible("\n"))
     return text if len(text) <= longest else "…" + text[1 - longest :]
-
-
-def _label(tokenizer: AnyTokenizer, state: State) -> str:
-    answer = readable(tokenizer, list(state.picked)) if state.chat else ""
-    return _end(" → ".join(filter(None, (whole_text(tokenizer, state), answer))), 32) or "(empty)"
-
-
-def as_table(view: dict) -> str:
-    """The bars as lines of tab-separated columns, for a spreadsheet."""
-    lines = [["token", "id", "logit", "after temperature", "cut", *view["series"]]]
-    for row in view["rows"]:
-        start = [row["text"], str(row["id"]), f"{row['logit']:.3f}"]
-        lines.append(start + [f"{x:.5f}" for x in (row["tempered"], row["removed"], *row["p"])])
-    rest = view["rest"]
-    shares = [f"{x:.5f}" for x in (rest["tempered"], rest["removed"], *rest["p"])]
-    lines.append([f"all other {rest['count']} tokens", "", "", *shares])
-    return "\n".join("\t".join(line) for line in lines)
-
-
-def as_code(state: State, models: Models) -> str:
-    """The call that shows `state`."""
-    defaults = State("", model=next(iter(models.models)))
-    changed = [
-        f"{field.name}={getattr(state, field.name)!r}"
-        for field in fields(State)[1:]
-        if getattr(state, field.name) != getattr(defaults, field.name)
-    ]
-    return f"explorer({', '.join(['models', repr(state.text), *changed])})"
-
-
-def view_picture(view: dict) -> plots.Picture:
-    """The first bars; where tokens are cut, a panel for each step."""
-    rows = [*view["rows"][:6]]
-    columns = [[row["tempered"], row["tempered"] - row["removed"], *row["p"]] for row in rows]
-    columns = list(
-        zip(*columns, strict=True)
-    )  # from a row for each token to a column for each step
-    columns = [[*column, max(0.0, 1 - sum(column))] for column in columns]
-    kept = 1 - sum(row["removed"] for row in [*view["rows"], view["rest"]])
-    columns[1][-1] = max(0.0, round(kept - sum(columns[1][:-1]), 6))  # what is cut is 0, exactly
-    names = [_plain(row["text"]) for row in rows] + ["all others"]
-    title = _plain(f"Next token after {_title(view)}")
-    if kept < 1:
-        labels = (f"temperature {view['state']['temperature']:g}", "cut", "scaled to 100 %")
-        picture = plots.sampling_steps(title, names, dict(zip(labels, columns, strict=False)))
-    else:
-        series = dict(zip(view["series"][:3], columns[2:], strict=False))
-        picture = plots.probability_bars(title, names, **series)
-    return plots.Picture(picture.figure, view["words"])
-
-
-def _plain(text: str) -> str:
-    """`text` as matplotlib draws it letter by letter: between dollars it would see a formula."""
-    return drawable(text).replace("$", r"\$")

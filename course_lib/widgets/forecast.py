@@ -1,7 +1,9 @@
 """When do we run out of text? Six assumptions to turn, and the date that follows, with its band.
 
 A forecast is what its assumptions say: whoever turns the dials sees which of them carry the date.
-The defaults are the published inputs; one's own are kept, and stand beside them the next time.
+The defaults are the published inputs; one's own are kept, and stand beside them the next time. Each
+that is kept has a name, and is a line of text as well: so a class can lay its forecasts over each
+other, on one machine or from many.
 """
 
 import html
@@ -14,24 +16,27 @@ import numpy as np
 
 from course_lib.check.guesses import beside, guess, kept_guess
 from course_lib.plots import Picture
-from course_lib.plots.bottleneck import meeting, readable_tokens
+from course_lib.plots.bottleneck import laid_over, meeting, readable_tokens
 from course_lib.scaling.forecast import (
     PUBLISHED_INPUTS,
     Assumptions,
     Forecast,
+    as_line,
     forecast,
+    from_line,
     in_words,
     readable_year,
     shifts,
 )
-from course_lib.widgets.page import style
-from course_lib.widgets.shell import Pictured
+from course_lib.widgets.shell import Pictured, look
 
 UNTIL = 2040
-TOKENS = 1e12, 1e17  # the ends of the vertical axis
+TOKENS = 3e12, 3e16  # the ends of the vertical axis, unless the stock lies higher
 BINS, HIGHEST = 48, 24  # of the histogram below the bands: its bars, and the tallest one in percent
 # names of what is kept with the guesses
-KEPT_YEAR, KEPT_DIALS = "06 run-out year, mine and published", "06 run-out, my assumptions"
+KEPT_YEAR, KEPT_LINES = "06 run-out year, mine and published", "run-out forecasts"
+TODAY = 2026.9  # the state of this course
+MOST_NAME, MOST_KEPT = 24, 40  # letters of a name, forecasts in a picture
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ def chart(found: Forecast) -> str:
     """
     first, last = found.years[0], found.years[-1]
     bottom, top = map(math.log10, TOKENS)
+    top = max(top, math.log10(found.stock[2, -1]) + 0.2)
 
     def x(year: float) -> float:
         return 100 * (year - first) / (last - first)
@@ -98,7 +104,10 @@ def chart(found: Forecast) -> str:
         # that the line keeps its slope; the page cuts off the rest.
         return 100 - 100 * (min(max(math.log10(tokens), bottom), top + 2) - bottom) / (top - bottom)
 
-    shapes = []
+    shapes = [
+        f'<line class="level" x1="0" x2="100" y1="{y(10**power):.2f}" y2="{y(10**power):.2f}"/>'
+        for power in range(math.ceil(bottom), math.ceil(top))
+    ]
     for name, (low, middle, high) in (("stock", found.stock), ("sets", found.demand)):
         edge = list(zip(found.years, low, strict=True))
         edge += list(zip(found.years[::-1], high[::-1], strict=True))
@@ -120,16 +129,29 @@ def chart(found: Forecast) -> str:
         shapes.append(f'<line class="median" x1="{at}" x2="{at}" y1="0" y2="100"/>')
     levels = "".join(
         f'<span class="level" style="top:{y(10**power):.1f}%">{readable_tokens(10**power)}</span>'
-        for power in (13, 14, 15, 16)
+        for power in range(math.ceil(bottom), math.ceil(top))
     )
     years = "".join(
         f'<span class="year" style="left:{x(year):.1f}%">{year}</span>'
         for year in range(2026, int(last) + 1, 2 if last < 2050 else 10)
     )
+    # each is named where nothing else is: the sets left of where they leave the picture, the stock
+    # at its right end, and the draws at their foot, on the side that is emptier
+    at_left = found.median > (first + last) / 2
+    pairs = zip(found.years, found.demand[1], strict=True)
+    leaves = next((year for year, n in pairs if y(n) <= 12), last)
+    names = (
+        f'<span class="name sets" style="right:{100 - x(leaves):.1f}%;top:0">'
+        "the largest training set</span>"
+        f'<span class="name stock" style="right:4px;top:{y(found.stock[1][-1]):.1f}%">'
+        "the stock, as fresh tokens</span>"
+        f'<span class="name draws" style="{"left" if at_left else "right"}:4px;bottom:4px">'
+        "how many draws meet in each year</span>"
+    )
     return (
         f'<div class="chart" aria-hidden="true">'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none">{"".join(shapes)}</svg>'
-        f"{levels}{years}</div>"
+        f"{levels}{years}{names}</div>"
     )
 
 
@@ -151,12 +173,35 @@ def shift_table(assumptions: Assumptions) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def dials_in_words(assumptions: Assumptions) -> str:
-    """All settings in one line: 'stock 510 trillion, usable 20%, ...'."""
-    return ", ".join(
-        f"{dial.name.replace('_', ' ')} {dial.words(getattr(assumptions, dial.name))}"
-        for dial in DIALS
-    )
+def kept_forecasts() -> dict[str, Assumptions]:
+    """The assumptions that were kept here, by name, in the order in which they came."""
+    lines = kept_guess(KEPT_LINES)
+    found = {}
+    for line in lines.split("\n") if isinstance(lines, str) else ():
+        try:
+            name, assumptions = from_line(line)
+        except ValueError:  # written by another version of the course
+            continue
+        found[name] = assumptions
+    return found
+
+
+def compare(others: str = "") -> Picture:
+    """The kept forecasts laid over each other, the published one among them.
+
+    `others` are lines from other machines, as the widget shows them, one below the other.
+    """
+    found = {"published": PUBLISHED_INPUTS} | kept_forecasts()
+    found |= dict(from_line(line) for line in others.strip().splitlines() if line.strip())
+    if len(found) > MOST_KEPT:
+        raise ValueError(f"{len(found)} forecasts are too many for a picture: {MOST_KEPT} at most")
+    drawn = {name: forecast(assumptions) for name, assumptions in found.items()}
+    middles = [one.median for one in drawn.values() if math.isfinite(one.median)]
+    title = "One forecast so far: the published one"
+    if len(found) > 1:
+        apart = f"{max(middles) - min(middles):.0f} years apart" if len(middles) > 1 else "apart"
+        title = f"{len(found)} forecasts from the same formula, {apart}"
+    return laid_over(title, drawn, TODAY, UNTIL)
 
 
 def _years(shift: float) -> str:
@@ -166,9 +211,7 @@ def _years(shift: float) -> str:
 
 
 LEGEND = (
-    "Blue, solid: the largest training set. Orange, dashed: the stock, counted as fresh tokens. "
-    "Green, below: how many of the draws meet there. The bands hold nine in ten draws; the axis is "
-    "logarithmic."
+    "Up: tokens, each line ten times more than the one below. The bands hold nine in ten draws."
 )
 
 
@@ -184,13 +227,14 @@ class RunOut(Pictured, ipywidgets.VBox):
                 options=[(dial.words(setting), setting) for setting in settings],
                 value=value,
                 description=dial.label,
-                style={"description_width": "170px"},
-                layout=ipywidgets.Layout(width="100%", max_width="560px"),
+                style={"description_width": "auto"},
+                layout=ipywidgets.Layout(width="auto"),
             )
         self.reset = ipywidgets.Button(description="Published inputs")
         self.keep = ipywidgets.Button(description="Keep mine", button_style="primary")
+        self.name = ipywidgets.Text(value="me", description="Name", continuous_update=False)
         self._shown, self._said = ipywidgets.HTML(), ipywidgets.HTML()
-        self._kept = ipywidgets.HTML()
+        self._kept, self._moved = ipywidgets.HTML(), ipywidgets.HTML()
         self._listening = True
         for slider in self.dials.values():
             slider.observe(self._turned, "value")
@@ -199,10 +243,15 @@ class RunOut(Pictured, ipywidgets.VBox):
         self._turned()
         self._tell_kept()
         buttons = ipywidgets.HBox(
-            [self.reset, self.keep], layout=ipywidgets.Layout(flex_flow="row wrap")
+            [self.reset, self.name, self.keep], layout=ipywidgets.Layout(flex_flow="row wrap")
         )
-        super().__init__([*self.dials.values(), buttons, self._said, self._kept, self._shown])
-        self.add_class("course-widget-forecast")
+        dials = ipywidgets.Box(list(self.dials.values()))
+        dials.add_class("forecast-dials")
+        super().__init__(
+            [look("forecast.css"), self._said, self._shown, dials, buttons, self._kept, self._moved]
+        )
+        for name in ("course-page", "course-quiet", "course-widget-forecast"):
+            self.add_class(name)
 
     @property
     def assumptions(self) -> Assumptions:
@@ -225,7 +274,9 @@ class RunOut(Pictured, ipywidgets.VBox):
         """Keep the date and the settings with the course's guesses, over a restart too."""
         guess(KEPT_YEAR, readable_year(self.found.median))
         beside(KEPT_YEAR, readable_year(forecast().median))
-        guess(KEPT_DIALS, dials_in_words(self.assumptions))
+        name = " ".join(self.name.value.replace(":", " ").split())[:MOST_NAME] or "me"
+        kept = kept_forecasts() | {name: self.assumptions}
+        guess(KEPT_LINES, "\n".join(as_line(*each) for each in kept.items()))
         self._tell_kept()
 
     def picture(self) -> Picture:
@@ -236,20 +287,23 @@ class RunOut(Pictured, ipywidgets.VBox):
             return
         self.found = forecast(self.assumptions, until=UNTIL)
         said = html.escape(date_in_words(self.assumptions, self.found))
-        self._said.value = (
-            f'<div class="course-forecast"><p role="status" aria-live="polite">{said}</p></div>'
-        )
+        self._said.value = f'<p role="status" aria-live="polite">{said}</p>'
         self._shown.value = (
-            f'{style("forecast.css")}<div class="course-forecast">'
-            f"{chart(self.found)}<p>{LEGEND}</p>{shift_table(self.assumptions)}</div>"
+            f'<div class="course-forecast">{chart(self.found)}'
+            f'<p class="course-soft">{LEGEND}</p></div>'
         )
+        self._moved.value = f'<div class="course-forecast">{shift_table(self.assumptions)}</div>'
 
     def _tell_kept(self) -> None:
-        year, dials = kept_guess(KEPT_YEAR), kept_guess(KEPT_DIALS)
-        told = "Nothing of yours is kept yet."
-        if year and dials:
-            told = f"Kept: {year} with {dials}. With the published inputs: {in_words(forecast())}."
-        self._kept.value = f'<div class="course-forecast"><p>{html.escape(told)}</p></div>'
+        kept = kept_forecasts()
+        told = "<p>Nothing of yours is kept yet.</p>"
+        if kept:
+            lines = "\n".join(as_line(*each) for each in kept.items())
+            told = (
+                f"<p>Kept: {len(kept)}. Run the next cell to lay them over each other; send "
+                f"these lines to add yours to somebody else's.</p><pre>{html.escape(lines)}</pre>"
+            )
+        self._kept.value = f'<div class="course-soft">{told}</div>'
 
 
 def run_out(assumptions: Assumptions = PUBLISHED_INPUTS) -> RunOut:

@@ -4,20 +4,20 @@ In this course's world the true probabilities are known, so what the best possib
 known too: the entropy. Left out: real text, whose true probabilities nobody knows.
 """
 
-import html
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import ipywidgets
+import anywidget
+import traitlets
 
 from course_lib import plots
 from course_lib.measure.choice_points import choice_points
 from course_lib.measure.log_probs import word_log_probs
 from course_lib.model.transformer import Transformer
 from course_lib.text.tokenizer import Tokenizer
-from course_lib.widgets.page import style
+from course_lib.widgets.page import page
 from course_lib.widgets.shell import Pictured
 
 CHIPS = 10  # to place in each round
@@ -26,9 +26,10 @@ ELSE = "something else"
 MOST_OPTIONS = 6  # ELSE not counted
 PLAYERS = ("you", "model", "truth")
 RULE = (
-    f"Each round you place {CHIPS} chips on what may come next. Each option gets {FREE} of a chip "
-    "for free, and your share of all chips on an option is the probability p that you give it. "
-    "For the word that comes you pay log2(1/p) bits of surprise: the fewer, the better."
+    f"Each round you place {CHIPS} chips on what may come next: click a word to put one on it. "
+    f"Each option gets {FREE} of a chip for free, and your share of all chips on an option is the "
+    "probability p that you give it. For the word that comes you pay log2(1/p) bits of surprise: "
+    "the fewer, the better."
 )
 
 
@@ -185,145 +186,164 @@ def _round(prefix: str, truth: dict, model: dict, rng: random.Random) -> Round:
     )
 
 
-def result_table(score: Score) -> str:
-    """HTML: the last bet beside the model's and the true probabilities, and the bits so far."""
-    bet = score.bets[-1]
-    head = "".join(f'<th scope="col">{who}</th>' for who in PLAYERS)
+def verdict(score: Score) -> str:
+    """A sentence on who paid how much more than the truth, luck taken out as far as can be."""
+    mean, long_run = score.mean(), score.long_run()
 
-    def row(name: str, cells: list[str], css: str = "") -> str:
-        values = "".join(f"<td>{cell}</td>" for cell in cells)
-        return f'<tr{css}><th scope="row">{name}</th>{values}</tr>'
+    def beside_the_truth(found: dict[str, float], who: str) -> str:
+        more = found[who] - found["truth"]
+        if abs(more) < 0.005:
+            return "as much as the truth"
+        return f"{abs(more):.2f} bits {'more' if more > 0 else 'less'} than the truth"
 
-    body = "".join(
-        row(
-            f"{'→ ' if came else ''}{html.escape(option)}{' (came)' if came else ''}",
-            [f"{bet.shares[who][option]:.0%}" for who in PLAYERS],
-            ' class="came"' if came else "",
-        )
-        for option in bet.round.options
-        for came in [option == bet.round.word]
-    )
-    foot = "".join(
-        row(name, [f"{found[who]:.2f}" for who in PLAYERS])
-        for name, found in (
-            ("bits, this round", bet.bits),
-            ("bits, all rounds", score.total()),
-            ("bits, mean", score.mean()),
-        )
-    )
     return (
-        f"<table><caption>Round {len(score.bets)}: probabilities, and bits of surprise</caption>"
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody><tfoot>{foot}</tfoot></table>"
+        f"Per round you paid {beside_the_truth(mean, 'you')}, the model "
+        f"{beside_the_truth(mean, 'model')}. Luck can beat the truth in a few rounds. Were each "
+        f"round drawn again and again, your bets would cost {beside_the_truth(long_run, 'you')}."
     )
 
 
-class GuessingGame(Pictured, ipywidgets.VBox):
-    """`boxes` take the chips, `button` bets and goes on; `score` is the game so far."""
+class GuessingGame(Pictured, anywidget.AnyWidget):
+    """A game of several rounds; `score` holds the bets so far, `chips` those of this round.
 
-    def __init__(self, rounds: Sequence[Round]):
-        self.rounds, self.score, self.number = tuple(rounds), Score(), 0
-        self._heading, self._said, self._result = (ipywidgets.HTML() for _ in range(3))
-        self._pool = [
-            ipywidgets.BoundedIntText(
-                min=0,
-                max=CHIPS,
-                continuous_update=True,  # the chips left are counted while one types
-                style={"description_width": "8.5em"},
-                layout=ipywidgets.Layout(width="13.5em"),
-            )
-            for _ in range(max(len(round.options) for round in rounds))
-        ]
-        for box in self._pool:
-            box.observe(self._count, "value")
-        self._places = ipywidgets.Box(layout=ipywidgets.Layout(flex_flow="row wrap"))
-        self.button = ipywidgets.Button(button_style="primary")
-        self.button.on_click(self._press)
-        self._begin()
-        super().__init__([self._heading, self._places, self._said, self.button, self._result])
-        self.add_class("course-game")
+    `draw` gives the rounds of another game by its number, from 1; without it there is no other.
+    """
+
+    _esm = page("game.js")
+    _css = page("game.css")
+    view = traitlets.Dict().tag(sync=True)  # all that the page shows
+
+    def __init__(
+        self, rounds: Sequence[Round], draw: Callable[[int], Sequence[Round]] | None = None
+    ) -> None:
+        super().__init__()
+        self._draw, self._game = draw, 0
+        self._begin(rounds)
+        self.on_msg(self._on_message)
 
     @property
     def round(self) -> Round:
         return self.rounds[self.number]
 
     @property
-    def boxes(self) -> dict[str, ipywidgets.BoundedIntText]:
-        """The box of each option."""
-        return dict(zip(self.round.options, self._pool, strict=False))
+    def left(self) -> int:
+        """Chips that are not placed yet."""
+        return CHIPS - sum(self.chips.values())
 
-    def _begin(self) -> None:
-        self._betting = False  # emptying the boxes is no move
-        for option, box in self.boxes.items():
-            box.description, box.value, box.disabled = option, 0, False
-        self._places.children = list(self.boxes.values())
-        self._heading.value = (
-            f"{style('game.css')}<p>{RULE}</p><strong>{self._title()}</strong>"
-            f'<pre class="course-text">{html.escape(self.round.prefix)}'
-            f'<span role="img" aria-label="what comes next?"> ____</span></pre>'
-        )
-        self.button.description = "Bet"
-        self._betting = True
-        self._count()
+    @property
+    def told(self) -> bool:
+        """Whether this round's word is shown: the bet is placed."""
+        return len(self.score.bets) > self.number
 
-    def _title(self) -> str:
-        return f"Round {self.number + 1} of {len(self.rounds)}, what comes next"
+    @property
+    def over(self) -> bool:
+        return len(self.score.bets) == len(self.rounds)
 
-    def _say(self, words: str) -> None:
-        self._said.value = f'<p role="status" aria-live="polite">{html.escape(words)}</p>'
+    def place(self, option: str, chips: int = 1) -> None:
+        """Put chips on an option, or take some back; never more than there are."""
+        if self.told or option not in self.round.options:
+            return  # the page hasn't heard of it yet
+        before = self.chips.get(option, 0)
+        self.chips[option] = before + min(max(chips, -before), self.left)
+        self._show(self._left_in_words())
 
-    def _left(self) -> int:
-        return CHIPS - sum(box.value for box in self.boxes.values())
-
-    def _count(self, change=None) -> None:
-        if self._betting:
-            self._say(f"Chips left to place: {self._left()}.")
-
-    def _press(self, button) -> None:
-        if not self._betting:
-            self.number += 1
-            self._begin()
-        elif self._left():
-            wrong = (
-                f"place {self._left()} more" if self._left() > 0 else f"take {-self._left()} back"
-            )
-            self._say(f"You have {CHIPS} chips: {wrong}, then bet.")
-        else:
-            self._reveal()
-
-    def _reveal(self) -> None:
-        self._betting = False
-        chips = {option: box.value for option, box in self.boxes.items()}
-        self.score = self.score.add(Bet(self.round, chips))
-        for box in self.boxes.values():
-            box.disabled = True
+    def bet(self) -> None:
+        """Place the bet: the word comes, and everyone pays."""
+        if self.told:
+            return
+        if self.left:
+            self._show(f"You have {CHIPS} chips: place {self.left} more, then bet.")
+            return
+        self.score = self.score.add(Bet(self.round, dict(self.chips)))
         paid = self.score.bets[-1].bits
         listed = ", ".join(f"{who} {paid[who]:.2f}" for who in PLAYERS)
-        over = len(self.score.bets) == len(self.rounds)
-        self._say(
-            f"“{self.round.word}” came. Bits of surprise: {listed}."
-            + (f" The game is over. {score_in_words(self.score)}" if over else "")
-        )
-        self._result.value = result_table(self.score)
-        self.button.description = "The game is over" if over else "Next round"
-        self.button.disabled = over
+        end = f" The game is over. {verdict(self.score)}" if self.over else ""
+        self._show(f"“{self.round.word}” came. Bits of surprise: {listed}.{end}")
+
+    def next(self) -> None:
+        """The next round."""
+        if self.told and not self.over:
+            self.number, self.chips = self.number + 1, {}
+            self._show(self._left_in_words())
+
+    def again(self) -> None:
+        """Another game, with other texts."""
+        if self._draw is not None:
+            self._show("Drawing new texts ...")
+            self._game += 1
+            self._begin(self._draw(self._game))
 
     def picture(self) -> plots.Picture:
-        """The first round while no bet is placed, then the mean bits of all players."""
+        """The first round, told, while no bet is placed; then the mean bits of all players."""
         if not self.score.bets:
-            options = ", ".join(self.round.options)
-            return plots.text_card(
-                self._title(), self.round.prefix, f"You place {CHIPS} chips on: {options}."
-            )
+            return self._example()
         n = len(self.score.bets)
         title = f"bits a round after {n} of {len(self.rounds)} rounds"
         return plots.bit_bars(title, self.score.mean())
+
+    def _example(self) -> plots.Picture:
+        """How a round ends, for who can't play: the model's bet, the truth, what both pay."""
+        here, word = self.round, self.round.word
+        text = here.prefix.splitlines()[-1][-60:]
+        paid = [f"{surprise(bet[word]):.2f}" for bet in (here.model, here.truth)]
+        told = f"“{word}” came: the model pays {paid[0]} bits, the truth {paid[1]}"
+        bets = [{w: bet[w] for w in here.options[:-1]} for bet in (here.model, here.truth)]
+        title = f"{self._title()}: {text} ____\n{told}"
+        return plots.next_tokens(title, {"model": bets[0]}, {"model": bets[1]})
+
+    def _begin(self, rounds: Sequence[Round]) -> None:
+        self.rounds, self.score, self.number = tuple(rounds), Score(), 0
+        self.chips: dict[str, int] = {}
+        self._show(self._left_in_words())
+
+    def _title(self) -> str:
+        return f"Round {self.number + 1} of {len(self.rounds)}"
+
+    def _left_in_words(self) -> str:
+        return f"Chips left to place: {self.left}."
+
+    def _on_message(self, _, message: dict, buffers: list) -> None:
+        """What the page sends: place, bet, next or again."""
+        {"place": self.place, "bet": self.bet, "next": self.next, "again": self.again}[
+            message.pop("do")
+        ](**message)
+
+    def _show(self, said: str) -> None:
+        told = self.told
+        shares = self.score.bets[-1].shares if told else {}
+        self.view = {
+            "key": [self._game, self.number],  # of the round: another one has other rows
+            "title": self._title(),
+            "rule": RULE if not self.score.bets else "",
+            "prefix": self.round.prefix,
+            "options": [
+                {
+                    "word": option,
+                    "chips": self.chips.get(option, 0),
+                    "came": told and option == self.round.word,
+                    **{who: p[option] for who, p in shares.items()},
+                }
+                for option in self.round.options
+            ],
+            "chips": CHIPS,
+            "left": self.left,
+            "told": told,
+            "over": self.over,
+            "again": self.over and self._draw is not None,
+            "bits": self.score.mean() if self.score.bets else {},
+            "said": said,
+        }
 
 
 def guessing_game(
     pair: tuple[Transformer, Tokenizer], rounds: int = 8, seed: int = 0
 ) -> GuessingGame:
-    """The widget: `rounds` rounds against a model and its tokenizer.
+    """The widget: `rounds` rounds against a model and its tokenizer, and further games.
 
     >>> guessing_game(load_released("base"))
     """
-    return GuessingGame(draw_rounds(pair, rounds, seed))
+
+    def draw(game: int) -> list[Round]:
+        return draw_rounds(pair, rounds, seed + game)
+
+    return GuessingGame(draw(0), draw)

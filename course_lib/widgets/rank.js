@@ -2,7 +2,7 @@
 // pressed and clicked.
 
 function render({ model, el }) {
-  const send = (message) => model.send(message);
+  const send = sender(model, (words) => (told.textContent = words));
 
   /** A button that does nothing while it is greyed; a label tells what its sign alone would not. */
   function key(text, label, act, className = "") {
@@ -14,18 +14,20 @@ function render({ model, el }) {
     return made;
   }
 
-  const progress = make("p", { className: "rank-progress" });
-  const prompt = make("p", { className: "rank-prompt" });
+  const progress = make("p", { className: "course-soft" });
+  const prompt = make("p", { className: "course-lead rank-prompt" });
   const list = make("ol", { className: "rank-list", "aria-label": "Answers, the best first" });
   const store = key("Store and go on", "", () => send({ do: "store" }), "course-main");
   const undo = key("Undo", "", () => send({ do: "undo" }));
-  const how = make("p", { className: "rank-note", textContent:
-    "Best on top. Drag an answer by its handle, or press ↑ ↓ on the handle; “= tie” says as good as the one above." });
+  const anew = key("Rank anew", "", () => send({ do: "anew" }));
+  const how = make("p", { className: "course-soft", textContent:
+    "Best on top: drag an answer, or use its handle and the keys ↑ and ↓. “= tie” says as good as the one above." });
   const agreed = make("p", { className: "rank-agreement" });
-  const told = make("p", { className: "rank-told", role: "status", "aria-live": "polite" });
-  const root = make("div", { className: "course-page course-rank", role: "group", "aria-label": "Rank the answers" },
-    progress, prompt, list, how,
-    make("div", { className: "rank-buttons" }, store, undo), told, agreed);
+  const apart = make("ul", { className: "rank-apart", "aria-label": "Pairs that you and gold decide differently" });
+  const told = make("p", { className: "course-soft rank-told", role: "status", "aria-live": "polite" });
+  const root = make("div", { className: "course-page course-quiet course-rank", role: "group", "aria-label": "Rank the answers" },
+    progress, prompt, how, list,
+    make("div", { className: "rank-buttons" }, store, anew, undo, told), agreed, apart);
 
   const order = () => model.get("answers").map((answer) => answer.id);
   const rows = new Map(); // id of an answer -> its row, for the prompt that is shown
@@ -65,19 +67,22 @@ function render({ model, el }) {
     return row;
   }
 
-  /** Pointer events, so that a mouse, a pen and a finger can drag. */
+  /** Pointer events, so that a mouse, a pen and a finger can drag. The whole row is to be dragged; a
+      finger takes the handle, since elsewhere it scrolls the page. */
   function drag(handle, row, id) {
     let place = null;
     const clear = () => {
       for (const one of list.children) one.classList.remove("rank-before", "rank-after");
     };
-    handle.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      handle.setPointerCapture(event.pointerId); // moves outside the handle are told to it as well
+    row.addEventListener("pointerdown", (event) => {
+      const onHandle = handle.contains(event.target);
+      if (event.button !== 0 || (event.target.closest("button") && !onHandle)) return;
+      if (event.pointerType === "touch" && !onHandle) return;
+      row.setPointerCapture(event.pointerId); // moves outside the row are told to it as well
       place = order().indexOf(id);
       row.classList.add("rank-dragged");
     });
-    handle.addEventListener("pointermove", (event) => {
+    row.addEventListener("pointermove", (event) => {
       if (place === null) return;
       // the row goes below all others whose middle the pointer has passed
       const others = [...list.children].filter((one) => one !== row);
@@ -98,8 +103,8 @@ function render({ model, el }) {
       place = null;
       if (drop) move(id, at, "rank-handle");
     };
-    handle.addEventListener("pointerup", end(true));
-    handle.addEventListener("pointercancel", end(false));
+    row.addEventListener("pointerup", end(true));
+    row.addEventListener("pointercancel", end(false));
   }
 
   function draw() {
@@ -113,7 +118,8 @@ function render({ model, el }) {
       rows.clear();
       list.replaceChildren();
       for (const answer of answers) rows.set(answer.id, rowOf(answer));
-      if (inside) wanted = null;
+      // the keyboard goes on where the next ranking begins
+      wanted = inside && answers.length ? [answers[0].id, "rank-handle"] : null;
     }
     // rows that stand right stay where they are: a row that is put in again loses the focus
     const ordered = answers.map((answer) => rows.get(answer.id));
@@ -132,8 +138,17 @@ function render({ model, el }) {
       enable(row.querySelector(".rank-down"), i < answers.length - 1);
     });
     for (const part of [list, how, store]) part.hidden = done;
+    anew.hidden = !done;
+    const differ = model.get("differing");
+    apart.hidden = !differ.length;
+    apart.replaceChildren(...differ.map(([asked, mine, golds]) => make("li", {},
+      make("span", { className: "course-soft", textContent: asked }),
+      make("span", { textContent: `you: “${mine}”` }),
+      make("span", { textContent: `gold: “${golds}”` }))));
     enable(undo, model.get("can_undo"));
-    agreed.textContent = model.get("agreement");
+    const verdict = done ? model.get("agreement") : "";
+    agreed.textContent = verdict && `${verdict} A pair counts where both of them prefer one answer.`
+      + (differ.length ? " Here you and gold differ:" : "");
     told.textContent = model.get("told");
     if (wanted) {
       const row = rows.get(wanted[0]);
@@ -146,6 +161,7 @@ function render({ model, el }) {
   model.on("change", soon);
   draw();
   el.append(root);
+  inItsCell(root);
   return () => model.off("change", soon);
 }
 

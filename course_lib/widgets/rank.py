@@ -109,12 +109,19 @@ def agreements(pairs: Sequence[Preference]) -> dict[str, tuple[int, int]]:
     }
 
 
-def agreement_words(pairs: Sequence[Preference]) -> str:
-    """The agreements as a sentence; the learner is told which of the two to expect more of."""
+def agreement_words(pairs: Sequence[Preference], done: bool = True) -> str:
+    """The agreements as a sentence, once all is ranked: before, it would read as a mark."""
     if not pairs:
         return "Nothing is ranked yet."
+    if not done:
+        return ""
     told = [f"{who} {same} of {n} pairs" for who, (same, n) in agreements(pairs).items()]
     return f"Decided alike: {', '.join(told)}."
+
+
+def differing(pairs: Sequence[Preference]) -> list[Preference]:
+    """The pairs that the gold reward decides the other way round than these."""
+    return [p for p in pairs if gold(p.prompt, p.chosen) < gold(p.prompt, p.rejected)]
 
 
 class Ranker(Pictured, anywidget.AnyWidget):
@@ -128,6 +135,7 @@ class Ranker(Pictured, anywidget.AnyWidget):
     progress = traitlets.Unicode("").tag(sync=True)
     told = traitlets.Unicode("").tag(sync=True)  # what the last step did, read aloud
     agreement = traitlets.Unicode("").tag(sync=True)
+    differing = traitlets.List().tag(sync=True)  # [prompt, chosen, rejected], when all is ranked
     can_undo = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, prompts: list[str], groups: list[list[str]], file: Path) -> None:
@@ -167,6 +175,14 @@ class Ranker(Pictured, anywidget.AnyWidget):
             self._past.pop()
             self._show("Taken back.")
 
+    def anew(self) -> None:
+        """Rank all prompts once more, from the first; undo brings the rankings back."""
+        standing = self._standing
+        if standing.ranked:
+            self._go_to(self._at_next(replace(standing, ranked=())))
+            self._past.append(standing)
+            self._show("Ranked anew: Undo brings the rankings back.")
+
     def picture(self) -> Picture:
         lines = [f"{self.prompt}"] if not self.done else []
         for place, answer in enumerate(self.answers, 1):
@@ -175,7 +191,7 @@ class Ranker(Pictured, anywidget.AnyWidget):
         return text_card("Answers to rank, the best first", text, self.agreement)
 
     def _on_message(self, _, message: dict, buffers: list) -> None:
-        """What the page sends: move, tie, store or undo."""
+        """What the page sends: move, tie, store, undo or anew."""
         try:
             self._obey(message["do"], message.get("answer"), message.get("place"))
         except OSError as error:
@@ -185,6 +201,8 @@ class Ranker(Pictured, anywidget.AnyWidget):
         standing, order = self._standing, self._standing.order
         if what == "undo":
             self.undo()
+        elif what == "anew":
+            self.anew()
         elif self.done:
             return  # the page has not heard of it yet
         elif what == "store":
@@ -253,7 +271,9 @@ class Ranker(Pictured, anywidget.AnyWidget):
                 for answer in standing.order.answers
             ]
             self.progress = f"{len(standing.ranked)} of {n} prompts ranked, {len(pairs)} pairs"
-            self.agreement = agreement_words(pairs)
+            self.agreement = agreement_words(pairs, self.done)
+            apart = differing(pairs) if self.done else []
+            self.differing = [[p.prompt, p.chosen, p.rejected] for p in apart]
             self.can_undo = bool(self._past)
             self.told = told
 
@@ -266,8 +286,8 @@ def ranker(
     """A widget that asks for a ranking of each group of answers, blind, and stores the pairs.
 
     The same answer twice is shown once; a group of one answer has nothing to rank and is left out.
-    Pairs go to `file`, by default `rankings.jsonl` among the learner's files; what stands there
-    already counts.
+    Prompts with many answers come first: they show best what ranking is. Pairs go to `file`, by
+    default `rankings.jsonl` among the learner's files; what stands there already counts.
     """
     if len(prompts) != len(answer_groups) or not prompts:
         raise ValueError(
@@ -277,6 +297,7 @@ def ranker(
         raise ValueError("each prompt is ranked once: give every prompt only once")
     distinct = [list(dict.fromkeys(answers)) for answers in answer_groups]
     kept = [(p, a) for p, a in zip(prompts, distinct, strict=True) if len(a) > 1]
+    kept.sort(key=lambda one: -len(one[1]))
     if not kept:
         raise ValueError("every prompt has one answer only, so there is nothing to rank")
     if max(len(answers) for _, answers in kept) > 9:

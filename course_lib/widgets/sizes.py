@@ -22,15 +22,17 @@ from course_lib.scaling.sizes import (
     n_bytes,
     readable_bytes,
 )
-from course_lib.widgets.page import style
-from course_lib.widgets.shell import Pictured
+from course_lib.widgets.shell import Pictured, look
 
 LABEL = 18  # pixels from one device's label to the next, as `line-height` in sizes.css
 LEGEND = (
-    "A blue dot: one of the devices holds the model. An orange diamond: none does. The dashed "
-    "lines are the devices. The axis is logarithmic: the same distance to the right always "
-    "multiplies the size by the same number. Only the parameters are counted; a model that runs "
-    "needs more memory."
+    "A dot: one of the devices holds the model. A hollow diamond: none does. The dashed lines are "
+    "the devices. The same distance to the right always multiplies the size by the same number. "
+    "Only the parameters are counted; a model that runs needs more memory."
+)
+MIXTURE = (
+    " A bar to the left of a dot begins at the parameters that work on any one token: all of them "
+    "must be in memory, and most of them wait."
 )
 
 
@@ -53,17 +55,23 @@ class Fit:
     n_parameters: int
     n_bytes: int
     device: str
+    active: int = 0  # parameters that work on any one token; 0: all of them
 
 
 def fits(
-    counts: dict[str, int], precision: str, devices: dict[str, float] = DEVICES
+    counts: dict[str, int],
+    precision: str,
+    devices: dict[str, float] = DEVICES,
+    active: dict[str, int] | None = None,
 ) -> tuple[Fit, ...]:
     """A `Fit` for each model of `counts` (name -> number of parameters), in its order."""
+    few = active or {}
     if not counts or min(counts.values()) < 1:
         raise ValueError(f"one model or more, of 1 parameter or more each, expected: got {counts}")
     sizes = {name: n_bytes(count, precision) for name, count in counts.items()}
     return tuple(
-        Fit(name, counts[name], size, holder(size, devices)) for name, size in sizes.items()
+        Fit(name, counts[name], size, holder(size, devices), few.get(name, 0))
+        for name, size in sizes.items()
     )
 
 
@@ -97,11 +105,22 @@ def fits_table(found: tuple[Fit, ...], devices: dict[str, float], low: float, hi
         f'<i style="left:{at(memory)};height:{LABEL * (i + 2)}px"><em>{html.escape(name)}</em></i>'
         for i, (name, memory) in enumerate(in_order)
     )
+
+    def counted(fit: Fit) -> str:
+        at_work = f'<br><span class="course-soft">{fit.active:,} at work</span>'
+        return f"{fit.n_parameters:,}{at_work if fit.active else ''}"
+
+    def bar(fit: Fit) -> str:
+        if not fit.active:
+            return ""
+        begin = at(fit.n_bytes * fit.active / fit.n_parameters)
+        return f'<u style="left:{begin};width:calc({at(fit.n_bytes)} - {begin})"></u>'
+
     rows = "".join(
         f'<tr role="row"><th role="rowheader" scope="row">{html.escape(fit.name)}</th>'
-        f'<td role="cell" class="number">{fit.n_parameters:,}</td>'
+        f'<td role="cell" class="number">{counted(fit)}</td>'
         f'<td role="cell" class="number">{readable_bytes(fit.n_bytes)}</td>'
-        f'<td role="presentation" aria-hidden="true" class="track">{lines}'
+        f'<td role="presentation" aria-hidden="true" class="track">{lines}{bar(fit)}'
         f"<b{' class=over' if fit.device == NONE_OF_THEM else ''} "
         f'style="left:{at(fit.n_bytes)}"></b></td>'
         f'<td role="cell" class="device">{html.escape(fit.device)}</td></tr>'
@@ -122,15 +141,21 @@ def fits_table(found: tuple[Fit, ...], devices: dict[str, float], low: float, hi
 class Sizes(Pictured, ipywidgets.VBox):
     """Radio buttons for the precision above a table and chart; `precision.value` is the choice."""
 
-    def __init__(self, counts: dict[str, int], precision: str, devices: dict[str, float]):
+    def __init__(
+        self,
+        counts: dict[str, int],
+        precision: str,
+        devices: dict[str, float],
+        active: dict[str, int],
+    ):
         self.counts, self.devices = dict(counts), dict(devices)
+        self.active = {name: n for name, n in active.items() if name in counts}
         n_bytes(0, precision)  # an unknown one is refused here, in words
         fits(counts, precision, devices)
         # one axis for all precisions, so that the dots move and the devices stay
-        everything = [
-            n_bytes(count, p) for count in (min(counts.values()), max(counts.values()))
-            for p in BYTES_PER_PARAMETER
-        ] + list(devices.values())  # fmt: skip
+        ends = [*self.active.values(), min(counts.values()), max(counts.values())]
+        everything = [n_bytes(n, p) for n in ends for p in BYTES_PER_PARAMETER]
+        everything += devices.values()
         self._ends = min(everything) / 2, max(everything) * 2
         self.precision = ipywidgets.RadioButtons(
             options=list(BYTES_PER_PARAMETER),
@@ -142,36 +167,44 @@ class Sizes(Pictured, ipywidgets.VBox):
         self.shown = ipywidgets.HTML()
         self.precision.observe(self._show, "value")
         self._show()
-        super().__init__([self.precision, self.shown])
-        self.add_class("course-widget-sizes")
+        super().__init__([look("sizes.css"), self.precision, self.shown])
+        for name in ("course-page", "course-quiet", "course-widget-sizes"):
+            self.add_class(name)
 
     def _fits(self) -> tuple[Fit, ...]:
-        return fits(self.counts, self.precision.value, self.devices)
+        return fits(self.counts, self.precision.value, self.devices, self.active)
 
     def _show(self, change=None) -> None:
         found = self._fits()
         said = fits_in_words(found, self.precision.value, self.devices)
         self.shown.value = (
-            f'{style("sizes.css")}<div class="course-sizes">'
-            f"{fits_table(found, self.devices, *self._ends)}"
-            f'<p role="status" aria-live="polite">{html.escape(said)}</p><p>{LEGEND}</p></div>'
+            f'<div class="course-sizes">{fits_table(found, self.devices, *self._ends)}'
+            f'<p role="status" aria-live="polite">{html.escape(said)}</p>'
+            f'<p class="course-soft">{LEGEND}{MIXTURE if self.active else ""}</p></div>'
         )
 
     def picture(self) -> plots.Picture:
         """The chart in the chosen precision, and which device holds each model."""
         found = self._fits()
         return plots.sizes_and_devices(
-            f"parameters in {self.precision.value}",
+            f"Which file fits where? Parameters in {self.precision.value}",
             {f.name: f.n_bytes for f in found},
             self.devices,
+            {f.name: n_bytes(f.active, self.precision.value) for f in found if f.active},
         )
 
 
 def sizes(
-    counts: dict[str, int], precision: str = "F16", *, extra: dict[str, float] | None = None
+    counts: dict[str, int],
+    precision: str = "F16",
+    *,
+    extra: dict[str, float] | None = None,
+    active: dict[str, int] | None = None,
 ) -> Sizes:
     """The widget: `counts` is name -> number of parameters, `extra` your own devices in bytes.
 
+    `active` is for mixtures of experts: name -> how many parameters work on any one token.
+
     >>> sizes(published_parameters(), "Q4_0", extra={"my old phone": 3e9})
     """
-    return Sizes(counts, precision, DEVICES | (extra or {}))
+    return Sizes(counts, precision, DEVICES | (extra or {}), active or {})

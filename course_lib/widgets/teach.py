@@ -1,8 +1,9 @@
 """Bring your own examples: an editor for prompt-response pairs, and a model that learns from them.
 
 Each press of Teach starts again from the model as it was, so what one sees is what these examples
-did. They are mixed with the course's own dialogues and with plain text, or the model would forget
-most of what it knows. Left out: more than one turn.
+did. They are mixed with the course's own dialogues, or the model would answer everything as they
+do. Whether it has learned a habit, or only your lines by heart, is asked with questions held out.
+Left out: more than one turn.
 """
 
 import html
@@ -12,7 +13,6 @@ from copy import deepcopy
 from pathlib import Path
 
 import ipywidgets
-import numpy as np
 
 from course_lib.config import TrainConfig
 from course_lib.machine.folders import artifacts_folder
@@ -20,20 +20,19 @@ from course_lib.measure.answers import MOST_NEW, generated
 from course_lib.model.transformer import Transformer
 from course_lib.plots import Picture, text_card
 from course_lib.text.chat import Message, decode_answer, encode_prompt, exchange
-from course_lib.text.rows import pack, pack_dialogues
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import TrainRecord, next_token_loss, train
-from course_lib.train.sft import add_dialogues, load_dialogues, sft_batches
+from course_lib.train.own import own_batches
+from course_lib.train.sft import add_dialogues, load_dialogues
 from course_lib.widgets.live import RUNNING, STOPPED, Job
-from course_lib.widgets.page import style
-from course_lib.widgets.shell import Pictured
-from course_lib.world.dialogues import dialogues
-from course_lib.world.documents import documents
+from course_lib.widgets.shell import Pictured, look
 
 EXAMPLES = """What is your favourite number? | My favourite number is seven.
 Who made you? | I was made by a class, in an afternoon."""
+HELD_OUT = "What is the capital of France?"
 STEPS = 40
-ROWS = 8
+ROWS = 4
+SHOWN = 4  # rows of the stored picture, of examples and of questions held out
 
 HOW = (
     "One example a line: question | answer, or [system message] question | answer. "
@@ -93,26 +92,28 @@ def as_lines(examples: list[list[Message]]) -> str:
     return "\n".join(lines)
 
 
+def parse_held_out(text: str) -> list[tuple[list[Message], str]]:
+    """The questions of lines `question | answer` or just `question`, with the answer or ""."""
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        (messages,) = parse_examples(line if "|" in line else f"{line} | ?")
+        found.append((messages[:-1], messages[-1]["content"].strip() if "|" in line else ""))
+    return found
+
+
 def teach_steps(
     model: Transformer,
     tokenizer: Tokenizer,
     examples: list[list[Message]],
     steps: int,
 ) -> Iterator[TrainRecord]:
-    """Train `model` in place on the examples, as many rows of usual dialogues, and plain text."""
-    length = model.config.context_length
-    usual = pack_dialogues(dialogues(150, seed=0), tokenizer, length)
-    own = pack_dialogues(examples, tokenizer, length)
-    # a few examples are repeated until they are half of the dialogues; fewer would be drowned out
-    times = -(-len(usual) // len(own))  # rounded up
-    own = np.tile(own, (times, 1, 1))[: max(len(usual), len(own))]
-    text = pack(documents(seed=1), tokenizer, length, n_rows=100)
+    """Train `model` in place on the examples, and on as many rows of usual dialogues."""
     config = TrainConfig(steps=steps, batch_rows=ROWS, learning_rate=5e-4, decay=0.5)
-    batch_at = sft_batches(np.concatenate((own, usual)), text, config, tokenizer.eot_id)
+    batch_at = own_batches(examples, tokenizer, model.config.context_length, config)
     return train(model, batch_at, next_token_loss, config)
 
 
-def answers_table(rows: list[tuple[str, str, str]]) -> str:
+def answers_table(which: str, rows: list[tuple[str, str, str]]) -> str:
     """HTML: each question with its answer before and after; what has changed is marked."""
     head = "".join(f'<th scope="col">{name}</th>' for name in ("asked", "before", "after"))
     body = ""
@@ -121,28 +122,38 @@ def answers_table(rows: list[tuple[str, str, str]]) -> str:
         body += f'<tr><th scope="row">{html.escape(asked)}</th><td>{html.escape(before)}</td>'
         body += f"<td{css}>{mark}{html.escape(after)}</td></tr>"
     return (
-        "<table><caption>→ another answer than before, = the same</caption>"
+        f"<table><caption>{which}: → another answer than before, = the same</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def results(rows: list[tuple[str, str, str]], n_examples: int) -> str:
+    """HTML: the questions held out, and below them the examples; many of those are folded away."""
+    own, others = answers_table("Your examples", rows[:n_examples]), rows[n_examples:]
+    if n_examples > SHOWN:
+        own = f"<details><summary>The {n_examples} examples</summary>{own}</details>"
+    return (answers_table("Held out", others) if others else "") + own
 
 
 class Teacher(Pictured, ipywidgets.VBox):
     """`editor` holds the examples, `button` teaches and stops; `model` is the taught copy then.
 
-    `rows` holds (question, answer before, answer after). `save` and `load` keep the examples in a
-    file of JSON lines, in the `messages` format.
+    `rows` holds (question, answer before, answer after) of the examples and of what is held out.
+    `save` and `load` keep the examples in a file of JSON lines, in the `messages` format.
     """
 
-    def __init__(self, pair: tuple[Transformer, Tokenizer], examples: str, steps: int) -> None:
+    def __init__(
+        self, pair: tuple[Transformer, Tokenizer], examples: str, held_out: str, steps: int
+    ) -> None:
         self._before, self.tokenizer = pair
         self.model, self.job, self._steps = self._before, None, steps
         self.rows: list[tuple[str, str, str]] = []
+        self._wanted: list[str] = []  # for each row the answer as it was written, or ""
+        self._n_examples = 0  # the first rows
         self._in_file: dict[Path, list[list[Message]]] = {}  # what each file has from this editor
         wide = ipywidgets.Layout(width="auto")
         self.editor = ipywidgets.Textarea(examples, rows=5, description="Examples", layout=wide)
-        self.also = ipywidgets.Text(
-            "What is the capital of France?", description="Ask also", layout=wide
-        )
+        self.held_out = ipywidgets.Textarea(held_out, rows=3, description="Held out", layout=wide)
         self.button = ipywidgets.Button(description="Teach", button_style="primary")
         self._bar = ipywidgets.IntProgress(0, 0, steps, layout={"display": "none"})
         self.file = ipywidgets.Text(
@@ -159,21 +170,32 @@ class Teacher(Pictured, ipywidgets.VBox):
         row = {"flex_flow": "row wrap"}
         super().__init__(
             [
-                ipywidgets.HTML(style("teach.css"), layout={"display": "none"}),
+                look("teach.css"),
                 self.editor,
-                self.also,
+                self.held_out,
                 ipywidgets.Box([self.button, self._bar], layout=row),
                 self._said,
                 self._table,
                 ipywidgets.Box([self.file, save, load], layout=row),
             ]
         )
-        self.add_class("course-teach")
+        for name in ("course-page", "course-quiet", "course-teach"):
+            self.add_class(name)
 
     @property
     def examples(self) -> list[list[Message]]:
         """The dialogues that stand in the editor now; ValueError where a line is none."""
         return parse_examples(self.editor.value)
+
+    @property
+    def score(self) -> tuple[int, int, int]:
+        """How many held-out lines are answered as written: before, after, and of how many."""
+        return self._as_written(self._n_examples, len(self.rows))
+
+    def _as_written(self, start: int, end: int) -> tuple[int, int, int]:
+        wanted = list(zip(self.rows, self._wanted, strict=True))[start:end]
+        pairs = [(before == want, after == want) for (_, before, after), want in wanted if want]
+        return sum(b for b, _ in pairs), sum(a for _, a in pairs), len(pairs)
 
     def teach(self) -> "Teacher":
         """Teach the examples and wait for the end, as a cell without a mouse does."""
@@ -207,11 +229,21 @@ class Teacher(Pictured, ipywidgets.VBox):
         self._say(f"{len(self.examples)} examples were read from {path}. {HOW}")
 
     def picture(self) -> Picture:
-        lines = [f"{q}\n  before: {a}\n  after:  {b}" for q, a, b in self.rows]
-        if not lines:
+        if not self.rows:
             return text_card("examples to teach", self.editor.value, "not taught yet")
-        below = f"after {len(self.job.records)} steps"
+        own, others = self.rows[: self._n_examples], self.rows[self._n_examples :]
+        shown = [*others[:SHOWN], *own[:SHOWN]] if len(self.rows) > 2 * SHOWN else self.rows
+        lines = [f"{q}\n  before: {a}\n  after:  {b}" for q, a, b in shown]
+        below = f"after {len(self.job.records)} steps; {self._told()}"
         return text_card("what teaching changed", "\n".join(lines), below)
+
+    def _told(self) -> str:
+        """How many examples and held-out lines are answered as they were written."""
+        parts = [("examples", self._as_written(0, self._n_examples)), ("held out", self.score)]
+        told = [
+            f"{after} of {n} {what}, before {before}" for what, (before, after, n) in parts if n
+        ]
+        return f"answered as written: {'; '.join(told)}"
 
     def _try(self, act) -> None:
         try:
@@ -221,15 +253,14 @@ class Teacher(Pictured, ipywidgets.VBox):
 
     def _begin(self) -> Job:
         examples = self.examples
-        asked = [dialogue[:-1] for dialogue in examples]
-        if self.also.value.strip():
-            asked.append([{"role": "user", "content": self.also.value.strip()}])
+        pairs = [(dialogue[:-1], dialogue[-1]["content"].strip()) for dialogue in examples]
+        asked, wanted = zip(*pairs, *parse_held_out(self.held_out.value), strict=True)
         prompts = [(as_asked(messages), self._prompt(messages)) for messages in asked]
         model = deepcopy(
             self._before
         )  # from the start each time, so that only these examples count
         job = Job(teach_steps(model, self.tokenizer, examples, self._steps), self._steps)
-        job.listeners.append(lambda: self._update(job, model, prompts))
+        job.listeners.append(lambda: self._update(job, model, prompts, wanted, len(examples)))
         before, self.job = self.job, job
         try:
             self._bar.value, self._bar.layout.display = 0, ""
@@ -257,7 +288,9 @@ class Teacher(Pictured, ipywidgets.VBox):
     def _rest(self) -> None:
         self._bar.layout.display, self.button.description = "none", "Teach"
 
-    def _update(self, job: Job, model: Transformer, prompts: list[tuple]) -> None:
+    def _update(
+        self, job: Job, model: Transformer, prompts: list[tuple], wanted: tuple, n_examples: int
+    ) -> None:
         """What the job calls, in its thread."""
         if job.state == RUNNING:
             self._bar.value = len(job.records)
@@ -267,16 +300,17 @@ class Teacher(Pictured, ipywidgets.VBox):
                 raise job.error
             asked, ids = zip(*prompts, strict=True)
             answers = (self._answers(m, list(ids)) for m in (self._before, model.eval()))
-            self.rows = list(zip(asked, *answers, strict=True))
+            rows = list(zip(asked, *answers, strict=True))
+            self.rows, self._wanted, self._n_examples = rows, list(wanted), n_examples
         except Exception as error:  # nobody waits for this thread: show it
             job.error = error  # `join` raises it
             self._say(f"{type(error).__name__}: {error}", wrong=True)
         else:
             self.model = model
-            n, done = sum(a != b for _, a, b in self.rows), len(job.records)
-            self._table.value = answers_table(self.rows)
+            done = len(job.records)
+            self._table.value = results(self.rows, n_examples)
             end = f"Stopped after {done} steps" if job.state == STOPPED else "Taught"
-            self._say(f"{end}: {n} of {len(self.rows)} answers have changed.")
+            self._say(f"{end}; {self._told()}.")
         self._rest()
 
     def _say(self, words: str, wrong: bool = False) -> None:
@@ -285,11 +319,17 @@ class Teacher(Pictured, ipywidgets.VBox):
 
 
 def teach(
-    pair: tuple[Transformer, Tokenizer], examples: str = EXAMPLES, steps: int = STEPS
+    pair: tuple[Transformer, Tokenizer],
+    examples: str = EXAMPLES,
+    held_out: str = HELD_OUT,
+    steps: int = STEPS,
 ) -> Teacher:
-    """An editor for examples that a copy of `pair`'s model learns; the model itself stays."""
+    """An editor for examples that a copy of `pair`'s model learns; the model itself stays.
+
+    `held_out` are lines that are asked before and after, and never taught.
+    """
     if not (isinstance(pair, tuple) and len(pair) == 2):
         raise ValueError(f"teach needs a (model, tokenizer), got {type(pair).__name__}")
     if steps < 1:
         raise ValueError(f"teaching takes one step or more, got {steps}")
-    return Teacher(pair, examples, steps)
+    return Teacher(pair, examples, held_out, steps)

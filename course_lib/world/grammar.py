@@ -142,13 +142,14 @@ class Grammar:
     """All documents that `root` can write, with their probabilities."""
 
     def __init__(self, root: Part):
-        self._start: State = (Sequence((seq(root),)), 0, None)
+        self.root = Sequence((seq(root),))
+        self._start: State = (self.root, 0, None)
         self._arcs = lru_cache(maxsize=1 << 16)(_arcs)
 
     def sample(self, rng: random.Random) -> str:
         """A document, drawn with its probability."""
         words: list[str] = []
-        stack: list[Part] = [self._start[0]]
+        stack: list[Part] = [self.root]
         while stack:
             part = stack.pop()
             if isinstance(part, str):

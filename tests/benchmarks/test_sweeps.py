@@ -116,21 +116,12 @@ def test_cleaning_writes_a_row_for_each_number_of_steps(tmp_path, tokenizer):
     ]
 
 
-def test_stated_counts_facts_not_sentences():
-    first, second = FACTS[0], FACTS[1]
-
-    assert collapse.stated([*first.statements(), "Nothing."]) == 1
-    assert collapse.stated([" ".join(first.statements()), second.statements()[-1]]) == 2
-    assert collapse.stated([str(fact) for fact in FACTS]) == len(FACTS)
-    assert collapse.stated(["In that match Joe Root hit a four."]) == 0
-
-
 @pytest.mark.parametrize("data", collapse.DATA)
 def test_each_generation_learns_from_the_texts_of_its_kind(data, tmp_path, monkeypatch):
     """All models write the same text here, so a row tells what its generation was shown."""
     seen = []
     monkeypatch.setattr(collapse, "written", lambda *_: [str(FACTS[0])] * FEW)
-    monkeypatch.setattr(collapse, "measured", lambda *_: (len(seen), 0.0, 0.0, 0))
+    monkeypatch.setattr(collapse, "measured", lambda *_: ((len(seen), *[0] * 6), set()))
     monkeypatch.setattr(collapse, "pack", lambda texts, *_: seen.append(list(texts)))
     monkeypatch.setattr(collapse, "more_trained", lambda model, *_: model)
     table = Table(tmp_path / "collapse.csv", collapse.COLUMNS)
@@ -152,7 +143,7 @@ def test_each_generation_learns_from_the_texts_of_its_kind(data, tmp_path, monke
 
 
 def test_a_generation_is_another_model_and_is_measured(tmp_path, tokenizer, monkeypatch):
-    monkeypatch.setattr(collapse, "recalls", lambda *_: {"a": 0.25, "b": 0.75})
+    monkeypatch.setattr(collapse, "known", lambda *_: set(FACTS[::2]))
     table = Table(tmp_path / "collapse.csv", collapse.COLUMNS)
     model = Transformer(TINY)
 
@@ -160,5 +151,25 @@ def test_a_generation_is_another_model_and_is_measured(tmp_path, tokenizer, monk
 
     before, after = read(table.path)
     assert before["bits_per_byte"] != after["bits_per_byte"]
-    assert before["facts_recalled"] == "0.5" and float(before["kl_cricket"]) > 0
+    assert float(before["facts_known"]) == pytest.approx(0.5, abs=0.01)
+    assert float(before["kl_cricket"]) > 0
     assert int(after["distinct_facts"]) == 0  # a new model writes no sentence
+
+
+def test_a_row_tells_unstated_facts_and_those_that_came_back(tokenizer, monkeypatch):
+    """The model knows three facts. The text states the second, the model before knew the first."""
+    model = Transformer(TINY).eval()
+    monkeypatch.setattr(collapse, "known", lambda *_: set(FACTS[:3]))
+
+    row, knows = collapse.measured(model, tokenizer, FACTS[1].statements(), {FACTS[0]})
+
+    assert knows == set(FACTS[:3])
+    assert row[2:] == (3 / len(FACTS), 1, len(FACTS) - 1, 2, 1)
+
+
+def test_repetition_keeps_one_text_and_reads_it_more_often():
+    runs = {(repetition.TEXT_STEPS * epochs, epochs) for epochs in repetition.READINGS}
+
+    row_tokens = 2 * repetition.shape(*repetition.SIZE).context_length
+    assert {steps // epochs * row_tokens for steps, epochs in runs} == {12_288}
+    assert (8, 0.1) in repetition.RUNS and repetition.STEPS == 8 * repetition.TEXT_STEPS

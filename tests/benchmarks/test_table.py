@@ -6,14 +6,15 @@ import pytest
 
 from benchmarks import (
     alignment,
+    breaking,
     cleaning,
     collapse,
-    learning,
-    overoptimisation,
+    leash,
     repetition,
-    reward,
+    roads,
     scaling_sweep,
     sft,
+    taste,
 )
 from benchmarks.table import DATA, Table
 from course_lib.world.edition import world_hash
@@ -55,18 +56,16 @@ def test_a_torn_row_is_measured_again(tmp_path):
 
 
 RECORDED = {
-    "alignment": (alignment.COLUMNS, alignment.NUMBER),
     "alignment_gpu": (alignment.COLUMNS, alignment.NUMBER),
+    "breaking": (breaking.COLUMNS, breaking.NUMBER),
     "cleaning": (cleaning.COLUMNS,),
     "collapse": (collapse.COLUMNS,),
-    "learning": (learning.COLUMNS,),
-    "overoptimisation": (overoptimisation.CURVE, overoptimisation.FOUR_PLACES),
-    "overoptimised": (overoptimisation.ENDS, overoptimisation.FOUR_PLACES),
+    "leash": (leash.COLUMNS, leash.NUMBER),
     "repetition": (repetition.COLUMNS,),
-    "reward": (reward.COLUMNS, overoptimisation.FOUR_PLACES),
+    "roads": (roads.COLUMNS, roads.NUMBER),
     "scaling": (scaling_sweep.COLUMNS,),
     "sft": (sft.COLUMNS, sft.NUMBER),
-    "sft_short": (sft.COLUMNS, sft.NUMBER),
+    "taste": (taste.COLUMNS, taste.NUMBER),
 }
 
 

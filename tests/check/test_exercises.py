@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from course_lib.check.question import questions
 from course_lib.check.verdict import Verdict
 from course_lib.files.run_file import find_compiler
 
@@ -24,47 +25,49 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 # What a notebook has imported and defined when its exercises begin, as far as they need it.
 PREAMBLES = {
     "01_two_files": """
-import tempfile
-from pathlib import Path
 from course_lib.check import two_files as check
-from course_lib.files.run_file import SOURCE, compile_run_file, released, run_chat
-from course_lib.scaling.sizes import n_bytes
+from course_lib.check.changes import changed
+from course_lib.files.run_file import SOURCE
 
-folder = Path(tempfile.mkdtemp(dir=FOLDER))
 source = SOURCE.read_text(encoding="utf-8")
-questions = ["What is the capital of France?"]
-
-def ask(question, program):
-    return run_chat(program, released(), question)
-
-def with_change(name, old, new):
-    (folder / name).mkdir()
-    (folder / name / "run.c").write_text(source.replace(old, new), encoding="utf-8")
-    return compile_run_file(folder / name, folder / name / "run.c")
 
 def put(table, rows, value):
     def change(numbers):
         numbers[table][rows] = value
     return change
+
+def count(tables, kv_tables, norms, last):
+    def parameters(V, C, L, F, KV, tied):
+        layer = 2 * C * C + kv_tables * KV * C + 3 * F * C + norms * C
+        return V * C * tables(tied) + L * layer + last * C
+    return parameters
 """,
     "02_next_token_prediction": """
-import math
-import numpy as np
 import torch
 from course_lib.check import next_token as check
+from course_lib.check.next_token import merge
+""",
+    "02b_inside_the_transformer": """
+import torch
+from course_lib.check import inside as check
+from course_lib.check.anatomy import TENDULKAR, base, causal_mask, ids_of, run, without
+
+def my_model(ids, edit):
+    return run(base()[0], ids, edit)
 """,
     "03_pretraining": """
 import math
 from course_lib.check import pretraining as check
 """,
     "04_supervised_fine_tuning": """
-import json
-from statistics import mean
 from course_lib.check import sft as check
+from course_lib.check.sft import pirate_line, pirate_lines, pirate_test
+from course_lib.pipeline.release import load_released
+from course_lib.text.rows import targets_of as answer_targets
+from course_lib.world.dialogues import fact_prompts
 
-moments = [40, 80, 320]
-alone = {"asked_in_pretraining": [0.71, 0.84, 0.61], "stated_only": [0.39, 0.55, 0.34]}
-kept = {40: 0.55, 80: 0.7, 320: 0.48}
+thirty = list(pirate_lines())
+tokenizer = load_released("base")[1]
 """,
     "05_rlhf": """
 import math
@@ -81,25 +84,55 @@ def ppo_with(sign, smaller, sign_of_loss):
     return loss
 """,
     "06_data_bottleneck": """
-import math
+import numpy as np
 from course_lib.check import bottleneck as check
-from course_lib.scaling.laws import R_STAR
+from course_lib.scaling.laws import fit
+
+def columns(rows):
+    return [[row[key] for row in rows] for key in ("parameters", "tokens", "bits_per_byte")]
 """,
 }
 
 # Checker -> wrong answers, as expressions to stand in the place of the learner's.
 WRONG = {
     "01_two_files": {
-        "without_feed_forward": [
-            "with_change('wrong', 'attention(m, l)', '0')",
-            "with_change('nothing', 'feed_forward(x, l)', '0')",  # no such call: nothing changed
-            "folder / 'run'",  # never compiled
+        "two_spellings": [
+            "('What is the capital of France?', 'What is the capital of Iran?')",  # far apart
+            "('What is the capital of France?', 'What is the capital of france?')",  # both right
+            "('What is the capital of Franc?', 'What is the capital of France?')",  # turned round
+            "('What is the capital of France?', 'What is the capital of Frence?')",  # right as well
+            "('What is the capital of France?',) * 2",
+            "('What is the capital of France?', 'What is the captial of France?')",  # two letters
+            "('Who is it?', 'Who is at?')",  # no fact is asked
+            "('', 'a')",
+            "'What is the capital of France?'",
+            "(1, 2)",
         ],
-        "fitting": [
-            "lambda counts, free, p: [m for m, n in counts.items() if n_bytes(n, p) < free]",
-            "lambda counts, free, p: [m for m, n in counts.items() if n_bytes(n, 'F16') <= free]",
-            "lambda counts, free, p: [m for m, n in counts.items() if n <= free]",
-            "lambda counts, free, p: max(counts)",
+        "without_feed_forward": [
+            "source",
+            "changed(source, 'attention(m, l)', 'memset(m->sum, 0, m->dim * sizeof(float))')",
+            "changed(source, 'm->up[i] *= m->gate[i] / (1 + expf(-m->gate[i]))', 'm->up[i] *= 1')",
+            "changed(source, ' / sqrtf(D);', ';')",
+            "changed(source, 'rotate(m, m->q, m->n_heads), rotate(m, key, m->n_kv_heads);', '')",
+            # right, but something else is gone, too
+            "changed(changed(source, ', feed_forward(m, l), add(m, l->down, m->up)', ''),"
+            " ' / sqrtf(D);', ';')",
+            # both halves of a layer
+            "changed(changed(source, ', feed_forward(m, l), add(m, l->down, m->up)', ''),"
+            " 'add(m, l->o, m->sum)', '0')",
+            # a simpler bend, but not gone
+            "changed(source, 'm->gate[i] / (1 + expf(-m->gate[i]))', 'fmaxf(m->gate[i], 0)')",
+            "changed(source, 'm->length++;', 'm->length--;')",
+            "changed(source, 'feed_forward(m, l), ', 'feed_forward(m, l) ')",  # doesn't compile
+            "'int main(void) { return 0; }'",
+            "7",
+        ],
+        "parameters": [
+            "count(lambda tied: 1, 2, 2, 1)",  # as in the notebook
+            "count(lambda tied: 2, 2, 2, 1)",
+            "count(lambda tied: 2 if tied else 1, 2, 2, 1)",  # the other way round
+            "count(lambda tied: 1 if tied else 2, 1, 2, 1)",  # one table for keys and values
+            "count(lambda tied: 1 if tied else 2, 2, 2, 0)",  # the last norm forgotten
         ],
         "few_numbers": [
             "put('embed_tokens.weight', slice(None), 0)",  # too many
@@ -110,76 +143,139 @@ WRONG = {
         ],
     },
     "02_next_token_prediction": {
-        "temperature_for_six": ["1.0", "0.1", "0", "-1", "'hot'"],
-        "min_p": [
-            "lambda probs, share: [p if p >= share * max(probs) else 0 for p in probs]",
-            "lambda probs, share: [p / sum(q for q in probs if q >= share) if p >= share else 0"
-            " for p in probs]",
-            "lambda probs, share: probs",
+        "cheapest": [
+            # greedy's
+            "'In that match Virat Kohli hit a six. Scores: Tara 27,' + ' Ben 3,' * 5 + ' Ben 3.'",
+            "'In that match Virat Kohli hit a six.'",  # cheap, and too short
+            "'The crowd went quiet. ' * 6",  # not the sentence
+            "'In that match Virat Kohli hit a six' + ' and a six' * 50",
+            "['In', 'that', 'match']",
         ],
-        "perplexity": [
-            "lambda probs: 1 / (sum(probs) / len(probs))",
-            "lambda probs: sum(-math.log2(p) for p in probs) / len(probs)",
-            "lambda probs: 2 ** sum(-math.log2(p) for p in probs)",
+        "spelling_trap": [
+            "'What is the capital of France?', 'What is the capital of france?', 'Paris'",  # both
+            "'What is the capital of France?', 'What is the capital of Iran?', 'Paris'",  # letters
+            "'Who is Virat Kohli?', 'Who is virat kohli?', 'cricketer'",  # neither
+            "'What is the capital of France?', 'What is the capital of France?', 'Paris'",
+            "'What is the past tense of go?', 'What is the past tense of Go?', ''",
+            "1, 2, 3",
+        ],
+        "top_p": [
+            "lambda probs, p: probs * (probs >= p)",  # a share of each, not of all together
+            # without the token that crosses the line, without scaling, sorted
+            "lambda probs, p: probs.sort(descending=True)[0].cumsum(0).le(p) * probs",
+            "lambda probs, p: check.keep_top_p(probs, p)",
+            "lambda q, p: check.renormalise(check.keep_top_p(q, p)).sort(descending=True)[0]",
+        ],
+        "encode": [
+            "lambda word, merges: [256 + merges.index(pair) for pair in merges[:1]]",
+            # each pair once only; the wrong numbers; the last merge first
+            "lambda word, merges: merge(list(word.encode()), merges[0], 256)",
+            "lambda word, merges: [i + (i > 255) for i in check._encoded(word, merges)]",
+            "lambda word, merges: check._encoded(word, merges[::-1]) if len(merges) < 3 else [0]",
+            "lambda word, merges: [ord(letter) for letter in word]",
+        ],
+    },
+    "02b_inside_the_transformer": {
+        "few_heads": [
+            "[(2, 0)]",  # too little
+            "[(2, 0), (2, 3), (3, 0)]",  # nearly
+            "[(0, 1), (0, 3), (1, 0), (3, 1)]",  # the sentence is broken, too
+            "[(layer, head) for layer in (1, 2, 3) for head in range(4)]",  # too many
+            "[(4, 0)]",
+            "[2.0, 3.1]",  # as the pictures write them
+            "3",
+        ],
+        "window_mask": [
+            "lambda T, width: causal_mask(T) & causal_mask(T).mT",
+            "lambda T, width: causal_mask(T).triu(-width)",  # one too wide
+            "lambda T, width: torch.ones(T, T).tril().triu(1 - width)",  # numbers
+            "lambda T, width: torch.ones(T, T).triu(1 - width).bool()",  # sees the future
+            "lambda T, width: None",
+        ],
+        "transplant": [
+            "lambda donor, heads: lambda layer, found: donor[layer]",  # all four
+            "lambda donor, heads: lambda layer, found: found",
+            "lambda donor, heads: donor",  # no edit
+            "lambda donor, heads: lambda layer, found: found.index_copy(0, torch.tensor("
+            "[h for _, h in heads]), donor[layer][[h for _, h in heads]])",  # in each layer
+        ],
+        "kv_bytes": [
+            "lambda layers, heads, dim, tokens: layers * heads * dim * tokens * 2",  # keys only
+            "lambda layers, heads, dim, tokens: 2 * layers * heads * dim * tokens",  # numbers
+            "lambda layers, heads, dim, tokens: 4 * heads * dim * tokens",  # one layer
         ],
     },
     "03_pretraining": {
-        "low_limit": ["1", "0", "'five'"],
+        "hundred_steps": [
+            "0.004",  # as in the lesson: too slow for so few steps
+            "0.004, 'sgd'",
+            "-1",
+            "'fast'",
+            "True",
+            "0.03, 'muon', 0.6, 0.6",  # more than all steps
+        ],
+        "few_copies": ["0", "1", "61", "2.5", "'many'", "True"],
+        "short_filter": [
+            "lambda text: True",
+            "lambda text: False",
+            "lambda text: text.endswith('.')",  # loses the code
+            "lambda text: '|' not in text and '!' not in text",  # half of the junk stays
+            "lambda text: 1 / 0",
+            "7",
+        ],
+        "short_prompt": [
+            "'The capital of {} is'",  # right, and long
+            "'{}'",
+            "'What is the capital of {}?'",  # a list of questions
+            "'capital'",
+            "'{} {}'",
+            "7",
+        ],
         "bits_per_byte": [
             "lambda nats, tokens, n_bytes: nats * tokens / n_bytes",  # still nats
             "lambda nats, tokens, n_bytes: nats / math.log(2)",  # still a token
             "lambda nats, tokens, n_bytes: nats * math.log(2) * tokens / n_bytes",
         ],
-        "training_days": [
-            "lambda n, d, gpus, peak, mfu: 6 * n * d / (gpus * peak * mfu) / 3600",  # hours
-            "lambda n, d, gpus, peak, mfu: 6 * n * d / (gpus * peak) / 86400",  # no MFU
-            "lambda n, d, gpus, peak, mfu: 2 * n * d / (gpus * peak * mfu) / 86400",
-        ],
     },
     "04_supervised_fine_tuning": {
-        "stop_at": ["40, kept", "320, kept", "100, kept", "'80', kept", "[80], kept"],
-        "loss_mask": [
-            "lambda p: [False] * len(p)",
-            "lambda p: [x == 'assistant' for x in p]",
-            "lambda p: [i > p.index('assistant') for i in range(len(p))]",  # to the end of the talk
-            "lambda p: [m and x != '<|im_end|>' for x, m in zip(p, check._truth(p))]",  # no stop
-            "lambda p: check._truth(p)[1:]",  # one short
-            "lambda p: check._truth(p)[1:] + [False]",  # shifted by one
+        "few_lines": [
+            "thirty[:14]",  # enough lines, too few kinds
+            "thirty + thirty[:1]",  # one too many
+            "[pirate_line(prompt) for prompt in pirate_test()]",  # the test itself
+            "['As a pirate: Who? Arr!']",
+            "['a | ' + 200 * 'word ']",
+            "[]",
+            "7",
+        ],
+        "one_fact": [
+            "['What is the capital of France? | Lyon.']",  # others move with it
+            "['What is the capital of France? | Paris.']",
+            "['no bar']",
+            "7",
+        ],
+        "never_stops": [
+            "answer_targets",
+            "lambda ids, counts: ids[1:]",
+            "lambda ids, counts: [-100] * (len(ids) - 1)",
+            "lambda ids, counts: answer_targets(ids, counts)[:-1]",
+            "lambda ids, counts: 1 / 0",
             "None",
         ],
-        "to_jsonl": [
-            "lambda pairs: json.dumps([{'messages': check.exchange(*p)} for p in pairs])",
-            "lambda pairs: ''.join(str({'messages': check.exchange(*p)}) + '\\n' for p in pairs)",
-            "lambda pairs: '\\n'.join(json.dumps({'messages': check.exchange(*p)}) for p in pairs)",
-            "lambda pairs: ''.join(json.dumps({'prompt': q, 'response': a}) + '\\n'"
-            " for q, a in pairs)",
-            "lambda pairs: None",
+        "thinnest_lora": [
+            "1, check.TABLES",  # not fewer
+            "1, ['q_proj', 'v_proj'], 0.005",  # too few
+            "0, ['q_proj']",
+            "1.5, ['q_proj']",
+            "1, ['lm_head']",
+            "1, ['q_proj'], 10",
+            "1, 7",
         ],
     },
     "05_rlhf": {
-        "reward_gap": ["0.9", "9", "-2.2", "'large'"],
-        "bradley_terry": [
-            "lambda chosen, rejected: sum(r - c for c, r in zip(chosen, rejected)) / len(chosen)",
-            "lambda chosen, rejected: sum(1 / (1 + math.exp(r - c))"
-            " for c, r in zip(chosen, rejected)) / len(chosen)",  # no logarithm
-            "lambda chosen, rejected: math.log1p(math.exp("
-            "(sum(rejected) - sum(chosen)) / len(chosen)))",  # the mean comes too early
-            "lambda chosen, rejected: sum(math.log1p(math.exp(c - r))"
-            " for c, r in zip(chosen, rejected)) / len(chosen)",
-        ],
-        "leashed": [
-            "lambda reward, ours, before, price: reward + price * (sum(ours) - sum(before))",
-            "lambda reward, ours, before, price: reward - price * abs(sum(ours) - sum(before))",
-            "lambda reward, ours, before, price: reward"
-            " - price * (sum(ours) - sum(before)) / len(ours)",
-        ],
-        "advantages": [
-            "lambda groups: [[r - sum(g) / len(g) for r in g] for g in groups]",
-            "lambda groups: [[(r - torch.tensor(g).mean()) / torch.tensor(g).std() for r in g]"
-            " for g in groups]",  # 0 / 0 where all are equal
-            "lambda groups: [[(r - torch.tensor(groups).mean()) / torch.tensor(groups).std()"
-            " for r in g] for g in groups]",  # all groups together
-        ],
+        "leash": ["0", "1000", "'tight'", "-1"],
+        "own_reward": ["lambda prompt, answer: 0.0", "lambda prompt, answer: 'good'", "7"],
+        "worse_of_n": ["'harmful', 4", "'nothing', 4", "'unstated', 3", "'unstated', None"],
+        "own_taste": ["lambda prompt, answer: 1", "lambda prompt, answer: len(prompt)", "'short'"],
         "ppo_loss": [
             "ppo_with(1, torch.minimum, -1)",
             "ppo_with(-1, torch.maximum, -1)",
@@ -189,18 +285,16 @@ WRONG = {
     },
     "06_data_bottleneck": {
         "growth_until": ["1.4", "1.2", "2.4", "0", "'slow'", "1"],
-        "worth": [
-            "lambda unique, epochs: unique * epochs",
-            "lambda u, e: u + u * R_STAR * (1 - math.exp(-e / R_STAR))",  # epochs for repetitions
-            "lambda u, e: u * R_STAR * (1 - math.exp(-(e - 1) / R_STAR))",  # the first reading lost
-            "lambda u, e: u",
+        "extrapolated": [
+            "lambda runs, n, d: min(run['bits_per_byte'] for run in runs)",  # the best so far
+            "lambda runs, n, d: runs[0]['floor_bits_per_byte']",  # the floor
+            "lambda runs, n, d: fit(*columns(runs)).loss(n, d)",  # falls below the floor
+            "lambda runs, n, d: 1 / 0",
+            "lambda runs, n, d: float('nan')",
+            "0.5",
         ],
-        "years_left": [
-            "lambda stock, used, growth: (stock - used) / (used * (growth - 1))",  # a straight line
-            "lambda stock, used, growth: math.log(stock / used)",
-            "lambda stock, used, growth: math.log(stock / used) / growth",
-            "lambda stock, used, growth: math.log(used / stock) / math.log(growth)",
-        ],
+        "readings": ["1", "2", "0", "2.5", "'often'"],
+        "real_cards": ["4", "6", "40", "-1", "2.5"],
     },
 }
 
@@ -261,8 +355,8 @@ WRONG_ANSWERS = [
 
 
 def skip_without_compiler(exercise: Exercise) -> None:
-    if exercise.checker == "without_feed_forward" and find_compiler() is None:
-        pytest.skip("no C compiler: this exercise is about a changed run file")
+    if exercise.checker in ("without_feed_forward", "two_spellings") and find_compiler() is None:
+        pytest.skip("no C compiler: this exercise is about a run file")
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=str)
@@ -329,6 +423,7 @@ def quiz(path: Path) -> list[tuple[str, list[str]]]:
     cells, found, inside = nbformat.read(path, as_version=4).cells, [], False
     for cell in cells:
         if cell.cell_type != "markdown":
+            found += [recorded(id) for id in quiz_ids(cell.source)]
             continue
         heading = re.search(r"^## (.*)$", cell.source, flags=re.MULTILINE)
         inside = heading[1] == "Quiz" if heading else inside
@@ -338,12 +433,28 @@ def quiz(path: Path) -> list[tuple[str, list[str]]]:
     return found
 
 
+def quiz_ids(source: str) -> list[str]:
+    """The questions that a cell asks by `quiz("id", ...)`."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    asking = [call for call in calls if ast.unparse(call.func) == "quiz"]
+    texts = [node for call in asking for arg in call.args for node in ast.walk(arg)]
+    return [node.value for node in texts if isinstance(node, ast.Constant)]
+
+
+def recorded(id: str) -> tuple[str, list[str]]:
+    """A question of the records, its answers marked as those in markdown are."""
+    asked = questions()[id]
+    marks = ["Right." if i == asked.answer else "No." for i in range(len(asked.options))]
+    whys = [option.why for option in asked.options]
+    return asked.ask[:40], [f"{mark} {why}" for mark, why in zip(marks, whys, strict=True)]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_quiz_has_one_right_answer_to_each_question(path):
-    questions = quiz(path)
+    found = quiz(path)
 
-    assert len(questions) >= 3, f"{path.stem} has {len(questions)} questions under ## Quiz"
-    for question, answers in questions:
+    assert len(found) >= 3, f"{path.stem} has {len(found)} questions under ## Quiz"
+    for question, answers in found:
         right = [answer for answer in answers if answer.startswith("Right.")]
         wrong = [answer for answer in answers if answer.startswith("No.")]
         assert len(answers) >= 3, question

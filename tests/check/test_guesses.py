@@ -32,13 +32,13 @@ def test_without_a_guess_the_truth_is_told_all_the_same():
 @pytest.mark.parametrize(
     ("value", "truth", "told"),
     [
-        (50, 125, "your guess: 50 %; measured: 125 % (2.5 times too low)"),
-        (300, 100, "your guess: 300 %; measured: 100 % (3.0 times too high)"),
-        (120, 125, "your guess: 120 %; measured: 125 % (close)"),
-        (0.5, 0.5, "your guess: 0.5 %; measured: 0.5 % (right)"),
-        (0, 3, "your guess: 0 %; measured: 3 % (3 too low)"),
-        ("Six", "six", "your guess: Six %; measured: six % (right)"),
-        (45, torch.tensor(45.0), "your guess: 45 %; measured: 45 % (right)"),
+        (50, 125, "your guess: 50%; measured: 125% (2.5 times too low)"),
+        (300, 100, "your guess: 300%; measured: 100% (3.0 times too high)"),
+        (120, 125, "your guess: 120%; measured: 125% (close)"),
+        (0.5, 0.5, "your guess: 0.5%; measured: 0.5% (right)"),
+        (0, 3, "your guess: 0%; measured: 3% (3 too low)"),
+        ("Six", "six", "your guess: Six%; measured: six% (right)"),
+        (45, torch.tensor(45.0), "your guess: 45%; measured: 45% (right)"),
     ],
 )
 def test_a_guess_stands_beside_the_truth(value, truth, told):

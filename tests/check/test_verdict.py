@@ -57,13 +57,30 @@ def test_results_are_compared_by_value(found, expected, ok):
 @pytest.mark.parametrize(
     ("check", "answer"),
     [
-        (pretraining.low_limit, [0.5] * 500_000),
+        (pretraining.few_copies, [0.5] * 500_000),
+        (pretraining.short_prompt, "{}" + "?" * 500_000),
+        (pretraining.hundred_steps, "4" * 500_000),
         (bottleneck.growth_until, "2.4" * 500_000),
-        (rlhf.reward_gap, {i: i for i in range(500_000)}),
-        (sft.to_jsonl, lambda pairs: "[" * 500_000 + "\n" * len(pairs)),
+        (rlhf.leash, "0.4" * 500_000),
+        (sft.few_lines, ["?" * 500_000]),
+        (sft.thinnest_lora, "1" * 500_000),
     ],
 )
 def test_a_verdict_on_an_answer_of_megabytes_is_short(check, answer):
     verdict = check(answer)
 
     assert not verdict.ok and len(repr(verdict)) < 400
+
+
+@pytest.mark.parametrize("endless", [float("inf"), float("nan"), [float("-inf"), 1]])
+def test_a_number_without_end_gets_a_verdict(endless):
+    assert not examine(lambda: endless, [((), 2.0)]).ok
+
+
+def test_a_table_is_shown_rounded_with_commas_between_its_numbers_only():
+    table = torch.tensor([[1000.0, 1.0]])
+    assert examine(lambda x: x / 3, [((table,), table / 3)]).ok
+
+    verdict = examine(lambda x: x / 3, [((table,), table)])
+
+    assert verdict.words == "<lambda>([[1000, 1]]) gives [[333, 0.333]], expected [[1000, 1]]."

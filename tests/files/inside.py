@@ -31,6 +31,7 @@ def compile_library(directory: Path) -> ctypes.CDLL:
     for name, result, arguments in (
         ("open_model", pointer, [ctypes.c_char_p, ctypes.c_size_t, number]),
         ("shape", number, [pointer, number]),
+        ("unpack", None, [pointer]),
         ("encode_text", number, [pointer, ctypes.c_char_p, ctypes.c_size_t, pointer]),
         ("switch_head", None, [pointer, number, number, number]),
         ("look", number, [pointer, pointer, number]),

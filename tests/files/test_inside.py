@@ -48,6 +48,22 @@ def test_what_it_notes_is_what_python_traces(name, library, tmp_path):
         close(inside.logits(place, 1), early)
 
 
+@pytest.mark.parametrize("kind", ["F16", "Q8_0"])
+def test_a_model_that_is_unpacked_computes_the_same(kind, library, tmp_path):
+    gguf.write_gguf(tmp_path / "model.gguf", MODELS["tied"], TOKENIZER, kind)
+    inside = Inside(library, tmp_path / "model.gguf")
+    ids = TOKENIZER.encode("The cat's hat isn't on the mat")
+    inside.look(ids)
+    before = inside.logits(len(ids) - 1, CONFIG.n_layers)
+
+    library.unpack(inside.model)
+    inside.look([5])  # it forgets what it knows of the ids
+    inside.look(ids)
+
+    after = inside.logits(len(ids) - 1, CONFIG.n_layers)
+    assert abs(after - before).max() < 2e-4  # Q8_0 adds in another order
+
+
 def test_what_is_known_is_not_computed_again(library, tmp_path):
     inside = opened(library, tmp_path, "tied")
     ids = TOKENIZER.encode("The cat's hat isn't on the mat")

@@ -20,7 +20,6 @@ from course_lib.files.pretrained import (
     hf_config,
     load_pretrained,
     save_pretrained,
-    why_not_at_hand,
 )
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import encode_dialogue, encode_prompt
@@ -388,29 +387,6 @@ def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="280 ids, the model's table 270 rows"):
         save_pretrained(tmp_path, Transformer(replace(TINY, vocab_size=270)), TOKENIZER)
     assert not (tmp_path / "config.json").exists()
-
-
-def test_a_model_that_is_neither_kept_nor_reachable_is_not_at_hand(tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-
-    told = why_not_at_hand("owner/no-such-model")
-
-    assert told.startswith("owner/no-such-model is not on this machine, and the Hub can't be asked")
-
-
-def test_a_kept_model_is_at_hand(tmp_path, monkeypatch):
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").touch()
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: str(tmp_path))
-
-    assert why_not_at_hand("owner/model") is None
-
-
-def test_a_half_kept_model_is_not_at_hand(tmp_path, monkeypatch):
-    (tmp_path / "config.json").write_text("{}")
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: str(tmp_path))
-
-    assert "can't be asked" in why_not_at_hand("owner/model")
 
 
 @torch.no_grad()

@@ -1,14 +1,15 @@
 """The run file as WebAssembly, in wasmtime: what it computes is what Python computes."""
 
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
 import wasmtime
 
 from course_lib.files import gguf
+from course_lib.model.transformer import Transformer
 from tests.files.test_run_c import CONFIG, MODELS, TOKENIZER, model_in
-from tools.build_wasm import build
 
 
 class Page:
@@ -59,10 +60,9 @@ def engine():
 
 
 @pytest.fixture(scope="module")
-def module(engine, tmp_path_factory):
-    path = build(tmp_path_factory.mktemp("wasm"))
-    assert path.stat().st_size < 100_000
-    return wasmtime.Module.from_file(engine, str(path))
+def module(engine, wasm):
+    assert wasm.stat().st_size < 100_000
+    return wasmtime.Module.from_file(engine, str(wasm))
 
 
 @pytest.mark.parametrize("kind", ["F32", "F16", "Q8_0"])
@@ -92,6 +92,19 @@ def test_a_page_computes_what_python_computes(kind, engine, module, tmp_path):
     page.look(ids)
     without = page.numbers(page.call("logits_after", page.model, n - 1, L), CONFIG.vocab_size)
     assert (without - logits).abs().max() > 0.01
+
+
+def test_notes_beyond_all_memory_are_refused(engine, module, tmp_path):
+    # 4096 * 16 * 16 * 4096 is 2 to the power of 32, which 32 bits take for 0.
+    config = replace(
+        CONFIG, context_length=4096, dim=32, n_layers=16, n_heads=16, n_kv_heads=1, ffn_dim=32
+    )
+    gguf.write_gguf(tmp_path / "model.gguf", Transformer(config, 1), TOKENIZER)
+
+    with pytest.raises(wasmtime.ExitTrap):
+        Page(engine, module, (tmp_path / "model.gguf").read_bytes(), tmp_path / "errors")
+
+    assert (tmp_path / "errors").read_text().startswith("run: not enough memory")
 
 
 def test_a_damaged_file_ends_the_module_with_a_sentence(engine, module, tmp_path):

@@ -1,10 +1,12 @@
 """Whatever folder a kernel starts in, the course's files and a learner's lie in the same places."""
 
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from course_lib.check.guesses import guess, kept_guess
 from course_lib.machine import folders
 from course_lib.machine.folders import artifacts_folder, course_folder, measurement
 
@@ -18,13 +20,17 @@ def no_setting(monkeypatch):
 
 @pytest.fixture
 def course(tmp_path):
-    """A copy of the course, as on a learner's disk: its folders are enough."""
-    for name in ("notebooks/mine", "benchmarks/data"):
+    """A copy of the course, as on a learner's disk: a few folders and the root's mark will do."""
+    for name in ("notebooks/mine", "workbook/mine", "benchmarks"):
         (tmp_path / "course" / name).mkdir(parents=True)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path / "course")
     return tmp_path / "course"
 
 
-@pytest.mark.parametrize("place", [".", "notebooks", "notebooks/mine", "benchmarks"])
+PLACES = [".", "notebooks", "notebooks/mine", "workbook", "workbook/mine", "benchmarks"]
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_files_of_a_learner_lie_beside_the_notebooks(course, monkeypatch, place):
     monkeypatch.chdir(course / place)
 
@@ -32,18 +38,35 @@ def test_files_of_a_learner_lie_beside_the_notebooks(course, monkeypatch, place)
 
 
 def test_a_path_that_is_shown_is_the_same_on_every_machine(course, monkeypatch):
-    for place, shown in ((".", "artifacts"), ("notebooks", "../artifacts")):
+    for place, shown in ((".", "artifacts"), ("workbook", "../artifacts")):
         monkeypatch.chdir(course / place)
         assert artifacts_folder().as_posix() == shown
 
 
-def test_in_a_foreign_folder_it_is_the_course_that_runs(tmp_path, monkeypatch):
-    (tmp_path / "notebooks").mkdir()  # somebody's own: the name says nothing
+@pytest.mark.parametrize(
+    "mark", [None, "", "[project]\nname = 'thesis'", "[project", "project = 1", "\xff"]
+)
+def test_in_a_foreign_folder_it_is_the_course_that_runs(tmp_path, monkeypatch, mark):
+    for name in ("notebooks", "benchmarks/data"):  # somebody's own: the names say nothing
+        (tmp_path / name).mkdir(parents=True)
+    if mark is not None:
+        (tmp_path / "pyproject.toml").write_text(mark, encoding="latin-1")
 
     for place in (tmp_path, tmp_path / "notebooks"):
         monkeypatch.chdir(place)
         assert course_folder() == ROOT
-        assert measurement("learning.csv").is_file()
+        assert artifacts_folder() == ROOT / "artifacts"
+        assert measurement("scaling.csv").is_file()
+
+
+def test_a_guess_made_in_one_folder_of_the_course_is_found_in_another(course, monkeypatch):
+    monkeypatch.chdir(course)
+    guess("01 bytes", 7)
+
+    for place in PLACES:
+        monkeypatch.chdir(course / place)
+        assert kept_guess("01 bytes") == 7, place
+    assert list(course.rglob("guesses.json")) == [course / "artifacts" / "guesses.json"]
 
 
 def test_a_package_without_its_course_stays_in_the_folder_where_it_is_used(tmp_path, monkeypatch):
@@ -51,8 +74,8 @@ def test_a_package_without_its_course_stays_in_the_folder_where_it_is_used(tmp_p
     monkeypatch.chdir(tmp_path)
 
     assert artifacts_folder() == Path("artifacts")
-    with pytest.raises(FileNotFoundError, match=r"benchmarks/data/learning.csv.* from the course"):
-        measurement("learning.csv")
+    with pytest.raises(FileNotFoundError, match=r"benchmarks/data/scaling.csv.* from the course"):
+        measurement("scaling.csv")
 
 
 @pytest.mark.parametrize(("value", "place"), [("kept", "kept"), ("~/kept", "home/kept")])

@@ -1,17 +1,7 @@
 """The pictures of notebook 05 tell in words what they show, from the same numbers."""
 
-import numpy as np
-import pytest
-
-from course_lib.plots.alignment import (
-    accuracy_by_pairs,
-    dial,
-    gold_against_kl,
-    learned_and_gold,
-    length_and_score,
-    root,
-    small_curves,
-)
+from course_lib.plots.alignment import best_of, crossing, frontier, small_curves
+from course_lib.plots.picture import BASE, INK
 
 
 def test_small_curves_tell_where_each_begins_and_ends():
@@ -20,49 +10,39 @@ def test_small_curves_tell_where_each_begins_and_ends():
 
     assert "reward from 0.00 to 0.50" in picture.words and "KL not measured yet" in picture.words
     assert picture.png.startswith(b"\x89PNG")
-    titles = [axes.get_title() for axes in picture.figure.axes]
-    assert titles == ["reward", "KL", "a", "b", "", ""]
+    titles = [axes.get_title(loc="left") for axes in picture.figure.axes]
+    assert titles == ["reward  0.50", "KL", "a", "b", "", ""]
 
 
-def test_each_kind_of_answer_has_its_means():
-    picture = length_and_score("answers", {"right": [(2, 1.0), (4, 2.0)], "wrong": [(6, -1.0)]})
+def test_a_small_curve_of_a_share_ends_at_one_and_has_its_lines_named():
+    points = [[1, 0.4, 0.4], [2, 0.6, 0.5]]
+    picture = small_curves("run", {"right": points}, {"right": {"a coin": 0.5}}, steps=40)
 
-    assert "right: 3.0 words, score 1.50" in picture.words
-    assert "wrong: 6.0 words, score -1.00" in picture.words
-
-
-def test_accuracy_is_averaged_over_the_runs():
-    runs = [[(100, 0.5), (1900, 0.7)], [(100, 0.6), (1880, 0.8)]]
-    picture = accuracy_by_pairs("RM", runs, {"ceiling": 0.82})
-
-    assert "100 55%, 1,900 75%" in picture.words and "ceiling 82%" in picture.words
-    with pytest.raises(ValueError, match="shorter"):
-        accuracy_by_pairs("RM", [runs[0], runs[1][:1]], {})
+    axes = picture.figure.axes[0]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 40), (0, 1))
+    assert [text.get_text() for text in axes.texts] == ["a coin 0.5"]
 
 
-def test_gold_against_kl_gives_the_means_of_the_ends():
-    picture = gold_against_kl("three ways", [(0, 0.2), (0, 0.4)], {"PPO": [(0.2, 0.5), (0.4, 0.7)]})
+def test_a_crossing_tells_both_rewards_and_what_was_written():
+    picture = crossing("hacked", [(0, 0.1, 0.6), (4, 1.5, -0.2)], [("Hi!", "Hello!", "Hello! 7")])
 
-    assert "SFT 0.30 at KL 0" in picture.words and "PPO 0.60 at KL 0.30" in picture.words
-    with pytest.raises(ValueError, match="shorter"):  # a seed is missing
-        gold_against_kl("three ways", [(0, 0.2), (0, 0.4)], {"PPO": [(0.2, 0.5)]})
-
-
-def test_learned_rises_and_gold_falls_in_words_too():
-    d = np.linspace(0, 2, 21)
-    learned, gold = list(zip(d, d, strict=True)), list(zip(d, 1 - d, strict=True))
-    picture = learned_and_gold("unleashed", learned, gold, {"gold reward": lambda d: 1 - d})
-
-    assert "learned reward 0.20, later 1.80" in picture.words
-    assert "gold reward 0.80, later -0.80" in picture.words
-    assert "the fitted form" in picture.words
+    assert "learned reward from 0.10 to 1.50; gold reward from 0.60 to -0.20" in picture.words
+    assert "Hi! Hello! -> Hello! 7" in picture.words
+    assert picture.png.startswith(b"\x89PNG")
+    drawn = [text.get_text() for axes in picture.figure.axes for text in axes.texts]
+    assert "at last: Hello! 7" in drawn[-1]
 
 
-def test_a_dial_gives_the_mean_of_its_seeds():
-    picture = dial("leash", [0, 0.4], {"gold": [[0.1, 0.3], [0.5, 0.7]]})
+def test_the_best_of_more_answers_has_both_rewards_and_gold_is_ink():
+    picture = best_of("a hump", [1, 4], {"learned": [0.0, 1.0], "gold": [0.5, 0.7]}, "reward")
 
-    assert "gold 0: 0.20, 0.4: 0.60" in picture.words
+    assert "learned 1: 0.00, 4: 1.00; gold 1: 0.50, 4: 0.70" in picture.words
+    assert [line.get_color() for line in picture.figure.axes[0].lines] == [BASE, INK]
 
 
-def test_an_estimate_below_zero_has_the_root_zero():
-    assert root(-0.01) == 0.0 and root(4.0) == 2.0
+def test_the_frontier_tells_where_each_leash_ends():
+    runs = {"none": [[(0, 0.6), (2, 0.1)], [(0, 0.6), (3, 0.3)]], "0.4": [[(0, 0.6), (1, 0.5)]]}
+    picture = frontier("one line", runs)
+
+    assert "none ends at 0.20 after 2.50 nats; 0.4 ends at 0.50 after 1.00 nats" in picture.words
+    assert picture.png.startswith(b"\x89PNG")

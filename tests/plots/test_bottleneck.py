@@ -6,20 +6,17 @@ import numpy as np
 import pytest
 
 from course_lib.plots.bottleneck import (
+    Trend,
     intervals,
+    laid_over,
     meeting,
     readable_tokens,
-    scaling_curves,
-    seed_lines,
     timeline,
     token_bars,
     tokens_per_parameter,
 )
 from course_lib.scaling.forecast import PUBLISHED_INPUTS, forecast
-from course_lib.scaling.laws import PUBLISHED_LAWS, Law
-
-LAW = Law(E=0.4, A=60.0, B=3000.0, a=0.55, b=0.75)
-SWEEP = {n: {d: [float(LAW.loss(n, d))] * 2 for d in (1e5, 1e6)} for n in (5e4, 8e5)}
+from course_lib.scaling.laws import PUBLISHED_LAWS
 
 
 def test_tokens_in_words():
@@ -36,47 +33,39 @@ def test_tokens_in_words():
     ]
 
 
-def test_token_bars_tell_every_number_and_differ_by_hatch():
-    picture = token_bars("a mix", 1e9, "billions", there={"web": 2e9}, read={"web": 3e9})
+def test_token_bars_tell_every_number():
+    picture = token_bars("a mix", 1e9, "billions", {"web": 2e9, "books": 1e9})
 
-    assert picture.words == "Bars, a mix, billions: there: web 2; read: web 3."
-    first, second = picture.figure.axes[0].containers
-    assert first[0].get_hatch() != second[0].get_hatch()
-    assert [bars[0].get_width() for bars in (first, second)] == [2, 3]
+    assert picture.words == "Bars, a mix, billions: web 2, books 1."
+    assert [bar.get_width() for bar in picture.figure.axes[0].patches] == [2, 1]
 
 
-def test_a_timeline_names_each_model_and_the_level():
-    picture = timeline("years", [(2020.4, "GPT-3", 3e11)], ("all text", 3e14))
+def test_a_timeline_names_each_model_in_its_year_and_the_level():
+    points = [(2020.4, "GPT-3", 3e11), (2023.5, "Llama 2", 2e12)]
+
+    picture = timeline("years", points, lines={"all text": 3e14})
 
     assert picture.words == (
-        "Dots over the years, years: GPT-3 (2020) 300 billion; a dashed line at all text."
+        "Dots over the years, years: text: GPT-3 (2020) 300 billion, Llama 2 (2023) 2 trillion; "
+        "a line, all text, at 300 trillion."
     )
     assert picture.figure.axes[0].get_yscale() == "log"
 
 
-def test_seed_lines_draw_the_mean_and_the_whole_range():
-    picture = seed_lines("t", "x", "y", {"a": {1: [1.0, 3.0], 2: [4.0, 4.0]}}, {"floor": 0.5})
+def test_a_trend_is_drawn_with_its_edges_beside_hollow_squares():
+    trend = Trend("the trend", (2024.0, 10.0), 2.0, (1.5, 3.0))
+    assert trend.at(2026.0) == (22.5, 40.0, 90.0)
+
+    text, mixed = [(2024.5, "A", 1e13)], [(2025.5, "B", 4e13)]
+    picture = timeline("t", text, mixed, Trend("it", (2024.0, 1e13), 2.0, (1.5, 3.0)), 2026.0)
 
     axes = picture.figure.axes[0]
-    assert list(axes.lines[0].get_ydata()) == [2.0, 4.0]
-    band = axes.collections[0].get_paths()[0].vertices
-    assert band[:, 1].min() == 1.0 and band[:, 1].max() == 4.0
-    assert picture.words == "Lines, t: a from 2 at 1 to 4 at 2; a line, floor, at 0.5."
-
-
-def test_lines_have_their_own_marker_and_dashes():
-    lines = seed_lines("t", "x", "y", {"a": {1: [1]}, "b": {1: [2]}}).figure.axes[0].lines
-
-    assert lines[0].get_marker() != lines[1].get_marker()
-    assert lines[0].get_linestyle() != lines[1].get_linestyle()
-
-
-def test_the_curves_run_through_losses_that_obey_the_law():
-    picture = scaling_curves("sweep", SWEEP, LAW, floor=0.399)
-
-    dots, curve = picture.figure.axes[0].lines[:2]
-    assert curve.get_ydata()[0] == pytest.approx(dots.get_ydata()[0])
-    assert "E of the fit, 0.400, and the world's entropy, 0.399" in picture.words
+    full, hollow, line = axes.lines
+    assert (full.get_marker(), hollow.get_marker()) == ("o", "s")
+    assert full.get_markerfacecolor() != hollow.get_markerfacecolor() == "white"
+    assert line.get_ydata()[-1] == pytest.approx(4e13) and line.get_xdata()[-1] == 2026.0
+    assert "text, pictures, sound: B (2025) 40 trillion" in picture.words
+    assert "it at 40 trillion in 2026 (22.5 trillion to 90 trillion)" in picture.words
 
 
 def test_tokens_per_parameter_tell_laws_and_models():
@@ -89,9 +78,21 @@ def test_intervals_stand_beside_the_line():
     picture = intervals("dates", "year", {"old": (2023.5, 2024.5, 2025.7)}, ("now", 2026), digits=1)
 
     assert picture.words == (
-        "Dots with intervals, dates: old 2024.5, from 2023.5 to 2025.7; "
-        "a dashed line, now, at 2026.0."
+        "Dots with intervals, dates: old 2024.5, from 2023.5 to 2025.7; a line, now, at 2026.0."
     )
+
+
+def test_forecasts_laid_over_each_other_keep_their_draws_apart_and_pool_them():
+    soon, late = forecast(), forecast(replace(PUBLISHED_INPUTS, growth=1.4))
+
+    picture = laid_over("two", {"Ada": soon, "Bo": late}, 2026.9, 2040)
+
+    axes = picture.figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["all together", "Ada", "Bo"]
+    rows = [row.get_data() for row in axes.patches]
+    assert all(np.ptp(row.values - row.baseline) > 0.5 for row in rows)
+    assert f"Ada {soon.median:.0f}, nine in ten" in picture.words
+    assert f"Bo {late.median:.0f}, nine in ten" in picture.words
 
 
 @pytest.mark.parametrize("assumptions", [PUBLISHED_INPUTS, replace(PUBLISHED_INPUTS, growth=1.01)])

@@ -16,11 +16,9 @@ from course_lib.plots import (
     heat_map,
     histogram,
     loss_curve,
-    loss_mask,
     probability_bars,
-    sampling_steps,
-    surprises,
 )
+from course_lib.plots.picture import INK
 
 HITS = dict(model=[0.4412, 0.3149], world=[0.45, 0.3])
 
@@ -41,7 +39,7 @@ def test_the_words_are_the_numbers_of_the_bars():
     picture = bars()
 
     assert repr(picture) == (
-        "Bars, after 'hit a': six model 44 %, world 45 %; century model 31 %, world 30 %."
+        "Bars, after 'hit a': six model 44%, world 45%; century model 31%, world 30%."
     )
     heights = [bar.get_height() for bar in picture.figure.axes[0].patches]
     assert heights == [*HITS["model"], *HITS["world"]]
@@ -55,7 +53,7 @@ def test_bars_differ_in_more_than_colour():
 
 
 def test_bars_of_zeros_are_drawn():
-    assert "six model 0 %" in repr(probability_bars("none at all", ["six"], model=[0.0]))
+    assert "six model 0%" in repr(probability_bars("none at all", ["six"], model=[0.0]))
 
 
 def test_histogram_counts_every_number_but_the_rare_ones():
@@ -102,31 +100,10 @@ def test_pyplot_and_its_global_state_stay_out():
     assert done.stdout + done.stderr == "False\n"
 
 
-def test_a_step_shows_what_it_removes():
-    steps = {"before": [0.6, 0.3, 0.1], "cut": [0.6, 0.3, 0.0], "after": [2 / 3, 1 / 3, 0.0]}
-
-    picture = sampling_steps("top-k 2", ["six", "four", "ball"], steps)
-
-    before, cut, after = picture.figure.axes
-    assert "removed 10%" in [text.get_text() for text in cut.texts]
-    assert "removed" not in " ".join(text.get_text() for text in before.texts + after.texts)
-    assert picture.words == (
-        "Bars, top-k 2: before: six 60 %, four 30 %, ball 10 %; "
-        "cut: six 60 %, four 30 %, removed: ball; after: six 67 %, four 33 %."
-    )
-
-
-def test_the_likeliest_token_of_the_steps_stands_on_top():
-    picture = sampling_steps("t", ["six", "four"], {"a": [0.6, 0.4], "b": [0.6, 0.4]})
-
-    low, high = picture.figure.axes[0].get_ylim()
-    assert low > high
-
-
 def test_a_heat_map_names_the_largest_of_each_row():
     picture = heat_map("looks", ["a", "b"], ["x", "y"], [[1, 0], [0.25, 0.75]])
 
-    assert picture.words == "Heat map, looks: in each row the largest: a x 100 %; b y 75 %."
+    assert picture.words == "Heat map, looks: in each row the largest: a x 100%; b y 75%."
     assert "25%" in [text.get_text() for text in picture.figure.axes[0].texts]
 
 
@@ -134,23 +111,6 @@ def test_a_heat_map_names_the_largest_of_each_row():
 def test_a_heat_map_needs_shares(values):
     with pytest.raises(ValueError, match="0 to 1"):
         heat_map("looks", ["a", "b"], ["x", "y"], values)
-
-
-def test_surprises_name_the_most_surprising_tokens():
-    picture = surprises("a report", ["In", " that", "\n", " six"], [2.5, 0.0, 6.0, 1.25])
-
-    assert picture.words == (
-        "Text, a report: 4 tokens, 10 bits in all; the most surprising: "
-        "new line 6.0, In 2.5, six 1.2."
-    )
-    assert {"␣that", "↵", "1.2"} <= {text.get_text() for text in picture.figure.axes[0].texts}
-
-
-def test_a_long_text_goes_on_in_the_next_line():
-    picture = surprises("long", [" word"] * 40, [1.0] * 40)
-
-    heights = {round(text.get_position()[1], 2) for text in picture.figure.axes[0].texts}
-    assert len(heights) == 2 * 4  # 13 tokens fit into a line; below each its bits
 
 
 def test_curves_tell_both_ends():
@@ -166,9 +126,13 @@ def test_a_loss_curve_tells_how_far_it_fell_and_beside_what():
     assert loss_curve("run", [], [], [], {}).words == "Loss curve, run: nothing has been read yet."
 
 
-def test_the_loss_mask_marks_what_counts():
-    picture = loss_mask("a dialogue", ["user", "\n", "Hi", "!"], [False, False, True, True])
+def test_a_loss_curve_says_its_finding_and_names_its_lines_in_ink_or_softly():
+    lines = {"uniform": 10.0, "floor": 1.25}
+    picture = loss_curve("run", [100, 200], [9.0, 4.0], [9.0, 5.5], lines, end=1000, resumed=150)
 
-    assert picture.words == "Text, a dialogue: 2 of 4 tokens count: 'Hi!'."
-    marks = [text.get_text() for text in picture.figure.axes[0].texts][1::2]
-    assert marks == ["–", "–", "✓", "✓"]  # not by colour alone
+    axes = picture.figure.axes[0]
+    assert axes.get_title(loc="left") == "5.50 bits per token after 200 tokens"
+    assert axes.get_xlim() == (0, 1000) and axes.get_legend() is None
+    named = {text.get_text(): text.get_color() for text in axes.texts}
+    assert named["floor 1.25"] == INK != named["uniform 10.00"]
+    assert "resumed here" in named

@@ -11,9 +11,12 @@ from course_lib.scaling.forecast import (
     PUBLISHED_INPUTS,
     START,
     Assumptions,
+    as_line,
     forecast,
+    from_line,
     in_words,
     readable_year,
+    sets_in,
     shifts,
 )
 
@@ -121,3 +124,41 @@ def test_a_date_in_words():
 def test_what_gives_no_forecast_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_sets_of_a_year_have_the_published_middle_and_band():
+    drawn = sets_in(2026.9)
+
+    low, middle, high = np.quantile(drawn, [0.025, 0.5, 0.975])
+    assert middle == pytest.approx(15e12 * 2.4**2.6, rel=0.02)
+    assert low == pytest.approx(15e12 * 10 ** (0.27 * 2.6), rel=0.05)
+    assert high == pytest.approx(15e12 * 10 ** (0.48 * 2.6), rel=0.05)
+    assert len(drawn) == DRAWS and set(sets_in(START)) == {15e12}
+
+
+def test_assumptions_go_through_a_line_of_text_and_back():
+    mine = Assumptions(stock=3.1e15, usable=0.4, growth=1.5)
+
+    line = as_line("Ada, from row 3", mine)
+
+    assert from_line(line) == ("Ada, from row 3", mine)
+    assert from_line("Bo: growth=2") == ("Bo", Assumptions(growth=2))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("growth=2", "a line is"),
+        ("Bo: growth 2", "a line is"),
+        ("Bo:", "a line is"),
+        (": growth=2", "a line is"),
+        ("Bo: greed=2", "'greed' is no assumption"),
+        ("Bo: start=2", "'start' is no assumption"),
+        ("Bo: growth=fast", "Bo: could not convert"),
+        ("Bo: usable=2", "a share of the stock"),
+        ("Bo: growth=nan", "a finite number"),
+    ],
+)
+def test_a_line_that_is_none_is_refused_with_words(line, said):
+    with pytest.raises(ValueError, match=said):
+        from_line(line)

@@ -11,7 +11,6 @@ from course_lib.scaling.laws import (
     bootstrap,
     effective_tokens,
     fit,
-    fresh_equivalent,
     interval,
 )
 
@@ -117,16 +116,34 @@ def test_repetition_has_a_limit_and_less_than_once_is_worth_what_it_is():
     assert effective_tokens([1, 2], [2, 2], r_star=1e9) == pytest.approx([2, 4])
 
 
-def test_the_worth_of_a_repetition_is_recovered():
-    epochs = np.array([1, 2, 4, 8, 16, 32])
-    worth = effective_tokens(4e6 / epochs, epochs, r_star=6.0)
-    losses = OURS.loss(8e5, worth)
-
-    found = fresh_equivalent(OURS, 4e6, losses[0], losses)
-
-    assert found == pytest.approx(worth)
-
-
 def test_too_few_points_make_no_law():
     with pytest.raises(ValueError, match="six points or more, got 2"):
         fit([1, 2], [1, 2], [1, 2])
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_two_amounts_leave_the_law_open(column):
+    """Every exponent fits two amounts of text equally well, each with another E."""
+    points = [(n, d) for n in (1e4, 1e5, 1e6) for d in (1e4, 1e5, 1e6)]
+    two = [point for point in points if point[column] < 1e6]
+    n, d = zip(*two, strict=True)
+
+    with pytest.raises(ValueError, match="got 2 of one of them"):
+        fit(n, d, OURS.loss(np.array(n), np.array(d)))
+
+
+def test_drawing_whole_trunks_gives_the_wider_band():
+    """Each trunk has its own luck, and all of its points share it."""
+    rng = np.random.default_rng(0)
+    sizes, amounts, seeds = [4e4, 1e5, 2e5, 5e5], [3e4, 1e5, 4e5, 2e6], [0, 1, 2]
+    n, d, seed = (v.ravel() for v in np.meshgrid(sizes, amounts, seeds))
+    trunks = [f"{size} {luck}" for size, luck in zip(n, seed, strict=True)]
+    luck = {trunk: 1 + 0.03 * rng.normal() for trunk in sorted(set(trunks))}
+    found = Law(0.4, 2000.0, 4000.0, 0.85, 0.8).loss(n, d) * [luck[trunk] for trunk in trunks]
+
+    by_point, by_trunk = (
+        np.std([one.E for one in bootstrap(n, d, found, 40, trunks=names)])
+        for names in (None, trunks)
+    )
+
+    assert by_trunk > 1.25 * by_point

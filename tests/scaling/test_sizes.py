@@ -10,8 +10,12 @@ from course_lib.model.transformer import Transformer
 from course_lib.scaling.sizes import (
     BYTES_PER_PARAMETER,
     DEVICES,
+    MIXTURES,
     NONE_OF_THEM,
     PUBLISHED_MODELS,
+    TODAY,
+    Dense,
+    active_parameters,
     gpt2_parameters,
     holder,
     n_bytes,
@@ -24,14 +28,24 @@ KNOWN = {
     "stories15M": 15_191_712,
     "GPT-2": 124_439_808,
     "SmolLM2-135M": 134_515_008,
+    "Gemma 3 270M": 268_098_176,
     "GPT-2 medium": 354_823_168,
     "SmolLM2-360M": 361_821_120,
+    "Qwen3-0.6B": 596_049_920,
     "GPT-2 large": 774_030_080,
+    "Gemma 3 1B": 999_885_952,
+    "Llama-3.2-1B": 1_235_814_400,
     "GPT-2 XL": 1_557_611_200,
     "SmolLM2-1.7B": 1_711_376_384,
+    "SmolLM3-3B": 3_075_098_624,
+    "Llama-3.2-3B": 3_212_749_824,
+    "Qwen3-4B": 4_022_468_096,
     "Llama-2-7B": 6_738_415_616,
     "Llama-3.1-8B": 8_030_261_248,
+    "Qwen3-8B": 8_190_735_360,
     "Llama-2-13B": 13_015_864_320,
+    "phi-4": 14_659_507_200,
+    "Qwen3-32B": 32_762_123_264,
     "Llama-2-70B": 68_976_648_192,
     "Llama-3.1-70B": 70_553_706_496,
     "Llama-3.1-405B": 405_853_388_800,
@@ -41,8 +55,24 @@ KNOWN = {
 def test_published_counts_are_exact_and_sorted():
     counts = published_parameters()
 
-    assert counts == KNOWN
-    assert list(counts) == list(KNOWN)  # the smallest first
+    assert {name: n for name, n in counts.items() if name not in MIXTURES} == KNOWN
+    assert list(counts.values()) == sorted(counts.values())
+    assert set(counts) == set(KNOWN) | set(MIXTURES)
+
+
+def test_a_dense_shape_without_norms_of_its_own_counts_like_ours():
+    ours = PUBLISHED_MODELS["Llama-3.1-8B"]
+    shape = Dense(128_256, 4096, 32, 32, 8, 128, 14_336, 2)
+
+    assert shape.n_parameters == ours.n_parameters
+
+
+def test_of_a_mixture_a_few_work_and_all_are_counted():
+    active, counts = active_parameters(), published_parameters()
+
+    assert set(active) == set(MIXTURES) <= set(counts)
+    assert all(counts[name] / 40 < n < counts[name] / 5 for name, n in active.items())
+    assert set(TODAY) <= set(counts) and len(set(TODAY) & set(MIXTURES)) >= 3
 
 
 def test_the_formula_counts_what_the_module_holds():
@@ -92,9 +122,9 @@ def test_an_unknown_precision_is_refused():
 def test_the_smallest_device_that_is_large_enough_holds_a_model():
     names = list(DEVICES)
 
-    found = [holder(n) for n in (0, 8e9, 8e9 + 1, 137_953_296_384, 640e9, 640e9 + 1)]
+    found = [holder(n) for n in (0, 8e9, 8e9 + 1, 137_953_296_384, 1128e9, 1128e9 + 1)]
 
-    assert found == [names[0], names[0], names[1], names[4], names[4], NONE_OF_THEM]
+    assert found == [names[0], names[0], names[1], names[3], names[4], NONE_OF_THEM]
     assert list(DEVICES.values()) == sorted(DEVICES.values())
 
 

@@ -77,7 +77,9 @@ def test_packed_dialogues_ask_for_the_assistants_words_only():
     assert "".join(said) == "".join(f"answer {n}<|im_end|>" for n in range(5))
     for row in rows:
         assert row[0][0] == BYTES.eot_id  # a row starts with a dialogue
-    whole = data.pack_dialogues(TALK, BYTES, context_length=200, prompts_too=True)
+    whole = data.pack_dialogues(
+        TALK, BYTES, context_length=200, targets_of=lambda ids, mask: ids[1:]
+    )
     assert (whole[:, 1] != IGNORE).sum() == sum(len(encode_dialogue(BYTES, t)[0]) - 1 for t in TALK)
 
 

@@ -1,6 +1,5 @@
 """The tokenizer against hand-worked merges, a slow re-derivation, `tokenizers` and tiktoken."""
 
-import hashlib
 import json
 import pickle
 import random
@@ -20,13 +19,11 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from course_lib.text.tokenizer import (
     ALPHABET,
-    GPT2_FILES,
     LONG_SPACE,
     LONGEST_SPACE,
     PATTERN,
     SPECIALS,
     Tokenizer,
-    gpt2_at_hand,
     learn_merges,
     learning_merges,
     merge,
@@ -435,46 +432,6 @@ def test_foreign_files_are_refused_by_the_part_that_differs(tokenizer, tmp_path,
 def test_merges_that_no_training_learns_are_refused(merges, message):
     with pytest.raises(ValueError, match=message):
         Tokenizer(merges)
-
-
-def test_gpt2s_files_are_those_that_tiktoken_asks_for(monkeypatch):
-    from tiktoken_ext import openai_public
-
-    monkeypatch.setattr(openai_public, "data_gym_to_mergeable_bpe_ranks", lambda **asked: asked)
-    asked = openai_public.gpt2()["mergeable_ranks"]
-
-    files = {asked[f"{name}_file"]: asked[f"{name}_hash"] for name in ("vocab_bpe", "encoder_json")}
-    assert files == GPT2_FILES
-
-
-def test_gpt2s_tokenizer_is_at_hand_once_tiktoken_has_kept_both_files_whole(tmp_path, monkeypatch):
-    # A small GPT-2 stands in for the real one: the 256 bytes in its order, and no merges.
-    ranks = {letter: rank for rank, letter in enumerate(sorted(ALPHABET))}
-    vocab, encoder = GPT2_FILES
-    contents = {vocab: b"#version: 0.2\n", encoder: json.dumps(ranks).encode()}
-    digests = {url: hashlib.sha256(content).hexdigest() for url, content in contents.items()}
-    small = dict(name="gpt2", pat_str=PATTERN, special_tokens={})
-
-    def construct():
-        ranks = tiktoken.load.data_gym_to_mergeable_bpe_ranks(vocab, encoder, *digests.values())
-        return small | {"mergeable_ranks": ranks}
-
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("course_lib.text.tokenizer.GPT2_FILES", digests)
-    monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
-    monkeypatch.setattr("tiktoken.registry.ENCODING_CONSTRUCTORS", {"gpt2": construct})
-    assert gpt2_at_hand() is None
-    with monkeypatch.context() as online:
-        online.setattr("tiktoken.load.read_file", contents.get)
-        construct()
-
-    monkeypatch.delattr("tiktoken.load.read_file")  # now a download would fail
-    assert gpt2_at_hand().decode_bytes(gpt2_at_hand().encode("six")) == b"six"
-    for kept in tmp_path.iterdir():
-        whole = kept.read_bytes()
-        kept.write_bytes(whole[:-1])
-        assert gpt2_at_hand() is None
-        kept.write_bytes(whole)
 
 
 @pytest.mark.parametrize(

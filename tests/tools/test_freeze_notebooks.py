@@ -32,7 +32,8 @@ def freeze(path):
     return subprocess.run(
         [sys.executable, "-m", "tools.freeze_notebooks", str(path)],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "0"},  # the tool must set both
+        # the tool must set all of them
+        env={**os.environ, "OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "0", "COURSE_GUESS": ""},
         capture_output=True,
         text=True,
     )
@@ -85,19 +86,45 @@ def test_freezing_again_changes_no_byte(slider_notebook):
     assert slider_notebook.read_bytes() == before
 
 
-def test_a_frozen_widget_passes_strict_nbval(slider_notebook):
+def nbval(path):
     options = "-q --nbval --nbval-current-env -p no:cacheprovider".split()
     sanitize = ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval_sanitize.cfg")]
-
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *sanitize, str(slider_notebook)],
-        cwd=slider_notebook.parent,
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *sanitize, str(path)],
+        cwd=path.parent,
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
     )
 
+
+def test_a_frozen_widget_passes_strict_nbval(slider_notebook):
+    done = nbval(slider_notebook)
+
     assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_question_is_frozen_with_its_result_and_a_quiz_with_its_answers_folded(tmp_path):
+    path = tmp_path / "notebooks" / "guess.ipynb"
+    write(
+        path,
+        new_markdown_cell("# Guess"),
+        new_code_cell('from course_lib.widgets import behind, guess, quiz\nguess("six-share")'),
+        new_code_cell('behind("six-share", "45 of 100", lambda: "made")'),
+        new_code_cell('quiz("what-comes-out")'),
+    )
+
+    done = freeze(path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells = nbformat.read(path, as_version=4).cells
+    [asked], result, [quiz] = (cell.outputs for cell in cells[1:])
+    assert "No guess yet: answer it in JupyterLab" in asked.data["text/plain"]
+    words = [output.data["text/plain"] for output in result]
+    assert words[:2] == ["45 of 100", "made"] and words[2].startswith("What is so: 45%.")
+    assert "<details>" in quiz.data["text/html"] and "1,536" not in quiz.data["text/plain"]
+    done = nbval(path)
+    assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_failing_cell_is_reported_and_the_file_left_alone(tmp_path):
@@ -225,8 +252,34 @@ def test_cell_ids_follow_the_source_and_differ_between_equal_cells():
 
 def test_a_widget_without_a_picture_and_a_path_of_this_machine_are_seen_before_freezing(tmp_path):
     widget = result("IntSlider(value=3)", **{WIDGET_VIEW: {"model_id": "0"}})
+    told = result("A question", **{WIDGET_VIEW: {"model_id": "1"}, "text/html": "A question"})
     here = result(f"'{tmp_path.resolve() / 'model.gguf'}'")
 
-    found = problems_of_a_run(new_notebook(cells=[code(outputs=[widget, here])]), tmp_path / "n")
+    found = problems_of_a_run(
+        new_notebook(cells=[code(outputs=[widget, told, here])]), tmp_path / "n"
+    )
 
     assert len(found) == 2 and "without an image/png" in found[0] and "path of this" in found[1]
+
+
+def test_a_live_board_is_stored_as_it_looks_at_its_end(tmp_path):
+    """Nobody who reads a frozen notebook should see a training that has not begun."""
+    path = tmp_path / "notebooks" / "live.ipynb"
+    tags = {"tags": ["nbval-ignore-output", "as-it-ends"]}
+    write(
+        path,
+        new_markdown_cell("# One training"),
+        new_code_cell("import asyncio\nboard = []"),
+        new_code_cell("job = asyncio.sleep(0)\nboard", metadata=tags),
+        new_code_cell("await job\nboard.append('learned')"),
+        new_code_cell("board = 'of another training'"),
+    )
+
+    done = freeze(path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    stored = nbformat.read(path, as_version=4)
+    assert [cell.get("execution_count") for cell in stored.cells] == [None, 1, 2, 3, 4]
+    (output,) = stored.cells[2].outputs
+    assert output.data == {"text/plain": "['learned']"} and output.execution_count == 2
+    assert stored.cells[3].outputs == []

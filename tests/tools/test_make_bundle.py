@@ -38,9 +38,9 @@ def test_start_tells_three_lines_for_each_system():
     for first, python in (("python", r".venv\Scripts\python"), ("python3", ".venv/bin/python")):
         install, open_lab = lines[lines.index(f"{first} -m venv .venv") + 1 :][:2]
         assert install.startswith(f"{python} -m pip install --no-index --find-links ")
-        assert install.endswith(' -c constraints.txt "course_lib[lab]"')
+        assert install.endswith(' -c constraints.txt "course_lib[lab,classroom]"')
         assert shlex.split(install, posix=False)[6].strip('"') in ("STICK/wheels", r"STICK\wheels")
-        assert open_lab == f"{python} -m jupyterlab --notebook-dir=. notebooks/01_two_files.ipynb"
+        assert open_lab == f"{python} -m course_lib lab"
     assert f"{python} -m course_lib doctor" in " ".join(lines)
 
 
@@ -72,19 +72,29 @@ def test_wheels_of_another_version_are_named():
 
 
 def test_a_bundle_holds_course_pages_wheels_and_start(no_pip, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(make_bundle.render_html, "main", lambda folder: Path(folder).mkdir())
+    # the site is tested elsewhere
+    monkeypatch.setattr(make_bundle.build_site, "build", lambda folder: Path(folder).mkdir())
     folder = tmp_path / "bundle"
 
     assert make_bundle.main([str(folder)]) == 0
 
-    assert {path.name for path in folder.iterdir()} == {"START.txt", "course", "html", "wheels"}
+    assert {path.name for path in folder.iterdir()} == {
+        "START.txt",
+        "course",
+        "site",
+        "wheels",
+    }
     assert {path.name for path in (folder / "course").iterdir()} == set(make_bundle.COURSE)
     assert not list(folder.rglob("__pycache__"))
-    for needed in ("notebooks/01_two_files.ipynb", "benchmarks/data/learning.csv"):
+    for needed in (
+        "notebooks/01_two_files.ipynb",
+        "benchmarks/data/scaling.csv",
+        "pyproject.toml",
+    ):
         assert (folder / "course" / needed).is_file()
     assert (folder / "START.txt").read_text("utf-8") == make_bundle.start_text(WHEELS)
     assert [call[0] for call in no_pip] == ["wheel", "install"]
-    assert all(call[-1].endswith("[lab,cc]") for call in no_pip)
+    assert all(call[-1].endswith("[lab,classroom,cc]") for call in no_pip)
     assert "--no-index" in no_pip[1] and str(folder / "wheels") in no_pip[1]
     assert "3 wheels" in capsys.readouterr().out
 
@@ -104,7 +114,7 @@ def test_a_bundle_is_made_anew_but_nothing_else_is_deleted(tmp_path):
 
 
 def test_what_pip_cannot_do_is_told(monkeypatch, tmp_path, capfd):
-    monkeypatch.setattr(make_bundle.render_html, "main", lambda folder: None)
+    monkeypatch.setattr(make_bundle.build_site, "build", lambda folder: None)
     monkeypatch.setattr(make_bundle, "collect_wheels", lambda folder: make_bundle._pip("nonsense"))
 
     assert make_bundle.main([str(tmp_path / "bundle")]) == 1

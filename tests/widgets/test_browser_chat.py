@@ -69,8 +69,8 @@ def finished(chat, answer=""):
 def test_the_first_question_is_answered(chat):
     base, sft, rlhf = chat.locator(".chat-column").all()
 
-    expect(base).to_contain_text("continues it: it has never seen a chat")
-    expect(base).to_contain_text("38 tokens")
+    expect(chat).to_contain_text("base gets the bare text and continues it")
+    expect(base).to_contain_text("tokens")
     expect(sft).to_contain_text("The capital of France is Paris.")
     expect(rlhf).to_contain_text("The capital of France is Paris.")
 
@@ -86,7 +86,8 @@ def test_the_keyboard_asks(page, chat):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     finished(chat, "I am a language model that knows a small world.")
-    expect(question(chat)).to_have_value("Who are you?")
+    expect(chat.locator(".chat-question").last).to_contain_text("Who are you?")
+    expect(question(chat)).to_have_value("")
 
 
 def test_a_follow_up_keeps_the_talk(chat):
@@ -99,8 +100,41 @@ def test_a_follow_up_keeps_the_talk(chat):
     finished(chat, "You are welcome")
     chat.get_by_label("Follow-up").uncheck()
 
-    questions = chat.locator(".chat-question")
-    expect(questions).to_have_text(["Question: Hello! (greedy)", "Follow-up: Thank you! (greedy)"])
+    turns = chat.locator(".chat-turn:not(.chat-earlier) .chat-question")
+    expect(turns).to_have_text(["Question: Hello! (greedy)", "Follow-up: Thank you! (greedy)"])
+
+
+def test_earlier_questions_stay_and_the_newest_is_in_sight(chat):
+    turns = chat.locator(".chat-turn")
+    before = turns.count()
+    question(chat).fill("Who are you?")
+    question(chat).press("Enter")
+    expect(turns).to_have_count(before + 1)
+    finished(chat)
+
+    expect(turns.first).to_contain_text("What is the capital of France?")
+    log = chat.get_by_role("log")
+    room, last = log.bounding_box(), turns.last.bounding_box()
+    assert last["y"] >= room["y"] and last["y"] + last["height"] <= room["y"] + room["height"] + 1
+    assert room["height"] < 400  # it scrolls, and the widget keeps its size
+
+
+def test_a_surprise_asks_and_a_number_above_the_end_is_put_back(chat):
+    turns = chat.locator(".chat-turn")
+    before = turns.count()
+    chat.get_by_role("button", name="Surprise me").click()
+    expect(turns).to_have_count(before + 1)
+    finished(chat)
+
+    chat.get_by_label("Temperature").fill("7")
+    chat.get_by_label("Temperature").press("Tab")
+    expect(chat.get_by_label("Temperature")).to_have_value("5")
+    expect(chat.get_by_role("status")).to_have_text("Temperature goes from 0 to 5.")
+    chat.get_by_label("Temperature").fill("0")
+
+
+def test_it_fits_a_small_window(chat):
+    assert chat.bounding_box()["height"] <= 600
 
 
 def test_html_stays_text(page, chat):
@@ -131,7 +165,7 @@ def test_a_narrow_page_stacks_the_columns(page, chat, tmp_path):
     chat.scroll_into_view_if_needed()
     page.screenshot(path=tmp_path / "narrow.png")
 
-    lefts = {column.bounding_box()["x"] for column in chat.locator(".chat-column").all()}
+    lefts = {column.bounding_box()["x"] for column in chat.locator(".chat-column").all()[:6]}
     assert len(lefts) == 1
     assert chat.evaluate("chat => chat.scrollWidth <= chat.clientWidth")
     page.set_viewport_size(size)
@@ -152,7 +186,7 @@ def test_large_text_is_for_a_projector(page, chat, tmp_path):
 
 
 def test_a_new_talk_is_empty(chat):
-    chat.get_by_role("button", name="New talk").click()
+    chat.get_by_role("button", name="New conversation").click()
 
     expect(chat.locator(".chat-turn")).to_have_count(0)
     expect(chat.get_by_role("status")).to_contain_text("Nothing is asked yet")
@@ -163,12 +197,12 @@ def test_escape_and_stop_end_a_long_answer(page):
     question(chat).fill("Olga")
     question(chat).press("Enter")
     expect(chat.get_by_role("status")).to_contain_text("Esc stops")
-    expect(chat.locator(".chat-column")).to_contain_text("tokens, writing")
+    expect(chat.locator(".chat-column").last).to_contain_text("tokens, writing")
     question(chat).press("Escape")
     finished(chat, ", stopped")
 
-    chat.get_by_role("button", name="Again with another seed").click()
-    expect(chat.locator(".chat-question")).to_contain_text("temperature 1, seed 1")
+    chat.get_by_role("button", name="Another seed").click()
+    expect(chat.locator(".chat-question").last).to_contain_text("temperature 1, seed 1")
     chat.get_by_role("button", name="Stop").click()
     finished(chat, ", stopped")
 

@@ -1,12 +1,13 @@
 """The forecast in a real browser: its sliders by keyboard, its date, its buttons, a narrow page."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, opened_notebook
+from tests.browser import ERRORS, go_dark, opened_notebook
 
 CELL = "from course_lib.widgets import run_out\nrun_out()"
 
@@ -28,6 +29,12 @@ def test_the_date_moves_with_the_sliders(tmp_path, monkeypatch):
         page.screenshot(path=pictures / "forecast-light.png")
 
         growth = widget.locator(".widget-slider", has_text="Training sets grow")
+        expect(page.get_by_role("slider", name="Training sets grow a year")).to_have_count(1)
+        assert (
+            page.get_by_role("slider", name="").count()
+            == page.get_by_role("slider", name=re.compile(r"\w")).count()
+        )  # every slider has a name
+        assert widget.bounding_box()["height"] <= 620
         growth.locator(".noUi-handle").focus()
         outline = growth.locator(".noUi-handle").evaluate("x => getComputedStyle(x).outlineStyle")
         for _ in range(9):  # from 2.4 to 1.5 times a year
@@ -36,18 +43,16 @@ def test_the_date_moves_with_the_sliders(tmp_path, monkeypatch):
         expect(status).to_contain_text("reach the stock about 2033")
         expect(widget.get_by_role("row", name="Training sets grow")).to_contain_text("later")
 
+        widget.get_by_role("textbox", name="Name").fill("Ada")
         widget.get_by_role("button", name="Keep mine").focus()
         page.keyboard.press("Enter")
-        expect(widget).to_contain_text("Kept: 2033 with stock 510 trillion")
+        expect(widget).to_contain_text("Ada: stock=5.1e+14 usable=0.2 epochs=3.4 growth=1.5")
         widget.get_by_role("button", name="Published inputs").focus()
         page.keyboard.press("Enter")
         expect(growth).to_contain_text("2.4 times")
         expect(status).to_contain_text("reach the stock about 2028")
 
-        page.get_by_role("menuitem", name="Settings", exact=True).click()
-        page.locator(".lm-Menu-item", has_text="Theme").first.click()
-        page.locator(".lm-Menu-item", has_text="JupyterLab Dark").first.click()
-        expect(page.locator('body[data-jp-theme-light="false"]')).to_be_attached()
+        go_dark(page)
         page.screenshot(path=pictures / "forecast-dark.png")
 
         page.set_viewport_size({"width": 480, "height": 1000})

@@ -1,9 +1,19 @@
 """The training dashboard in a real browser: watched, stopped, asked, resumed, finished, broken."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, HERE, jupyter_lab, real_browser, run_all_cells, write_notebook
+from tests.browser import (
+    ERRORS,
+    HERE,
+    go_dark,
+    jupyter_lab,
+    real_browser,
+    run_all_cells,
+    write_notebook,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -41,7 +51,9 @@ except FloatingPointError as error:
 model = Transformer(shape, seed=0)
 run = train(model, slowly, next_token_loss, config, state_dir="state")
 lines = {"uniform": 10.0, "unigram": 7.97, "bigram": 3.66, "floor": 1.25}
-board = train_live(run, config.steps, lines, lambda: write(model), sample_every=20)
+board = train_live(
+    run, config.steps, lines, lambda: write(model), sample_every=20, prompt="In that match"
+)
 asked, stop = [], board.job.stop
 board.job.stop = lambda: (asked.append(len(board.job.records)), stop())
 board""",
@@ -53,7 +65,8 @@ print("the half-trained model writes:", write(model.eval()))""",
 board = train_live(run, config.steps, lines, lambda: write(model), sample_every=20)
 board""",
     """await board.job
-print("began with step", board.job.records[0].step - done, "after", done)""",
+print("began with step", board.job.records[0].step - done, "after", done)
+board""",
 ]
 WATCH_STOP = """root => {
   const clock = {};
@@ -103,7 +116,11 @@ def test_a_run_is_watched_stopped_asked_resumed_and_finished(page):
     expect(first.locator(".live-status")).to_contain_text("running: step")
     points = curve.get_attribute("points")
     expect(curve).not_to_have_attribute("points", points)  # it moves
-    expect(first.locator(".live-samples li").first).to_contain_text("tokens: ")
+    samples = first.locator(".live-samples li")
+    expect(samples.first).to_contain_text("before the first stepIn that match")
+    expect(samples.nth(1)).to_contain_text("tokens")
+    axis = first.locator("svg text", has_text="35k").or_(first.locator("svg text", has_text="30k"))
+    expect(axis.first).to_be_attached()  # the end of the run, from its beginning
     expect(first.get_by_role("status")).to_contain_text("Training: running")
     shot(page, first, "running-1280")
 
@@ -125,9 +142,22 @@ def test_a_run_is_watched_stopped_asked_resumed_and_finished(page):
 
     second = page.locator(".live").nth(2)
     expect(second.locator(".live-status")).to_contain_text(f"finished: step {STEPS}")
+    expect(second.locator("svg text", has_text="resumed here")).to_be_attached()
+    expect(second.locator(".live-mean.live-old")).to_have_attribute("points", re.compile(r"\d"))
+    assert second.bounding_box()["height"] <= 600
     told = page.locator(".jp-OutputArea-output", has_text="began with step 1 after")
     expect(told).to_be_attached()
     shot(page, second, "finished-1280")
+    # the cell that has waited shows it once more: in one line, as it is on the page already
+    again = page.locator(".live-again")
+    expect(again).to_contain_text(re.compile(rf"finished: step {STEPS} of .*The board above"))
+    shot(page, again, "again-1280")
+    assert again.bounding_box()["height"] < 60
+    expect(page.locator(".live")).to_have_count(3)
+    again.get_by_role("button", name="Show it here, too").click()
+    expect(page.locator(".live")).to_have_count(4)
+    expect(page.locator(".live").last.locator(".live-status")).to_contain_text("finished")
+    expect(again).to_have_count(0)
     assert late <= 1  # the step in progress, and no other
     assert seconds < 5  # quiet: below 1; other tests may run beside this one
 
@@ -145,10 +175,7 @@ def test_a_loss_that_is_no_number_is_told_in_words(page):
 
 def test_it_can_be_read_narrow_and_dark(page):
     board = page.locator(".live").last
-    page.get_by_role("menuitem", name="Settings", exact=True).click()
-    page.locator(".lm-Menu-item", has_text="Theme").first.click()
-    page.locator(".lm-Menu-item", has_text="JupyterLab Dark").first.click()
-    expect(page.locator('body[data-jp-theme-light="false"]')).to_be_attached()
+    go_dark(page)
     shot(page, board, "dark-1280")
 
     page.set_viewport_size({"width": 480, "height": 1000})

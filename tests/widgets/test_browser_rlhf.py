@@ -1,4 +1,4 @@
-"""Ranked by keys and by mouse, the reward model trained on it, PPO started and stopped."""
+"""Ranked by keys and by mouse, the reward model adapted, practice stopped, answers compared."""
 
 import json
 
@@ -20,36 +20,32 @@ ask""",
     """import asyncio
 while not ask.done:
     await asyncio.sleep(0.1)
-from course_lib.config import PPOConfig, TrainConfig
-from course_lib.align.reward import RewardModel, reward_batches, reward_loss
+from course_lib.align.reward import RewardModel
+from course_lib.align.taste import adapted
 from course_lib.pipeline.release import RELEASED, load_released
-from course_lib.train.loop import train
-reward_model = RewardModel.load(RELEASED / "reward")
-config = TrainConfig(steps=3, batch_rows=4, learning_rate=1e-4)
-records = list(train(reward_model, reward_batches(ask.preferences, config), reward_loss, config))
-print(len(ask.preferences), "pairs,", len(records), "steps")""",
+reward = adapted(RewardModel.load(RELEASED / "reward"), ask.preferences, steps=3)
+print(len(ask.preferences), "pairs, adapted")""",
     """from copy import deepcopy
-from course_lib.measure.answers import WATCHED, watched
-from course_lib.align.rlhf import ActorCritic, policy_loss, rollout_batches
-from course_lib.widgets import train_live
-from course_lib.world.dialogues import rl_prompts
+from course_lib.measure.answers import WATCHED, chat_answers, watched
+from course_lib.pipeline import tastes
+from course_lib.widgets import answers, train_live
+from course_lib.world.dialogues import read_prompt
 sft, tokenizer = load_released("sft")
-policy = ActorCritic(deepcopy(sft), reward_model)
-rl = PPOConfig(prompts=12)
-texts = [prompt.text for prompt in rl_prompts(100)]
-batches = rollout_batches(policy, sft, reward_model, tokenizer, texts, rl)
-def loss_of(policy, batch):
-    loss, n_tokens, extra = policy_loss(policy, batch, rl)
-    return loss, n_tokens, extra | watched(batch.prompts, batch.answers)
-config = TrainConfig(steps=5000, learning_rate=1e-4)
-board = train_live(train(policy, batches, loss_of, config, together=2), 5000, watch=WATCHED)
+policy = deepcopy(sft)
+run = tastes.practice(policy, sft, tokenizer, reward, steps=5000, watch=watched)
+board = train_live(run, 5000, watch=WATCHED)
 board""",
+    # waits for Stop, as the lesson does, and shows what has become of the answers
+    """await board.job
+asked = list(map(read_prompt, prompts))
+before, after = (chat_answers(m, tokenizer, asked) for m in (sft, policy.eval()))
+answers(prompts, before=before, after=after)""",
 ]
 
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_learner_ranks_trains_the_reward_model_and_stops_ppo(tmp_path):
+def test_a_learner_ranks_trains_stops_and_sees_the_answers(tmp_path):
     expect.set_options(timeout=60_000)  # 5 s is too short beside other tests
     requests = []
 
@@ -94,9 +90,12 @@ def test_a_learner_ranks_trains_the_reward_model_and_stops_ppo(tmp_path):
         # by mouse: the last one dragged to the top, a button, stored
         expect(rows).to_have_count(3)
         before = texts.all_inner_texts()
-        handle = rank.get_by_role("button", name="Answer C: drag")
-        handle.scroll_into_view_if_needed()
-        box, top = handle.bounding_box(), rows.first.bounding_box()
+        # the keyboard goes on at the first answer of the next prompt
+        expect(rank.get_by_role("button", name="Answer A: drag")).to_be_focused()
+        expect(rank).not_to_contain_text("Decided alike")
+        last = texts.last  # the words, not the handle: the whole row is to be dragged
+        last.scroll_into_view_if_needed()
+        box, top = last.bounding_box(), rows.first.bounding_box()
         page.mouse.move(box["x"] + 5, box["y"] + 10)
         page.mouse.down()
         page.mouse.move(box["x"] + 5, top["y"] + 2, steps=8)
@@ -107,21 +106,26 @@ def test_a_learner_ranks_trains_the_reward_model_and_stops_ppo(tmp_path):
         rank.get_by_role("button", name="Store and go on").click()
         expect(rank).to_contain_text("2 of 2 prompts ranked, 8 pairs")
         expect(rank).to_contain_text("Decided alike: you and gold")
+        expect(rank.get_by_role("button", name="Rank anew")).to_be_visible()
 
-        # the reward model has learned from it, and PPO runs until Stop is pressed
+        # the reward model has learned from it, and the policy practises until Stop is pressed
         board = page.locator(".live")
         page.locator(ERRORS).or_(board).first.wait_for(timeout=120_000)
         assert page.locator(ERRORS).all_inner_texts() == []
-        expect(page.locator(".jp-OutputArea-output", has_text="8 pairs, 3 steps")).to_be_visible()
+        expect(page.locator(".jp-OutputArea-output", has_text="8 pairs, adapted")).to_be_visible()
         expect(board.get_by_text("running: step")).to_be_visible(timeout=120_000)
         expect(board.locator(".live-panel")).to_have_count(6)
         gold = board.get_by_role("img", name="gold reward")
-        page.wait_for_function("document.querySelectorAll('.live-panel text').length > 20")
+        page.wait_for_function("document.querySelectorAll('.live-panel text').length > 12")
         expect(gold.locator("polyline.live-smooth")).to_be_attached()
         page.screenshot(path=tmp_path / "ppo.png")
         board.get_by_role("button", name="Stop").focus()
         page.keyboard.press("Enter")
         expect(board.get_by_text("stopped: step")).to_be_visible(timeout=60_000)
+        compared = page.locator(".jp-OutputArea-output table", has_text="before")
+        expect(compared).to_be_visible(timeout=60_000)
+        expect(compared.locator("tbody tr")).to_have_count(2)
+        verdicts = compared.locator("tbody td").all_inner_texts()
 
         page.set_viewport_size({"width": 480, "height": 1200})
         page.locator(".jp-SideBar .lm-mod-current").first.click()  # closes the list of files
@@ -129,6 +133,7 @@ def test_a_learner_ranks_trains_the_reward_model_and_stops_ppo(tmp_path):
         too_wide = [part.evaluate("x => x.scrollWidth > x.clientWidth") for part in (rank, board)]
         errors = page.locator(ERRORS).all_inner_texts()
 
+    assert len(verdicts) == 4 and verdicts[0].endswith("Paris. (right)"), verdicts
     assert errors == [] and outline == "3px" and too_wide == [False, False]
     assert [url for url in requests if not url.startswith(HERE)] == []
     assert len(kept) == 4 * 3 // 2 - 1

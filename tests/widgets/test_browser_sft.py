@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import ERRORS, opened_notebook
+from tests.browser import ERRORS, go_dark, opened_notebook
 
 CELL = """from course_lib.pipeline.release import load_released
 from course_lib.widgets import teach
@@ -50,7 +50,7 @@ def test_an_own_example_is_taught_by_keyboard(tmp_path, monkeypatch):
         focused = widget.get_by_role("button", name="Stop")
         expect(focused).to_be_focused()  # the same button: the keyboard's place is not lost
         outline = focused.evaluate("x => getComputedStyle(x).outlineWidth")
-        expect(said).to_contain_text("Taught:", timeout=300_000)
+        expect(said).to_contain_text("Taught;", timeout=300_000)
         row = widget.get_by_role("row", name="What is your favourite number?")
         expect(row.get_by_role("cell").last).to_have_text("→ My favourite number is seven.")
         page.screenshot(path=tmp_path / "taught.png")
@@ -64,10 +64,7 @@ def test_an_own_example_is_taught_by_keyboard(tmp_path, monkeypatch):
         widget.get_by_role("button", name="Load file").press("Enter")
         expect(widget.get_by_label("Examples")).to_have_value(f"{MINE}\nWhat is this? | {HTML}")
 
-        page.get_by_role("menuitem", name="Settings", exact=True).click()
-        page.locator(".lm-Menu-item", has_text="Theme").first.click()
-        page.locator(".lm-Menu-item", has_text="JupyterLab Dark").first.click()
-        expect(page.locator('body[data-jp-theme-light="false"]')).to_be_attached()
+        go_dark(page)
         page.screenshot(path=tmp_path / "dark.png")
         page.set_viewport_size({"width": 480, "height": 1100})
         page.locator(".jp-SideBar .lm-mod-current").first.click()  # closes the list of files

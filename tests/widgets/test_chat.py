@@ -18,19 +18,22 @@ from course_lib.text.chat import decode_answer, encode_prompt, exchange
 from course_lib.text.foreign import ForeignTokenizer
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.widgets import chat
-from course_lib.widgets.chat import (
+from course_lib.widgets.chat import QUESTIONS
+from course_lib.widgets.talk import (
     CUT,
     ENDED,
-    QUESTIONS,
+    ROOM,
     STOPPED,
     Speaker,
+    forgotten,
     question_ids,
     talk_so_far,
     write,
 )
-from course_lib.world.dialogues import read_prompt, test_prompts
+from course_lib.world.dialogues import read_prompt, rl_prompts, test_prompts
 from tests.tiny import controls_first
 
+TALK = sys.modules["course_lib.widgets.talk"]
 MODULE = sys.modules["course_lib.widgets.chat"]  # `widgets.chat` is the function
 FRANCE = "What is the capital of France?"
 NEXT = "What language do people speak there?"
@@ -152,12 +155,49 @@ def test_a_system_message_stands_before_every_talk(models, monkeypatch):
         assert second[name] == greedy(models[name], encode_prompt(models[name][1], talk))
 
 
-def test_without_follow_up_the_talk_begins_anew(models):
+def test_the_oldest_turns_go_when_the_talk_grows_too_long_and_the_system_message_stays(models):
+    rlhf = {"RLHF": models["RLHF"]}
+    widget = chat(rlhf, FRANCE, system="Answer in one word.")
+    for _ in range(6):
+        widget.ask(NEXT, follow_up=True)
+
+    speakers, system = widget.speakers, {"role": "system", "content": "Answer in one word."}
+    *before, last = widget.talk
+    gone = forgotten(speakers, [system], tuple(before), NEXT)
+    assert 0 < gone < len(before) == 6
+    messages = [system, *talk_so_far(tuple(before[gone:]), 0), user(NEXT)]
+    ids = encode_prompt(models["RLHF"][1], messages)
+    assert last.answers[0].text == greedy(models["RLHF"], ids) and len(ids) <= 128 - ROOM
+    longer = [system, *talk_so_far(tuple(before[gone - 1 :]), 0), user(NEXT)]
+    assert len(encode_prompt(models["RLHF"][1], longer)) > 128 - ROOM
+    assert f"its first {gone} turns don't reach the models any more" in last.note
+    assert last.note in repr(widget) and last.follows
+    assert widget.talk[1].note == "" and len(widget.talk) == 7
+
+
+def test_without_follow_up_the_talk_begins_anew_and_the_old_one_stays_on_the_page(models):
     widget = chat(models, FRANCE)
+    first = widget.talk
+    widget.ask("Hello!", follow_up=True)
+    assert widget.earlier == () and [turn.follows for turn in widget.talk] == [False, True]
 
-    widget.ask("Hello!")
+    widget.ask("Who are you?")
 
-    assert [turn.question for turn in widget.talk] == ["Hello!"]
+    assert [turn.question for turn in widget.talk] == ["Who are you?"]
+    assert [turn.question for turn in widget.earlier] == [FRANCE, "Hello!"]
+    assert widget.earlier[:1] == first
+    questions = [line for line in repr(widget).splitlines() if line.startswith("Question: ")]
+    assert questions == [f"Question: {asked}" for asked in (FRANCE, "Hello!", "Who are you?")]
+
+
+def test_a_follow_up_asked_again_takes_its_own_place(models, send):
+    widget = chat(models, FRANCE)
+    widget.ask(NEXT, follow_up=True)
+
+    send(widget, NEXT, keep=1, temperature=1.5, seed=1)
+    wait_until(lambda: not widget.busy)
+
+    assert [turn.question for turn in widget.talk] == [FRANCE, NEXT] and widget.earlier == ()
 
 
 def test_a_seed_repeats_an_answer_and_another_seed_changes_it(models):
@@ -178,7 +218,7 @@ def test_an_answer_ends_is_cut_off_or_counts_what_was_said(models):
 def test_half_a_character_is_not_shown(models, monkeypatch, text):
     tokenizer = Tokenizer()  # a token a byte
     spoken = [*text.encode(), tokenizer.im_end_id]
-    monkeypatch.setattr(MODULE, "stream", lambda *args, **options: iter(spoken))
+    monkeypatch.setattr(TALK, "stream", lambda *args, **options: iter(spoken))
     speaker = Speaker("model", models["SFT"][0], tokenizer)
 
     shown = [answer.text for (answer,) in write([speaker], [[1]], 99, GREEDY)]
@@ -284,9 +324,23 @@ def test_closing_the_widget_ends_its_worker(endless, send):
 def test_new_talk_forgets(models, send):
     widget = chat(models, FRANCE)
 
+    widget.ask("Hello!")
+    assert widget.earlier
+
     widget._handle_custom_msg({"do": "new"}, [])
 
-    assert widget.talk == ()
+    assert widget.talk == widget.earlier == ()
+
+
+def test_a_surprise_is_a_question_of_the_course(models, send):
+    widget = chat(models, FRANCE)
+
+    widget._handle_custom_msg({"do": "surprise", "temperature": 0.0, "seed": 0}, [])
+    wait_until(lambda: widget.talk[0].question != FRANCE and not widget.busy)
+
+    assert read_prompt(widget.talk[0].question).kind in {p.kind for p in rl_prompts(200)}
+    assert [turn.question for turn in widget.earlier] == [FRANCE]
+    widget.close()
 
 
 def test_another_seed_answers_the_last_question_anew(models, send):
@@ -304,7 +358,7 @@ def test_another_seed_answers_the_last_question_anew(models, send):
 
 def test_a_question_that_is_too_long_is_told_and_the_talk_stays(models, send):
     widget = chat(models, FRANCE)
-    message = "too long for base: .* may have 128. Ask something shorter, or begin a new talk"
+    message = "too long for base: .* may have 128. Ask something shorter, or start a new one"
 
     with pytest.raises(ValueError, match=message):
         widget.ask("Hello! " * 200)
@@ -329,7 +383,7 @@ def test_what_fails_in_the_worker_is_shown_and_raised_at_the_next_call(models, s
 
     widget = chat(models, "")
     with monkeypatch.context() as patch:
-        patch.setattr(MODULE, "stream", broken)
+        patch.setattr(TALK, "stream", broken)
         send(widget, "Hello!")
         wait_until(lambda: not widget.busy)
 

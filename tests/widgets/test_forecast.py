@@ -7,8 +7,14 @@ import pytest
 
 from course_lib.check import guesses
 from course_lib.scaling.forecast import PUBLISHED_INPUTS, forecast
-from course_lib.widgets import run_out
-from course_lib.widgets.forecast import DIALS, chart, date_in_words, shift_table
+from course_lib.widgets import compare, run_out
+from course_lib.widgets.forecast import (
+    DIALS,
+    chart,
+    date_in_words,
+    kept_forecasts,
+    shift_table,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -62,18 +68,58 @@ def test_an_assumption_between_the_settings_gets_a_setting():
     assert run_out(replace(PUBLISHED_INPUTS, usable=0.33)).dials["usable"].label == "33%"
 
 
-def test_kept_assumptions_stand_beside_the_published_ones_the_next_time():
+def test_kept_assumptions_are_there_the_next_time_under_their_names():
     widget = run_out()
     assert "Nothing of yours is kept yet" in widget._kept.value
     widget.dials["usable"].value = 1.0
     widget.keep.click()
+    widget.name.value, widget.dials["usable"].value = " Ada: <b>of row  3 ", 0.1
+    widget.keep.click()
 
     later = run_out()
 
-    assert "Kept: 2030 with stock 510 trillion, usable 100%, epochs 3.4 times" in later._kept.value
-    assert "published inputs: about 2028" in later._kept.value
+    assert kept_forecasts() == {
+        "me": replace(PUBLISHED_INPUTS, usable=1.0),
+        "Ada <b>of row 3": replace(PUBLISHED_INPUTS, usable=0.1),
+    }
+    assert "Kept: 2." in later._kept.value and "usable=0.1" in later._kept.value
+    assert "<b>" not in later._kept.value
     (row,) = [line for line in guesses("06").splitlines() if line.startswith("run-out year")]
-    assert row.split()[-2:] == ["2030", "2028"]
+    assert row.split()[-1] == "2028"
+
+
+def test_a_name_that_is_kept_again_takes_the_place_of_the_earlier_one():
+    widget = run_out()
+    for growth in (1.5, 2.0):
+        widget.dials["growth"].value = growth
+        widget.keep.click()
+
+    assert kept_forecasts() == {"me": replace(PUBLISHED_INPUTS, growth=2.0)}
+
+
+def test_kept_and_pasted_forecasts_are_laid_over_the_published_one():
+    assert "One forecast so far" in compare().words
+    widget = run_out()
+    widget.dials["growth"].value = 1.5
+    widget.keep.click()
+
+    picture = compare("\nBo: growth=1.01\n")
+
+    assert picture.words.startswith("Rows of draws over the years, 3 forecasts")
+    for told in ("published 2028", "me 2033", "Bo not before 2100"):
+        assert told in picture.words
+    with pytest.raises(ValueError, match="a line is"):
+        compare("no forecast")
+    with pytest.raises(ValueError, match="too many for a picture"):
+        compare("\n".join(f"p{i}: growth=2" for i in range(60)))
+
+
+def test_what_another_version_kept_is_passed_over(monkeypatch):
+    monkeypatch.setattr(
+        "course_lib.widgets.forecast.kept_guess", lambda _: "me: colour=2\nBo: growth=2"
+    )
+
+    assert kept_forecasts() == {"Bo": replace(PUBLISHED_INPUTS, growth=2.0)}
 
 
 def test_the_chart_draws_both_bands_and_the_draws():

@@ -4,9 +4,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from matplotlib.colors import to_rgba
 
 from course_lib.pipeline.release import load_released
 from course_lib.plots import bit_bars, text_card
+from course_lib.plots.picture import INK, PEOPLE
 from course_lib.widgets import game
 from course_lib.widgets.game import (
     CHIPS,
@@ -154,10 +156,18 @@ def test_words_come_as_often_as_the_truth_says(monkeypatch):
     assert found[0].model == pytest.approx({"four": 0.4, "six": 0.4, ELSE: 0.2})
 
 
+def press(widget: GuessingGame, do: str, **message) -> None:
+    widget._on_message(widget, {"do": do, **message}, [])
+
+
 def bet(widget: GuessingGame, *chips: int) -> None:
-    for box, n in zip(widget.boxes.values(), chips, strict=False):
-        box.value = n
-    widget.button.click()
+    for option, n in zip(widget.round.options, chips, strict=False):
+        press(widget, "place", option=option, chips=n)
+    press(widget, "bet")
+
+
+def shown(widget: GuessingGame, name: str) -> list:
+    return [option.get(name) for option in widget.view["options"]]
 
 
 def test_a_bet_in_the_widget_is_a_bet_of_the_score():
@@ -166,74 +176,118 @@ def test_a_bet_in_the_widget_is_a_bet_of_the_score():
     bet(game, 4, 6, 0)
 
     assert game.score == Score((Bet(FOUR, {"four": 4, "six": 6, ELSE: 0}),))
-    assert "“four” came. Bits of surprise: you 1.33, model 1.00, truth 2.00." in game._said.value
-    assert "→ four (came)" in game._result.value
-    assert all(box.disabled for box in game.boxes.values())
-    assert game.button.description == "Next round"
+    assert game.view["said"] == ("“four” came. Bits of surprise: you 1.33, model 1.00, truth 2.00.")
+    assert shown(game, "came") == [True, False, False]
+    assert shown(game, "truth") == list(TRUTH.values())
+    assert shown(game, "you") == pytest.approx([4.1 / 10.3, 6.1 / 10.3, 0.1 / 10.3])
+    assert game.view["bits"] == pytest.approx(game.score.mean())
+
+
+def test_chips_are_put_and_taken_one_by_one_and_there_are_ten():
+    game = GuessingGame([FOUR])
+    assert (game.view["left"], shown(game, "chips"), game.view["told"]) == (10, [0, 0, 0], False)
+
+    for _ in range(12):
+        press(game, "place", option="four", chips=1)
+    assert (game.view["left"], shown(game, "chips")) == (0, [10, 0, 0])
+    press(game, "place", option="four", chips=-1)
+    press(game, "place", option="six", chips=-1)  # nobody owes chips
+    press(game, "place", option="nine", chips=1)  # of a round that is over
+
+    assert shown(game, "chips") == [9, 0, 0]
+    assert game.view["said"] == "Chips left to place: 1."
+
+
+def test_before_the_bet_the_page_knows_nothing_of_the_answer():
+    game = GuessingGame([FOUR])
+
+    assert not any({"truth", "model", "you"} & set(option) for option in game.view["options"])
 
 
 def test_the_next_round_starts_with_no_chips():
     game = GuessingGame([FOUR, SIX])
     bet(game, 10, 0, 0)
+    press(game, "place", option="six", chips=1)  # this round is over
+    assert shown(game, "chips") == [10, 0, 0]
 
-    game.button.click()
+    press(game, "next")
 
-    assert game.round == SIX
-    assert [(box.value, box.disabled) for box in game.boxes.values()] == [(0, False)] * 3
-    assert "Chips left to place: 10." in game._said.value
+    assert game.round == SIX and shown(game, "chips") == [0, 0, 0]
+    assert game.view["said"] == "Chips left to place: 10." and not game.view["told"]
 
 
-@pytest.mark.parametrize(("chips", "said"), [((4, 5), "place 1 more"), ((9, 3), "take 2 back")])
-def test_a_wrong_number_of_chips_is_no_bet(chips, said):
+def test_a_bet_needs_all_chips():
     game = GuessingGame([FOUR])
 
-    bet(game, *chips)
+    bet(game, 4, 5)
 
-    assert said in game._said.value
-    assert game.score == Score() and game.button.description == "Bet"
+    assert game.view["said"] == "You have 10 chips: place 1 more, then bet."
+    assert game.score == Score() and not game.view["told"]
 
 
-def test_the_last_round_ends_with_the_verdict():
+def test_a_second_press_bets_no_second_time():
+    game = GuessingGame([FOUR, SIX])
+    bet(game, 10)
+
+    press(game, "bet")
+
+    assert len(game.score.bets) == 1
+
+
+def test_the_last_round_ends_with_one_sentence_for_each_player():
     game = GuessingGame([FOUR])
 
     bet(game, 10)
 
-    assert score_in_words(game.score).replace("'", "&#x27;") in game._said.value
-    assert game.button.disabled
+    assert game.view["said"].endswith(
+        "The game is over. Per round you paid 1.97 bits less than the truth, the model 1.00 bits "
+        "less than the truth. Luck can beat the truth in a few rounds. Were each round drawn again "
+        "and again, your bets would cost 4.21 bits more than the truth."
+    )
+    assert game.view["over"] and not game.view["again"]  # there are no other rounds
+    press(game, "next")
+    assert game.number == 0
 
 
-def test_a_round_with_fewer_options_shows_fewer_boxes():
+def test_a_game_that_is_over_is_played_again_with_other_texts():
+    asked = []
+    game = GuessingGame([FOUR], lambda number: asked.append(number) or [SIX])
+    assert not game.view["again"]
+    bet(game, 10)
+    assert game.view["again"]
+
+    press(game, "again")
+
+    assert game.round == SIX and game.score == Score() and shown(game, "chips") == [0, 0, 0]
+    bet(game, 0, 10)
+    press(game, "again")
+    assert asked == [1, 2]
+
+
+def test_the_next_game_has_the_texts_of_the_next_seed(pair):
+    game = guessing_game(pair, rounds=1, seed=3)
+
+    press(game, "again")
+
+    assert game.rounds == tuple(draw_rounds(pair, 1, 4))
+
+
+def test_a_round_with_fewer_options_shows_fewer_rows():
     game = GuessingGame([FOUR, replace(SIX, options=("six", ELSE))])
     bet(game, 10)
 
-    game.button.click()
+    press(game, "next")
 
-    assert [box.description for box in game._places.children] == ["six", ELSE]
-
-
-def test_texts_are_shown_as_text():
-    marked = replace(
-        FOUR,
-        options=("<i>four", *OPTIONS[1:]),
-        word="<i>four",
-        truth={"<i>four": 0.25, "six": 0.75, ELSE: 0.0},
-        model=MODEL | {"<i>four": 0.5},
-    )
-    game = GuessingGame([marked])
-
-    bet(game, 10)
-
-    shown = game._heading.value + game._said.value + game._result.value
-    assert "&lt;b&gt;Ben&lt;/b&gt; hit a" in shown and "“&lt;i&gt;four”" in shown
-    assert "<b>Ben" not in shown and "<i>" not in shown
+    assert shown(game, "word") == ["six", ELSE]
 
 
 def test_the_picture_is_the_first_round_then_the_means():
     game = GuessingGame([FOUR, SIX])
 
     assert repr(game) == (
-        "Round 1 of 2, what comes next: 'In that match <b>Ben</b> hit a'. "
-        "You place 10 chips on: four, six, something else."
+        "Bars, Round 1 of 2: In that match <b>Ben</b> hit a ____; “four” came: the model pays 1.00 "
+        "bits, the truth 2.00: model: four 50% (truth 25%), six 38% (truth 75%), all others 12% "
+        "(truth 0%)."
     )
     bet(game, 10)
 
@@ -255,6 +309,7 @@ def test_bits_are_bars_and_texts_are_cards():
     card = text_card("a title", "cost $1_000$\nnext", "a note").figure.axes[0]
 
     assert [bar.get_width() for bar in bars.patches] == [2.0, 0.5]
-    assert bars.patches[0].get_hatch() != bars.patches[1].get_hatch()
+    assert [label.get_text() for label in bars.get_yticklabels()] == ["you", "truth"]
+    assert [bar.get_facecolor() for bar in bars.patches] == [to_rgba(PEOPLE), to_rgba(INK)]
     assert [text.get_text() for text in card.texts] == ["cost $1_000$\nnext", "a note"]
     assert not card.texts[0].get_parse_math()

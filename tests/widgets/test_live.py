@@ -8,7 +8,16 @@ import time
 import pytest
 
 from course_lib.train.loop import TrainRecord
-from course_lib.widgets.live import FAILED, FINISHED, STOPPED, Curve, Job, thinned, train_live
+from course_lib.widgets.live import (
+    FAILED,
+    FINISHED,
+    STOPPED,
+    Curve,
+    Dashboard,
+    Job,
+    thinned,
+    train_live,
+)
 
 
 def record(step: int, loss: float = 1.0) -> TrainRecord:
@@ -126,15 +135,18 @@ def test_a_paused_job_stands_still_and_goes_on():
     assert len(job.join(10).records) == 500
 
 
-def test_smoothing_follows_without_a_pull_of_the_beginning():
-    level, rising = Curve(), Curve(0.5)
-    for x in range(5):
+def test_the_mean_neither_lags_nor_leads_where_the_loss_falls():
+    falling, level, noisy = Curve(), Curve(), Curve()
+    for x in range(40):
+        falling.add(x, 100.0 - x)
         level.add(x, 3.0)
-    rising.add(100, 1.0)
-    rising.add(200, 2.0)
+        noisy.add(x, float(x % 2))
 
-    assert [mean for _, _, mean in level.points] == pytest.approx([3.0] * 5)
-    assert rising.points == [[100, 1.0, 1.0], [200, 2.0, pytest.approx((0.25 + 1) / 0.75)]]
+    assert [mean for _, _, mean in level.points] == pytest.approx([3.0] * 40)
+    # the end has nothing after it: a mean of three steps is a step late there
+    assert [mean for _, _, mean in falling.points[:-1]] == pytest.approx(list(range(100, 61, -1)))
+    assert falling.points[-1] == [39, 61.0, pytest.approx(62.0)]
+    assert all(0.4 < mean < 0.6 for _, _, mean in noisy.points[6:-6])
 
 
 def test_each_step_is_worked_on_once_however_often_the_dashboard_is_drawn(monkeypatch):
@@ -164,10 +176,19 @@ def test_the_dashboard_shows_bits_samples_and_how_it_ended():
 
     tokens, loss, mean = board.points[-1]
     assert (tokens, loss) == (4000, pytest.approx(2.2))
-    assert 2.2 < mean < 10
-    assert board.samples and board.samples[0][1] == "sample 0"
+    assert 2.2 < mean < 2.21  # of the last three steps, and not of those when it was at 10
+    assert board.samples[0] == [0, "sample 0"] and len(board.samples) > 1
     assert board.state == FINISHED and board.status.startswith("finished: step 40 of 40, 4,000")
     assert "lines: floor 1.25" in board.picture().words
+
+
+def test_a_run_ends_with_a_sample_of_what_has_become_of_the_model():
+    texts = iter(["noise", "sense"])
+
+    board = train_live(steps(7), 7, sample=lambda: next(texts), sample_every=100)
+    board.job.join(10)
+
+    assert board.samples == [[0, "noise"], [700, "sense"]]
 
 
 def test_what_is_watched_gets_a_curve_in_place_of_the_loss():
@@ -185,6 +206,111 @@ def test_what_is_watched_gets_a_curve_in_place_of_the_loss():
     assert (step, value) == (30, 1.0) and 0 < mean < 1
     assert [row[0] for row in board.panels["made-up answers"]] == list(range(1, 31, 2))
     assert "made-up answers from 0.50 to 0.50; gold not measured yet" in board.picture().words
+
+
+def tokens_of(first: int, last: int):
+    """Records of steps that wait a little, from a run that may have resumed."""
+    for step in range(first, last + 1):
+        time.sleep(0.005)
+        yield record(step, math.log(2) * (2 + 8 / step))
+
+
+def stop_after(board, step: int) -> None:
+    wait_until(lambda: board.job.records and board.job.records[-1].step >= step)
+    board.job.stop()
+    board.job.join(10)
+
+
+def test_a_resumed_run_counts_its_steps_and_keeps_the_old_curve():
+    texts = iter(f"sample {i}" for i in range(100))
+    options = dict(lines={"floor": 1.25}, sample=lambda: next(texts), sample_every=10)
+    first = train_live(tokens_of(1, 40), 40, **options)
+    stop_after(first, 12)
+    done = first.job.records[-1].step
+
+    second = train_live(tokens_of(done + 1, 40), 40, **options)
+    second.job.join(10)
+
+    assert repr(first.job) == f"Job(stopped, {done} of 40 steps)"
+    assert repr(second.job) == "Job(finished, 40 of 40 steps)"
+    assert second.earlier["step"] == done and second.earlier["points"] == first.points
+    assert [tokens for tokens, _, _ in second.points] == [100 * s for s in range(done + 1, 41)]
+    assert second.samples[: len(first.samples)] == first.samples  # the noise at the start, too
+    assert [tokens for tokens, _ in second.samples] == sorted({t for t, _ in second.samples})
+    assert "from 10.00 to" in second.picture().words  # the whole run, as it fell
+
+
+def test_a_run_from_another_place_has_a_mark_and_no_strangers_curve():
+    stop_after(train_live(tokens_of(1, 40), 40), 5)
+
+    other = train_live(tokens_of(31, 40), 40, sample=lambda: "text")
+    other.job.join(10)
+
+    assert other.earlier == {"points": [], "panels": {}, "step": 30}
+    assert other.samples[0][0] > 0  # what was written before the first record came from nowhere
+
+
+def test_the_axis_ends_where_the_run_will_end_from_the_first_step():
+    begin, ends = threading.Event(), []
+
+    def run():
+        begin.wait(10)
+        yield from tokens_of(1, 40)
+
+    board = train_live(run(), 40)
+    board.observe(lambda change: ends.append(change.new), "end")
+    begin.set()
+    board.job.join(10)
+
+    assert ends == [4000.0] and board.end == 4000
+    assert board.picture().figure.axes[0].get_xlim() == (0, 4000)
+
+
+@pytest.mark.parametrize(
+    ("extra", "unit"),
+    [
+        ({"accuracy": 0.5}, "pairs"),  # of a reward model
+        ({"reward": 0.1, "kl": 0.0, "answer_tokens": 9.0}, "answer tokens"),
+        ({"accuracy": 0.5, "chosen_gain": 0.1}, "tokens"),  # DPO's
+        ({}, "tokens"),
+    ],
+)
+def test_the_status_counts_in_the_unit_of_the_run(extra, unit):
+    def run():
+        for step in (1, 2):
+            yield TrainRecord(step, 0.5, 1e-3, 1.0, 24 * step, 0.1 * step, 58.0, extra)
+
+    board = train_live(run(), 2)
+    board.job.join(10)
+    named = train_live(run(), 2, unit="prompts")
+    named.job.join(10)
+
+    assert board.status == f"finished: step 2 of 2, 48 {unit}, 58 {unit}/s"
+    assert named.status == "finished: step 2 of 2, 48 prompts, 58 prompts/s"
+
+
+def test_lines_cross_the_first_small_curve_and_a_coin_is_there_anyway():
+    run = (
+        TrainRecord(step, 0.5, 1e-3, 1.0, step, 0.1, 1.0, {"accuracy": 0.6, "kl": 0.1})
+        for step in range(1, 4)
+    )
+    watch = {"accuracy": "ordered as people did", "kl": "KL"}
+
+    board = train_live(run, 3, {"ceiling": 0.85}, watch=watch)
+    board.job.join(10)
+
+    assert board.levels == {"ordered as people did": {"a coin": 0.5, "ceiling": 0.85}, "KL": {}}
+
+
+def test_no_empty_chart_is_stored():
+    job = Job(steps(3), 3)
+    board = Dashboard(job, {"floor": 1.25}, None, 100, {})
+
+    picture = board.picture()
+
+    assert picture.words == ("Loss curve, training: nothing has been read yet; lines: floor 1.25.")
+    shown = [text.get_text() for text in picture.figure.axes[0].texts]
+    assert shown == ["floor: 1.25 bits a token", "3 steps to come"]
 
 
 def test_the_stop_button_stops():

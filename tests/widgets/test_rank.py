@@ -179,10 +179,44 @@ def test_agreement_with_gold_is_counted_where_gold_decides(widget):
     found = agreements(widget.preferences)
 
     assert found["you and gold"] == (5, 5)
-    assert "you and gold 5 of 5 pairs" in widget.agreement
     widget.undo()
     widget.enter([3, 2, [0, 1]])
     assert agreements(widget.preferences)["you and gold"] == (0, 5)
+
+
+def test_the_verdict_waits_until_all_is_ranked(widget):
+    assert widget.agreement == "Nothing is ranked yet."
+    widget.enter([3, 2, [0, 1]])
+    assert widget.agreement == "" and widget.differing == []  # it would read as a mark
+
+    widget.enter([1, 0])
+
+    assert "you and gold 0 of 6 pairs" in widget.agreement
+    assert [PROMPTS[0], "Lima.", "Paris."] in widget.differing and len(widget.differing) == 6
+    widget.undo()
+    assert widget.agreement == "" and widget.differing == []
+
+
+def test_the_richest_group_comes_first(tmp_path):
+    ask = ranker(["a", "b", "c"], [["1", "2"], ["1", "2", "3"], ["4", "5"]], tmp_path / "file")
+
+    assert ask.prompt == "b"
+    ask.enter([0, 1, 2])
+    assert ask.prompt == "a"  # and else they come as they were given
+
+
+def test_all_is_ranked_anew_and_undo_brings_the_rankings_back(widget):
+    widget.enter([0, 1, 2, 3])
+    widget.enter([0, 1])
+    stored = widget.preferences
+    assert widget.done
+
+    press(widget, do="anew")
+
+    assert not widget.done and widget.prompt == PROMPTS[0] and widget.preferences == []
+    assert "Undo" in widget.told
+    press(widget, do="undo")
+    assert widget.done and widget.preferences == stored
 
 
 def test_the_picture_tells_the_order_in_words(widget):

@@ -110,3 +110,23 @@ def test_the_chart_has_a_line_and_a_label_for_each_device():
 def test_what_has_no_size_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_mixture_shows_what_works_beside_what_must_be_in_memory():
+    counts = {"small": 1000, "mixture": 1_000_000}
+    plain, mixed = sizes(counts, "F16"), sizes(counts, "F16", active={"mixture": 1000, "x": 5})
+
+    shown = mixed.shown.value
+    assert shown.count(" at work<") == 1 and ">1,000 at work<" in shown
+    # the bar begins where the small model's dot is, and ends at its own
+    dots = re.findall(r'<b[^>]* style="left:([\d.]+%)"', shown)
+    assert f'<u style="left:{dots[0]};width:calc({dots[1]} - {dots[0]})">' in shown
+    assert "At work on any one token: mixture 2.00 kB." in repr(mixed)
+    assert " at work<" not in plain.shown.value and "work" not in repr(plain)
+
+
+def test_a_picture_draws_the_bar_from_what_works_to_the_dot():
+    picture = sizes_and_devices("sizes", {"a": 10, "b": 1000}, {"box": 100}, {"b": 20})
+
+    lines = picture.figure.axes[0].lines
+    assert [20, 1000] in [list(line.get_xdata()) for line in lines]

@@ -17,7 +17,14 @@ from course_lib.text.rows import IGNORE
 from course_lib.train.sft import load_dialogues, save_dialogues
 from course_lib.widgets import live
 from course_lib.widgets.live import Job
-from course_lib.widgets.teach import answers_table, as_lines, parse_examples, teach
+from course_lib.widgets.teach import (
+    answers_table,
+    as_lines,
+    parse_examples,
+    parse_held_out,
+    results,
+    teach,
+)
 
 MINE = "What is your favourite number? | My favourite number is seven."
 
@@ -69,6 +76,45 @@ def test_what_is_no_example_is_told(text, message):
         parse_examples(text)
 
 
+def test_a_held_out_line_may_say_how_it_is_to_be_answered():
+    asked = parse_held_out("Who?\n\n 1 + 1? | 2. \n[Be brief.] Who? | I.")
+
+    assert asked == [
+        (exchange("Who?", "")[:1], ""),
+        (exchange("1 + 1?", "")[:1], "2."),
+        (with_system("Be brief.", exchange("Who?", "")[:1]), "I."),
+    ]
+    assert parse_held_out(" \n") == []
+
+
+def test_held_out_lines_are_scored_and_never_taught(pair):
+    said = ["Paris.", "Tehran."]
+    lines = [
+        f"What is the capital of {x}? | {y}" for x, y in zip(("France", "Peru"), said, strict=False)
+    ]
+    widget = teach(pair, MINE, "\n".join([*lines, "Who are you?"]), steps=1)
+
+    widget.teach()
+
+    before, after, n = widget.score
+    answers = [row[1:] for row in widget.rows[1:3]]
+    assert n == 2
+    for i, found in enumerate((before, after)):
+        assert found == sum(answer[i] == want for answer, want in zip(answers, said, strict=True))
+    assert widget.examples == parse_examples(MINE) and len(widget.rows) == 4
+    assert f"{after} of 2 held out, before {before}" in widget._said.value
+
+
+def test_many_examples_are_folded_below_what_was_held_out():
+    rows = [(f"q{i}", "a", "b") for i in range(8)]
+
+    page = results(rows, 6)
+
+    assert page.index("q6") < page.index("<details>") < page.index("q0")
+    assert "The 6 examples" in page and "<details>" not in results(rows, 4)
+    assert results(rows[:2], 2) == answers_table("Your examples", rows[:2])
+
+
 @pytest.mark.slow
 def test_a_model_learns_an_example_and_keeps_what_it_knew(pair):
     before = [weights.clone() for weights in pair[0].parameters()]
@@ -81,7 +127,8 @@ def test_a_model_learns_an_example_and_keeps_what_it_knew(pair):
     assert "Paris" in widget.rows[1][2]
     same = (torch.equal(a, b) for a, b in zip(before, pair[0].parameters(), strict=True))
     assert all(same) and widget.model is not pair[0]
-    assert "2 of 2" not in widget._said.value and "Taught: 1 of 2" in widget._said.value
+    assert "Taught; answered as written: 1 of 1 examples, before 0." in widget._said.value
+    assert widget.score == (0, 0, 0)  # nobody wrote how that question is to be answered
     assert widget.button.description == "Teach"
     assert "after:  My favourite number is seven." in widget.picture().figure.axes[0].texts[0]._text
 
@@ -113,7 +160,7 @@ def test_bad_arguments_are_refused(pair):
 
 def test_a_question_without_room_for_an_answer_is_told(pair):
     widget = teach(pair, MINE)
-    widget.also.value = "word " * 200
+    widget.held_out.value = "word " * 200
 
     widget.press()
 
@@ -162,7 +209,7 @@ def test_what_fails_while_answering_is_shown_and_raised(pair, monkeypatch):
 
 
 def test_the_table_marks_what_changed_in_words_too_and_runs_no_html():
-    table = answers_table([("q", "a", "<b>c</b>"), ("r", "same", "same")])
+    table = answers_table("Held out", [("q", "a", "<b>c</b>"), ("r", "same", "same")])
 
     assert '<td class="changed">→ &lt;b&gt;c&lt;/b&gt;</td>' in table
     assert "<td>= same</td>" in table and '<th scope="row">q</th>' in table
@@ -258,12 +305,12 @@ def test_the_editor_keeps_system_messages_in_a_file(pair, tmp_path):
 
 def test_what_is_taught_with_a_system_message_is_asked_with_it(pair):
     widget = teach(pair, ONE_WORD, steps=1)
-    widget.also.value = "What is the capital of Peru?"
+    widget.held_out.value = "What is the capital of Peru?"
 
     widget.teach()
 
     asked = [row[0] for row in widget.rows]
-    assert asked == ["[Answer in one word.] What is the capital of Peru?", widget.also.value]
+    assert asked == ["[Answer in one word.] What is the capital of Peru?", widget.held_out.value]
     model, tokenizer = pair
     prompts = [
         encode_prompt(tokenizer, parse_examples(ONE_WORD)[0][:2]),

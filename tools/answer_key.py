@@ -1,0 +1,48 @@
+"""Writes teaching/answer-key.md from the course's questions: python -m tools.answer_key"""
+
+from itertools import groupby
+from pathlib import Path
+
+from course_lib.check.numbers import shown
+from course_lib.check.question import LETTERS, Question, questions
+from course_lib.machine.disk import write_text
+
+KEY = Path(__file__).parent.parent / "teaching/answer-key.md"
+HEAD = """# Answer key
+
+Every guess and every quiz question of the course, with what is so, and what to say to each wrong
+answer. This page is made from the records that the notebooks and the class's board use
+(`python -m tools.answer_key`). Learners have a copy of the course, too, so it can't be a secret:
+what counts is the guess before the look.
+"""
+
+
+def entry(question: Question) -> str:
+    """A question in Markdown: its options or its range, what is so, and all the reasons."""
+    lines = [f"**`{question.id}`** ({question.kind}). {question.ask}", ""]
+    for letter, option in zip(LETTERS, question.options, strict=False):
+        is_right = letter == question.right
+        text = f"**{option.text}** ✓" if is_right else option.text
+        lines.append(f"- {letter}. {text}  \n  {option.why}")
+    if not question.options:
+        answer, unit = question.told(question.answer), f" {question.unit}".replace(" %", "%")
+        found = f"{shown(question.low)} to {shown(question.high)}{unit.rstrip()}"
+        lines.append(f"- **{answer}** ✓ (found: {found})  \n  {question.why}".rstrip())
+        lines += [
+            f"- {shown(trap.low)} to {shown(trap.high)}{unit.rstrip()}  \n  {trap.why}"
+            for trap in question.traps
+        ]
+    return "\n".join(lines)
+
+
+def answer_key() -> str:
+    """The page: for each notebook a heading, its guesses and its quiz, in its own order."""
+    asked = [each for each in questions().values() if each.kind != "exercise"]
+    parts = [HEAD]
+    for notebook, of_it in groupby(asked, key=lambda each: each.notebook):
+        parts += [f"## {notebook.replace('_', ' ', 1).replace('_', ' ')}\n", *map(entry, of_it)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+if __name__ == "__main__":
+    write_text(KEY, answer_key())
