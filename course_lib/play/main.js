@@ -299,12 +299,15 @@ async function run(el, bring) {
       .then((bytes) => own.load(name, bytes, { learning: learning !== undefined, packed }))
       .then(() => null, ({ message }) => message);
     if (engine !== own) return; // a person's own model has taken the place of all
-    if (error) failed.push(error);
-    else if (packed) loaded.push(name);
-    if (!error && explorer) await join();
-    else if (!error && i >= needed) await begin();
-    if (failed.length === elements.length) await isRead;
-    if (failed.length === elements.length) elements = find("model");
+    if (error) {
+      failed.push(error);
+      await isRead; // the next may stand there half: the browser puts an element in before its text
+      elements = find("model");
+      continue;
+    }
+    if (packed) loaded.push(name);
+    if (explorer) await join();
+    else if (i >= needed) await begin();
   }
   if (failed.length === elements.length) throw new Error(failed[0]);
   if (!explorer) await begin(); // without the model that was wanted

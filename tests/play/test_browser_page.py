@@ -10,6 +10,9 @@ import http.server
 import json
 import re
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, unquote
 
 import pytest
@@ -45,8 +48,9 @@ def browser():
 class Opened:
     """A tab, with what it asked for and complained about."""
 
-    def __init__(self, browser, address, **options):
+    def __init__(self, browser, address, before="", **options):
         self.tab = browser.new_page(**options)
+        self.tab.add_init_script(before)
         self.asked, self.complaints = [], []
         self.tab.on("request", lambda request: self.asked.append(request.url))
         self.tab.on("requestfailed", self.forget_what_the_policy_held)
@@ -97,10 +101,16 @@ def server(tmp_path_factory):
         def log_message(self, *_):
             pass
 
-    handler = functools.partial(Handler, directory=folder)
+    with serving(functools.partial(Handler, directory=folder)) as address:
+        yield address, lost
+
+
+@contextmanager
+def serving(handler) -> Iterator[str]:
+    """The address of a server on this machine, for as long as the block lasts."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as http_server:
         threading.Thread(target=http_server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http_server.server_port}/", lost
+        yield f"http://127.0.0.1:{http_server.server_port}/"
         http_server.shutdown()
 
 
@@ -186,6 +196,41 @@ def test_a_model_that_does_not_load_leaves_the_others(damaged, open_page):
     finished(tab)
     expect(tab.locator(".chat-column")).to_have_count(1)
     assert opened.complaints == []
+
+
+def test_a_model_half_read_is_not_taken_for_a_damaged_one(browser, wasm):
+    """A browser puts an element into the document before it has read the element's text.
+
+    It stays at half of one for a while, and the script gets to it meanwhile.
+    """
+    models = {"base": b"no model", "sft": READ["sft"]()}
+    html = page(wasm.read_bytes(), models).encode()
+    half = html.index(b'data-model="sft"') + 1000
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(html[:half])
+            time.sleep(1.5)
+            self.wfile.write(html[half:])
+
+        def log_message(self, *_):
+            pass
+
+    slower = """
+        const whole = Response.prototype.arrayBuffer;
+        Response.prototype.arrayBuffer = async function () {
+            await new Promise((done) => setTimeout(done, 300));
+            return whole.call(this);
+        };
+    """
+    with serving(Slow) as address:
+        tab = Opened(browser, address, slower).tab
+    expect(tab.locator(".play-foot [role=alert]")).to_contain_text("Can't load base: the model is")
+    expect(tab.locator(".exp-key")).to_have_text("sft")
+    tab.close()
 
 
 # ---- The chat -----------------------------------------------------------------------------------
