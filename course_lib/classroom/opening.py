@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from course_lib.classroom.practice import keep, rows_of
 from course_lib.classroom.room import Room, new_room, new_secret
 from course_lib.classroom.rounds import PAIRS, Material
 from course_lib.machine.disk import read_json, write_json
@@ -26,6 +28,7 @@ EVERYWHERE = "0.0.0.0"
 NEEDED = ("starlette", "uvicorn", "segno")
 INSTALL = 'pip install -c constraints.txt -e ".[classroom]" in the course\'s folder brings them'
 SECONDS = 20.0  # to wait for the server
+MOST_SHOWN = 12  # questions that a board has room for
 
 _servers: list[subprocess.Popen] = []  # of this kernel: Python complains of one that is forgotten
 
@@ -109,6 +112,21 @@ def close_room() -> str:
         if server.pid == found.pid:
             server.wait(SECONDS)
     return "The room is closed. What was voted is kept."
+
+
+def show_changes(asked: Sequence[str], before: Sequence[str], after: Sequence[str]) -> str:
+    """Puts answers before and after a training of your own on the board of this machine's room."""
+    folder = folder_of_the_class()
+    if not running(folder):
+        raise ValueError("no room is open on this machine: open_room() opens one")
+    if not len(asked) == len(before) == len(after) or not 1 <= len(asked) <= MOST_SHOWN:
+        sizes = f"{len(asked)}, {len(before)} and {len(after)}"
+        raise ValueError(f"expected 1 to {MOST_SHOWN} questions with two answers each, got {sizes}")
+    room = Room(folder)
+    keep(room.store, state="done", rows=rows_of(asked, before, after))
+    room.show_practice()
+    room.store.close()
+    return "The board shows it."
 
 
 def running(folder: Path) -> OpenRoom | None:
@@ -218,6 +236,7 @@ def run_room(
         try:
             asyncio.run(web_server(site, prefix_of(link or "")).serve(sockets=[found]))
         finally:
+            site.practice.stop()
             room.store.close()
 
 

@@ -17,12 +17,14 @@ from course_lib.model.transformer import Transformer
 from course_lib.pipeline.rankings import ask
 from course_lib.pipeline.release import RELEASED, load_language_model
 from course_lib.text.tokenizer import Tokenizer
-from course_lib.world.annotators import gold
-from course_lib.world.dialogues import rl_prompts
+from course_lib.world.dialogues import Prompt, rl_prompts
 from course_lib.world.documents import world_grammar
+from course_lib.world.judge import verdict
 
 PAIRS, TRIES = 60, 8  # pairs to write, and answers to sample for each prompt
-ALIKE = 3  # of the prompts whose answers are all worth the same, one in so many is asked, too
+# The kinds of prompts, in the order in which rounds take them: of what nobody knows nearly half.
+TURNS = ("known", "unknown", "known", "unknown", "harmful", "known", "unknown", "known", "chat")
+LEAST = 2  # words by which answers of the same kind differ
 SEED = 1
 PLAYERS = ("Virat Kohli", "Sachin Tendulkar", "Rohit Sharma", "Smriti Mandhana", "Ben Stokes")
 TEXTS = (
@@ -35,27 +37,35 @@ REST = "something else"
 
 
 def pairs_of(model: Transformer, tokenizer: Tokenizer, n: int = PAIRS) -> list[Pair]:
-    """`n` pairs of different answers, each to another prompt.
+    """`n` pairs of answers that one can prefer, each to another prompt, in the order of `TURNS`.
 
-    Most differ in their gold reward: of two ways to say "I don't know" there is little to say.
+    Of each prompt the pair that is furthest apart: a lie and a truth, a refusal and none. Where all
+    are right, or it is small talk, the longest and the shortest.
     """
-    found: dict[str, Pair] = {}
-    alike = 0
-    prompts = list({prompt.text: prompt for prompt in rl_prompts(6 * n, SEED)}.values())
+    found: dict[str, list[Pair]] = {kind: [] for kind in TURNS}
+    wanted = {kind: -(-n * TURNS.count(kind) // len(TURNS)) for kind in found}
+    prompts = list({prompt.text: prompt for prompt in rl_prompts(12 * n, SEED)}.values())
     for start in range(0, len(prompts), 30):
-        if len(found) >= n:
-            break
-        part = prompts[start : start + 30]
+        left = {kind for kind in found if len(found[kind]) < wanted[kind]}
+        part = [prompt for prompt in prompts[start : start + 30] if prompt.kind in left]
         texts, answers = ask(model, tokenizer, part, TRIES, SEED)
         for prompt in part:
             said = [a for text, a in zip(texts, answers, strict=True) if text == prompt.text]
             distinct = [a for a in dict.fromkeys(map(str.strip, said)) if 0 < len(a) <= LONGEST]
-            pairs = [Pair(prompt.text, a, b) for a, b in combinations(distinct, 2)]
-            apart = [p for p in pairs if gold(p.prompt, p.a) != gold(p.prompt, p.b)]
-            alike += bool(pairs and not apart)
-            if apart or (pairs and alike % ALIKE == 0):
-                found[prompt.text] = (apart or pairs)[0]
-    return list(found.values())[:n]
+            apart = {pair: _apart(prompt, *pair) for pair in combinations(distinct, 2)}
+            furthest = max(apart, key=apart.get, default=None)
+            least = (prompt.kind in ("unknown", "harmful"), LEAST)
+            if furthest and apart[furthest] >= least:
+                found[prompt.kind].append(Pair(prompt.text, *furthest))
+    queues = {kind: iter(pairs) for kind, pairs in found.items()}
+    turns = (next(queues[TURNS[i % len(TURNS)]], None) for i in range(2 * n))
+    return [pair for pair in turns if pair][:n]
+
+
+def _apart(prompt: Prompt, a: str, b: str) -> tuple[bool, int]:
+    """Whether the judge sees a difference, and by how many words one is longer."""
+    differs = verdict(prompt, a) != verdict(prompt, b)
+    return differs, abs(len(a.split()) - len(b.split()))
 
 
 def words_of(model: Transformer, tokenizer: Tokenizer) -> list[dict]:

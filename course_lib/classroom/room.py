@@ -22,6 +22,7 @@ MOST_HANDS = 1000  # that can be counted for one answer
 LAST_REV = 2**53  # the last whole number that every browser counts to
 ALONE = "hand:"  # what hands in the room are kept under, in place of a phone
 TWICE = ("guess", "word")  # what can be voted on a second time
+PRACTICE = "practice"  # what the board shows in place of a round, and the fact that holds it
 
 
 class Refused(ValueError):
@@ -71,7 +72,7 @@ class Room:
     def __init__(self, folder: Path, material: Material | None = None) -> None:
         if not (folder / "room.db").is_file():
             raise ValueError(f"there is no room in {folder}: `new_room` makes one")
-        self.store = Store(folder / "room.db")
+        self.folder, self.store = folder, Store(folder / "room.db")
         self.material = material or Material()
         self.id, self.code = self.store.fact("id"), self.store.fact("code")
         if not self.id or not self.code:
@@ -203,7 +204,7 @@ class Room:
         told = {"code": self.code, "devices": self.store.devices(), "round": None}
         if one is not None and one.state != "draft":
             told["round"] = self._told(one) | {"result": self.result(one)}
-        return told
+        return told | {"practice": self.store.fact("current") == PRACTICE}
 
     def result(self, one: Round) -> dict | None:
         """The closed ballots of a round; those who are done or stuck are seen at once."""
@@ -273,19 +274,27 @@ class Room:
 
     def _current(self) -> Round | None:
         id = self.store.fact("current")
-        one = self.store.round(int(id)) if id else None
+        one = self.store.round(int(id)) if id and id != PRACTICE else None
         return one if one is not None and self.material.knows(one) else None
 
     def _open(self, one: Round) -> None:
         """Opens a round, or opens it again where it was closed too early; closes any other."""
         if one.shown:
             raise Refused(409, "The answer has been shown: reset the round to vote again.")
-        for other in self.store.rounds():
-            if other.state == "open" and other.id != one.id:
-                self.store.keep_round(replace(other, state="closed"))
+        self._close_all(but=one.id)
         opening = one.opening or self.store.next_opening()
         self.store.keep_round(replace(one, state="open", opening=opening))
         self._put_on_the_board(one)
+
+    def _close_all(self, but: int | None = None) -> None:
+        for other in self.store.rounds():
+            if other.state == "open" and other.id != but:
+                self.store.keep_round(replace(other, state="closed"))
+
+    def show_practice(self) -> None:
+        """The board shows how the votes change the assistant; nobody votes meanwhile."""
+        self._close_all()
+        self.store.keep_fact("current", PRACTICE)
 
     def _close(self, one: Round) -> None:
         if one.state != "open":

@@ -6,7 +6,7 @@
     PUT  /vote        {opening, item, value, rev} POST /teacher/do        {do, round, ...}
     PUT  /guess/ID    from a notebook             GET  /teacher/export/F  POST /teacher/import
     DELETE /me        forget this phone           GET  /teacher/qr.svg
-    GET  /page/F, /play/F   files
+    GET  /page/F, /play/F   files                 POST /teacher/practice  {do}
 
 One process and one thread, so nothing here needs a lock. Every address in a page is relative, so
 that a hub may put the room behind a path of its own.
@@ -29,6 +29,7 @@ from starlette.staticfiles import StaticFiles
 
 from course_lib.classroom.exchange import EXPORTS, exported, imported
 from course_lib.classroom.limits import CONNECTIONS, Buckets, Impatient
+from course_lib.classroom.practice import Practice
 from course_lib.classroom.room import Refused, Room
 from course_lib.classroom.rounds import KINDS
 
@@ -73,6 +74,7 @@ class Site:
     ) -> None:
         """`links` tells the addresses at which phones reach the room, the likeliest first."""
         self.room, self.links, self.play, self.limits = room, links, play, Limits()
+        self.practice = Practice(room)
         self.files = {path.name: path.read_bytes() for path in FILES}
 
     def routes(self) -> list:
@@ -98,6 +100,7 @@ class Site:
             teacher("state", self.teachers_state, "GET"),
             teacher("catalog", self.catalog, "GET"),
             teacher("do", self.do, "POST"),
+            teacher("practice", self.practise, "POST"),
             teacher("export/{file}", self.export, "GET"),
             teacher("import", self.take_in, "POST"),
             teacher("qr.svg", self.qr, "GET"),
@@ -183,7 +186,7 @@ class Site:
 
     async def teachers_state(self, request: Request) -> Response:
         told = self.room.board() | {"rounds": self.room.rounds(), "links": list(self.links())}
-        return JSONResponse(told)
+        return JSONResponse(told | {"practising": self.practice.told()})
 
     async def catalog(self, request: Request) -> Response:
         """All that can be asked, for the teacher's menus."""
@@ -194,6 +197,10 @@ class Site:
 
     async def do(self, request: Request) -> Response:
         return JSONResponse(self.room.do(await _json(request, 50_000)))
+
+    async def practise(self, request: Request) -> Response:
+        self.practice.do((await _json(request)).get("do"))
+        return JSONResponse({})
 
     async def export(self, request: Request) -> Response:
         name = request.path_params["file"]

@@ -75,7 +75,7 @@ def hash_of(token: str) -> str:
 
 
 class Store:
-    """The file; one process writes to it, from one thread."""
+    """The file. The server writes from one thread; a practice adds a fact from its own process."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -200,6 +200,45 @@ def test_a_class_judges_answers_and_lesson_05_reads_it(browser, tmp_path):
         here.saw_nothing_odd()
 
 
+def test_the_votes_change_the_assistant_on_the_board(browser, tmp_path):
+    """Two phones prefer what is shorter. Nobody voted on the six questions that the board asks."""
+    with a_class(browser, tmp_path) as here:
+        phones, teacher, board = [here.joined(), here.joined("dark")], here.teacher, here.board
+        start = teacher.get_by_role("button", name="Practise on these votes")
+        start.click()
+        expect(teacher.get_by_role("alert")).to_contain_text("nothing to learn from")
+        assert "409 (Conflict)" in here.said.pop()
+        teacher.get_by_label("Which answer is better?").fill("6")
+        here.add(2)
+        for phone in phones:
+            for i in range(6):
+                expect(phone.get_by_text(f"Which answer is better? {i + 1} of 6")).to_be_visible()
+                both = phone.locator(".room-answer")
+                words = [len(text.split()) for text in both.all_inner_texts()]
+                both.nth(words.index(min(words))).click()
+            expect(phone.get_by_role("status")).to_contain_text("The room has it")
+        here.press("Close the vote")
+
+        start.focus()
+        teacher.keyboard.press("Enter")
+        expect(teacher.get_by_role("button", name="Stop")).to_be_focused()
+        expect(phones[0].get_by_role("heading", name="You are in.")).to_be_visible()
+        expect(board.get_by_role("row")).to_have_count(7, timeout=90_000)  # torch has to start
+        expect(board.get_by_text("The assistant is practising: step")).to_be_visible(timeout=90_000)
+        expect(board.get_by_text("It learns from 12 votes.")).to_be_visible()
+        expect(board.locator(".board-scores li")).to_have_count(4, timeout=240_000)
+        expect(board.get_by_role("heading")).to_contain_text("of its 6 answers have changed.")
+        norway = board.get_by_role("row", name="Norway")
+        assert norway.locator("td").all_inner_texts()[0] == "The capital of Norway is Oslo. right"
+        changed = board.locator("tr[data-changed=true]").count()
+        expect(board.get_by_role("heading")).to_contain_text(f"{changed} of its")
+        assert changed and fits(board) and fits(phones[0])
+        assert [each for page in (board, teacher) for each in violations(page)] == []
+        assert board.evaluate("document.documentElement.scrollHeight <= innerHeight + 1")
+        expect(teacher.get_by_text("Done, with 12 votes.")).to_be_visible()
+        here.saw_nothing_odd()
+
+
 def test_what_is_typed_is_never_html(browser, tmp_path):
     with a_class(browser, tmp_path) as here:
         phone, poison = here.phone(), "<img src=x onerror='window.hit = 1'>"

@@ -21,7 +21,7 @@ again(async () => {
     problem.textContent = "";
     showJoin(told);
     const { turnout, ...rest } = told.round ?? {};
-    const now = JSON.stringify([rest, turnout, told.devices]);
+    const now = JSON.stringify([rest, turnout, told.devices, told.practice && told.practising]);
     if (now !== drawn) draw(told);
     drawn = now;
     fit();
@@ -41,11 +41,12 @@ function fit() {
 window.addEventListener("resize", fit);
 
 /** How to come in: always there, since people come late; large as long as nothing is asked. */
-function showJoin({ code, links, round }) {
-  const now = JSON.stringify([code, links, Boolean(round)]);
+function showJoin({ code, links, round, practice }) {
+  const isIdle = !round && !practice;
+  const now = JSON.stringify([code, links, isIdle]);
   if (now === joined) return;
   joined = now;
-  join.dataset.large = String(!round);
+  join.dataset.large = String(isIdle);
   const [link] = links;
   join.replaceChildren(
     make("img", { src: `teacher/qr.svg?of=${encodeURIComponent(link)}`, alt: `QR code of ${link}` }),
@@ -55,7 +56,8 @@ function showJoin({ code, links, round }) {
   );
 }
 
-function draw({ round, devices }) {
+function draw({ round, devices, practice, practising }) {
+  if (practice) return void body.replaceChildren(problem, ...changes(practising));
   const phones = count(devices, "phone is", "phones are");
   if (!round) {
     body.replaceChildren(problem, make("h1", { textContent: "Join the room" }),
@@ -96,6 +98,38 @@ function shown(round, result) {
   const found = result.bars ? ofChoices(round, result) : ofNumbers(round, result);
   const note = result.note ? [say(result.note)] : [];
   return [...found, ...scores(result), ...note];
+}
+
+// ---- The votes change the assistant -----------------------------------------------------------------
+
+/** Six questions that nobody voted on, and what the assistant says to them before and after. */
+function changes({ state, pairs, step = 0, steps = 0, rows = [], numbers = [], why = "" }) {
+  const under = {
+    starting: "The assistant is being woken up.",
+    learning: "The reward model is learning what you like.",
+    practising: `The assistant is practising: step ${step} of ${steps}.`,
+    asking: "The assistant has practised. Now it is asked more questions.",
+    stopped: "The practice was stopped.",
+    failed: `The practice broke off. ${why}`.trim(),
+  };
+  const changed = rows.filter(([, before, after]) => after && after[0] !== before[0]).length;
+  const lead = rows[0]?.length > 2 ? `${changed} of its ${rows.length} answers have changed.` : "What will your votes change?";
+  const from = pairs ? `It learns from ${count(pairs, "vote", "votes")}. Nobody voted on these questions.` : "";
+  const said = ([answer, verdict] = ["", ""]) => make("td", {}, answer,
+    ...(verdict ? [make("small", { textContent: ` ${verdict}` })] : []));
+  const head = ["", "before", "after your votes"].map((text) => make("th", { scope: "col", textContent: text }));
+  const table = make("table", { className: "board-changes" }, make("thead", {}, make("tr", {}, ...head)),
+    make("tbody", {}, ...rows.map(([asked, before, after]) => {
+      const row = make("tr", {}, make("th", { scope: "row", textContent: asked }), said(before), said(after));
+      row.dataset.changed = String(Boolean(after) && after[0] !== before[0]);
+      return row;
+    })));
+  const amount = (value, isShare) => (isShare ? percent(value) : value.toFixed(1));
+  const scores = make("ul", { className: "board-scores" }, ...numbers.map(([what, isShare, before, after]) =>
+    make("li", {}, make("b", { textContent: `${amount(before, isShare)} → ${amount(after, isShare)}` }), what)));
+  return [make("h1", { textContent: lead }), say(under[state] ?? from, "board-turnout"),
+    ...(rows.length ? [table] : []), ...(numbers.length ? [scores] : []),
+    ...(state in under && from ? [say(from)] : [])];
 }
 
 // ---- Choices --------------------------------------------------------------------------------------

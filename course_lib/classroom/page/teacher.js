@@ -10,6 +10,7 @@ const main = frame("teacher");
 const problem = make("p", { className: "course-problem", role: "alert" });
 const status = make("p", { role: "status", className: "course-soft" });
 const list = make("section", { "aria-label": "Rounds" });
+const practice = make("section", { "aria-label": "Practice" });
 const head = make("p", {});
 let drawn = "", state = null, isAway = false;
 
@@ -45,9 +46,9 @@ async function enter() {
 
 window.addEventListener("hashchange", () => location.hash && enter());
 
-async function act(what) {
+async function act(what, path = "teacher/do") {
   try {
-    const told = await ask("POST", "teacher/do", what);
+    const told = await ask("POST", path, what);
     problem.textContent = "";
     return told;
   } catch (error) {
@@ -65,7 +66,7 @@ async function begin() {
     guess.append(option(id, `${notebook.split("_")[0]}${kind === "quiz" ? " quiz" : ""}: ${text.slice(0, 90)}`));
   }
   const [word, wordLabel] = labelled(kinds.word, "select", {}, ...words.map((text) => option(text, `${text} …`)));
-  const [n, nLabel] = labelled(`${kinds.pairs} Pairs:`, "input", { type: "number", min: 1, max: 30, value: 8 });
+  const [n, nLabel] = labelled(`${kinds.pairs} Pairs:`, "input", { type: "number", min: 1, max: 30, value: 12 });
   const row = (label, what) => make("p", { className: "room-line" }, label, button("Add", () => act({ do: "add", ...what() })));
   const [file, fileLabel] = labelled("Votes of another room (votes.jsonl)", "input", { type: "file", accept: ".jsonl",
     onchange: async () => {
@@ -89,7 +90,7 @@ async function begin() {
       row(nLabel, () => ({ kind: "pairs", n: Math.round(n.valueAsNumber) || 0 })),
       row(make("span", { textContent: kinds.stuck }), () => ({ kind: "stuck" })),
       make("p", { className: "course-soft", textContent: `${pairs} pairs in all; a round takes those that no other has.` })),
-    list, make("section", {}, make("h2", { textContent: "Take the votes with you" }),
+    list, practice, make("section", {}, make("h2", { textContent: "Take the votes with you" }),
       make("p", { className: "course-soft", textContent: "Closed rounds only. The pairs of preferences.jsonl train the reward model of lesson 05." }),
       make("p", { className: "room-line" }, link("votes.jsonl"), link("votes.csv"), link("preferences.jsonl")),
       make("p", { className: "room-line" }, fileLabel)));
@@ -97,6 +98,7 @@ async function begin() {
 
 function show() {
   const { code, links, devices, rounds } = state;
+  showPractice(state);
   const now = JSON.stringify([code, links, devices, rounds]);
   if (now === drawn) return;
   drawn = now;
@@ -110,6 +112,36 @@ function show() {
   for (const one of list.querySelectorAll("details")) one.open = opened.has(one.dataset.round);
   for (const one of list.querySelectorAll("input")) one.value = typed.get(one.dataset.held) ?? one.value;
   if (held) (list.querySelector(`[data-held="${held}"]`) ?? list.querySelector("button"))?.focus();
+}
+
+/** The votes train a reward model, and the assistant practises against it. */
+function showPractice({ practice: isOnBoard, practising: { votes, state: at, step, steps, pairs, why } }) {
+  const runs = ["starting", "learning", "practising", "asking"].includes(at);
+  const told = {
+    starting: "It is starting.",
+    learning: "The reward model is learning.",
+    practising: `Step ${step} of ${steps}.`,
+    asking: "It is being asked.",
+    done: pairs ? `Done, with ${count(pairs, "vote", "votes")}.` : "Done, in your notebook.",
+    stopped: "Stopped.",
+    failed: `It broke off. ${why ?? ""}`.trim(),
+  };
+  const can = [runs ? ["stop", "Stop"] : ["start", at ? "Practise again" : "Practise on these votes"]];
+  if (at && !isOnBoard) can.push(["show", "Put it on the board"]);
+  const words = [
+    `${count(votes, "vote", "votes")} of closed rounds prefer one answer of a pair. A reward model learns from them, the ` +
+      "assistant practises against it for half a minute, and the board asks it the same six questions before and after.",
+    at ? told[at] : "", isOnBoard ? "On the board." : ""];
+  const now = JSON.stringify([words, can, votes]);
+  if (practice.dataset.drawn === now) return;
+  practice.dataset.drawn = now;
+  const held = practice.contains(document.activeElement);
+  practice.replaceChildren(make("h2", { textContent: "Let the votes change the assistant" }),
+    make("p", { className: "course-soft", textContent: words[0] }),
+    make("p", { className: "room-line" }, ...can.map(([name, text]) =>
+      button(text, () => act({ do: name }, "teacher/practice"), "")),
+    make("span", { role: "status", textContent: words.slice(1).join(" ").trim() })));
+  if (held) practice.querySelector("button")?.focus();
 }
 
 function drawRound(round) {
