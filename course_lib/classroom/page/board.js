@@ -127,9 +127,8 @@ function changes({ state, pairs, step = 0, steps = 0, rows = [], numbers = [], w
   const amount = (value, isShare) => (isShare ? percent(value) : value.toFixed(1));
   const scores = make("ul", { className: "board-scores" }, ...numbers.map(([what, isShare, before, after]) =>
     make("li", {}, make("b", { textContent: `${amount(before, isShare)} → ${amount(after, isShare)}` }), what)));
-  return [make("h1", { textContent: lead }), say(under[state] ?? from, "board-turnout"),
-    ...(rows.length ? [table] : []), ...(numbers.length ? [scores] : []),
-    ...(state in under && from ? [say(from)] : [])];
+  return [make("h1", { textContent: lead }), ...(under[state] ? [say(under[state], "board-turnout")] : []),
+    ...(from ? [say(from)] : []), ...(rows.length ? [table] : []), ...(numbers.length ? [scores] : [])];
 }
 
 // ---- Choices --------------------------------------------------------------------------------------
@@ -241,6 +240,7 @@ function ofPairs({ pairs, agree, note }) {
     : `Two of you, drawn by lot, agree in ${percent(agree[0].share)} of the pairs.`;
   // those that split the room most are worth a word
   const split = ({ votes: { a, b } }) => (a + b ? Math.abs(a - b) / (a + b) : 2);
+  const isSplit = pairs.some(({ votes: { a, b } }) => a && b);
   const rows = [...pairs].sort((one, other) => split(one) - split(other)).slice(0, 3).map(({ part, votes, gold }) => {
     const side = (name, i) => {
       const one = make("div", {}, make("b", { textContent: votes[name] }), part.answers[i]);
@@ -252,5 +252,5 @@ function ofPairs({ pairs, agree, note }) {
   const frame = pairs[0]?.gold ? [say(`${note} A frame marks what the gold reward prefers.`)] : [];
   return [make("h2", { className: "board-turnout", textContent: lead }),
     ...(agree.length > 1 ? [make("ul", { className: "board-scores" }, ...told)] : []), ...frame,
-    say("These split you most:"), ...rows];
+    say(isSplit ? "These split you most:" : "Nobody disagreed with anybody. Three of the pairs:"), ...rows];
 }
