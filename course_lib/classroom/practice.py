@@ -61,7 +61,7 @@ class Practice:
         """For teacher and board: how many votes there are to learn from, and how far it is."""
         if self._process:
             self._process.poll()  # else one that was killed counts as alive
-        return {"votes": len(preferences(self.room))} | (told(self.room.store) or {})
+        return {"votes": self.room.store.preferring()} | (told(self.room.store) or {})
 
     def _start(self) -> None:
         pairs = preferences(self.room)

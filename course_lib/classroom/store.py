@@ -193,6 +193,12 @@ class Store:
             found.setdefault(item, {})[value] = n
         return found
 
+    def preferring(self) -> int:
+        """How many votes of closed rounds prefer one answer of a pair."""
+        query = """select coalesce(sum(count), 0) from vote join round on vote.round = round.id
+            where kind = 'pairs' and state = 'closed' and value in ('a', 'b')"""
+        return self.db.execute(query).fetchone()[0]
+
     def turnout(self, round: int) -> Mapping[int, int]:
         """How many have voted in each ballot: phones, and hands for the item with the most."""
         query = """select ballot, max(n) from (select ballot, item, sum(count) as n from vote

@@ -11,7 +11,7 @@ import pytest
 from course_lib.align.people import agreed, people
 from course_lib.align.preferences import Preference, save_preferences
 from course_lib.classroom import show_changes
-from course_lib.classroom.exchange import exported
+from course_lib.classroom.exchange import exported, preferences
 from course_lib.classroom.practice import (
     PAIRS,
     PRACTICE,
@@ -78,6 +78,13 @@ def test_without_a_vote_there_is_nothing_to_learn_from(room):
             practice.do(wrong)
     practice.do("stop")  # of what doesn't run
     assert practice.told() == {"votes": 0} and not room.board()["practice"]
+
+
+def test_the_votes_to_learn_from_are_those_of_closed_rounds(room):
+    judged(room, n=4, phones=3)
+    opened(room, "pairs", "", n=2)
+
+    assert Practice(room).told() == {"votes": 12} and len(preferences(room)) == 12
 
 
 def test_what_is_known_grows_and_the_end_is_known_too(room, tmp_path):
