@@ -31,15 +31,18 @@ PAGES = {  # file -> models and checkpoints that lie in it
 }
 
 
-def build(folder: Path) -> list[Path]:
-    """The pages, written into `folder`; those that index.html fetches beside it."""
+def build(folder: Path, home: str = "") -> list[Path]:
+    """The pages, written into `folder`; those that index.html fetches beside it.
+
+    `home` is the address to which index.html leads back.
+    """
     wasm, truth = build_wasm.build(folder / "wasm"), grammar_as_json(world_grammar())
     texts = {}
     for name, kinds in PAGES.items():
         held = [{key: released(file).read_bytes() for key, file in kind.items()} for kind in kinds]
         texts[name] = page(wasm.read_bytes(), held[0], truth, held[1])
     beside = [{key: Path(file).name for key, file in kind.items()} for kind in (MODELS, LEARNING)]
-    texts["index.html"] = page("wasm/inside.wasm", beside[0], "truth.json", beside[1])
+    texts["index.html"] = page("wasm/inside.wasm", beside[0], "truth.json", beside[1], home)
     for file in (*MODELS.values(), *LEARNING.values()):
         shutil.copyfile(released(file), folder / Path(file).name)
     (folder / "truth.json").write_bytes(as_bytes(truth))

@@ -35,7 +35,7 @@ def build(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / "objects.inv").is_file():
         raise ValueError(f"{folder} is not empty and holds no site: name another folder")
     shutil.rmtree(folder, ignore_errors=True)
-    build_page.build(folder / "play")
+    build_page.build(folder / "play", home="../index.html")
     pack_course(folder / "downloads" / ZIP)
     with TemporaryDirectory() as place:
         source = Path(place)
@@ -61,7 +61,7 @@ def write_sources(place: Path, folder: Path) -> None:
         shutil.copy(path, pages / "_static")
     (pages / "teaching").mkdir()
     for name in TEXTS:
-        text = without_dead_links((ROOT / name).read_text(encoding="utf-8"), ROOT)
+        text = without_dead_links((ROOT / name).read_text(encoding="utf-8"), (ROOT / name).parent)
         (pages / name).write_text(text, encoding="utf-8")
     (pages / "notebooks").mkdir()
     book = []

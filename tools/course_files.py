@@ -1,11 +1,12 @@
-"""The files that a learner reads and runs: what a stick and the site's zip hold of the course."""
+"""What a stick and the site's zip hold of the course: all but its tests."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 COURSE = (
     "README.md INSTALL.md TEACHING.md CONTRIBUTING.md CITATION.cff LICENSE constraints.txt "
-    "pyproject.toml setup.py notebooks diagrams teaching benchmarks course_lib"
+    "pyproject.toml environment.yml setup.py notebooks diagrams teaching benchmarks course_lib "
+    "tools site"
 ).split()
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}
 

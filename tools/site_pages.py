@@ -24,9 +24,15 @@ QUIZ = re.compile(r"^quiz\(", re.M)
 STRING = re.compile(r'"([\w-]+)"')
 BEHIND = re.compile(r'^behind\(\s*"([\w-]+)"', re.M)
 LINK = re.compile(r"(?<!!)\[(?P<words>[^\]]+)\]\((?P<target>[^)\s]+)\)")
+PAGES = (ROOT, ROOT / "notebooks", ROOT / "teaching")  # the folders whose texts are pages
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 ROW = re.compile(r"^\| \[\w+\]\(notebooks/(?P<file>\w+)\.ipynb\) \|(?P<cells>.*)\|$", re.M)
 PICTURE = re.compile(r'<img src="(?P<file>diagrams/[^"]+)"[^>]* alt="(?P<alt>[^"]+)"')
+HOW = "*How to use this page.*"
+HERE = f"""{HOW} The code has been run for you, and its results stand below it. Sometimes the page
+asks for your guess, and the result opens when you have made one. A wrong guess costs nothing, and
+you'll remember the answer better. To run the code and to change it, [install](../INSTALL.md) the
+course."""
 SCALE = 96 / 110  # a picture's own pixels lie closer than a page's
 
 
@@ -36,6 +42,8 @@ def notebook_page(notebook: NotebookNode, pictures: Path) -> NotebookNode:
     for i, cell in enumerate(page.cells):
         if cell.cell_type == "markdown":
             cell.source = without_dead_links(cell.source, ROOT / "notebooks")
+            if cell.source.startswith(HOW):  # in JupyterLab
+                cell.source = HERE
         elif cell.cell_type == "code":
             parts = [
                 output_html(output, pictures, live.get((i, k)))
@@ -146,7 +154,7 @@ def without_dead_links(text: str, folder: Path) -> str:
         if not target or re.match("[a-z]+:", target):
             return found[0]
         path = (folder / target).resolve()
-        on_site = path.suffix in (".ipynb", ".md") and path.parent in (ROOT, ROOT / "notebooks")
+        on_site = path.suffix in (".ipynb", ".md") and path.parent in PAGES
         return found[0] if on_site and path.stem != "CONTRIBUTING" else found["words"]
 
     return LINK.sub(kept, text)
@@ -163,7 +171,7 @@ def cards(readme: str) -> str:
         number = file.partition("_")[0]
         items.append(
             f'<li><a href="notebooks/{file}.html"><span class="course-number">{number}</span> '
-            f"{escape(question)}</a><p>Afterwards you can {escape(then)}. "
+            f"{escape(question)}</a><p>{escape(then[:1].upper() + then[1:])}. "
             f'<span class="course-soft">{minutes} minutes</span></p></li>'
         )
     return f'<ol class="course-cards">{"".join(items)}</ol>'

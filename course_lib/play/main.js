@@ -322,6 +322,7 @@ async function run(el, bring) {
 /** The page, in the document's element `play`. `bring` gives the bytes that an element stands for. */
 export function start(bring) {
   const el = document.getElementById("play");
+  if (window.parent !== window) document.documentElement.dataset.framed = ""; // that page has a title
   followTheme(document.documentElement);
   run(el, bring).catch(({ message }) => {
     el.textContent =

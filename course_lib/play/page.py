@@ -50,7 +50,7 @@ HTML = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
-<header><h1>Inside an LLM</h1></header>
+<header><h1>{title}</h1></header>
 {about}
 <main id="play">A language model runs in this page, if your browser lets it run scripts.</main>
 {data}
@@ -70,11 +70,13 @@ def page(
     models: Mapping[str, bytes | str],
     truth: dict | str | None = None,
     learning: Mapping[str, bytes | str] | None = None,
+    home: str = "",
 ) -> str:
     """The page that runs these GGUF files, by name, with `inside.wasm`.
 
     `truth` is what `world.export` makes of a grammar; `learning` are the first model's checkpoints.
-    What is given as a str is the name of a file beside the page, which then needs a server.
+    What is given as a str is the name of a file beside the page, which then needs a server. `home`
+    is the address that the title leads to, where a site stands around the page.
     """
     data = [_element("words", "", as_bytes(WORDS)), _element("wasm", "", wasm)]
     if truth is not None:
@@ -91,7 +93,10 @@ def page(
     server = "self" if is_served else "none"
     policy = POLICY.format(script=_hash(script), style=_hash(style), server=server)
     about = (FOLDER / "about.html").read_text(encoding="utf-8")
-    words = dict(policy=policy, style=style, about=about, script=script)
+    title = "Inside an LLM"
+    if home:
+        title = f'<a href="{html.escape(home)}">{title}</a>'
+    words = dict(policy=policy, style=style, title=title, about=about, script=script)
     return HTML.format(**words, data="\n".join(data), later="\n".join(later))
 
 

@@ -183,7 +183,7 @@ export function mount({ engine, el, options = {} }) {
     make("p", { className: `exp-note ${name}` }));
   const status = make("p", { className: "exp-status", role: "status" });
   const hint = make("p", { className: "exp-hint", textContent:
-    "A word shows where the model looks, the gap takes what you type, a bar goes on with its token." });
+    "Press a bar to add its token, a word to see where the model looks, or the gap to type." });
   const problem = make("p", { className: "course-problem", role: "alert" });
   const heard = make("p", { className: "course-heard", "aria-live": "polite" });
 

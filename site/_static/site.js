@@ -22,7 +22,7 @@ function fitted(frame) {
     dress();
     new MutationObserver(dress).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     const fit = () => {
-      const height = Math.ceil(inside.ownerDocument.body.getBoundingClientRect().height) + 24;
+      const height = Math.ceil(inside.ownerDocument.body.getBoundingClientRect().height) + 4; // our border
       if (height > 200) frame.style.height = `${height}px`;
     };
     new frame.contentWindow.ResizeObserver(fit).observe(inside.ownerDocument.body);

@@ -132,6 +132,16 @@ def test_it_names_no_other_file(soups):
             assert way_out not in script.get_text(), way_out
 
 
+def test_its_title_leads_home_where_there_is_one(wasm):
+    title, linked = (
+        BeautifulSoup(page("inside.wasm", {"base": "base.gguf"}, home=home), "html.parser").h1
+        for home in ("", "../index.html")
+    )
+
+    assert title.find("a") is None and linked.a["href"] == "../index.html"
+    assert title.get_text() == linked.get_text() == "Inside an LLM"
+
+
 def test_the_same_files_make_the_same_page(wasm):
     files = {'a "name" & more': b"model"}
 

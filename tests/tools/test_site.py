@@ -74,6 +74,19 @@ def test_every_notebook_and_text_is_a_page(soups):
         assert soup.h1.get_text().rstrip("#") == title.removeprefix("# ").replace("'", "’")
 
 
+def test_a_reader_is_not_told_to_press_what_is_not_there(books):
+    text = {stem: " ".join(soup.get_text().split()) for stem, soup in books.items()}
+
+    assert not [stem for stem, words in text.items() if "press Shift + Enter" in words]
+    assert "The code has been run for you" in text["01_two_files"]
+
+
+def test_the_play_page_leads_back_to_the_site(folder):
+    page = BeautifulSoup((folder / "play" / "index.html").read_bytes(), "html.parser")
+
+    assert (folder / "play" / page.h1.a["href"]).resolve() == (folder / "index.html").resolve()
+
+
 def test_nothing_is_asked_of_another_server(soups, folder):
     for name, soup in soups.items():
         for element in soup.select(RESOURCES):
@@ -118,6 +131,12 @@ def test_links_lead_to_pages_and_places_in_them(soups, folder):
     assert not [link for soup in soups.values() for link in soup.select('a[href$=".ipynb"]')]
 
 
+def test_teachers_get_from_the_plans_to_each_text_of_the_kit(soups):
+    links = {link["href"] for link in soups["TEACHING.html"].select("article a[href]")}
+
+    assert {f"teaching/{name}.html" for name in build_site.KIT} <= links
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_explorers_and_chats_can_be_opened_in_their_state(path, books):
     links = books[path.stem].select("figure > figcaption > a.course-live")
@@ -149,7 +168,8 @@ def test_downloads_are_there_and_the_zip_holds_the_course(soups, folder):
     names = zipfile.ZipFile(folder / "downloads" / build_site.ZIP).namelist()
     for path in NOTEBOOKS:
         assert f"inside-an-llm/notebooks/{path.name}" in names
-    assert {"inside-an-llm/Makefile", "inside-an-llm/pyproject.toml"} <= set(names)
+    for needed in ("Makefile", "pyproject.toml", "tools/build_slides.py", "site/conf.py"):
+        assert f"inside-an-llm/{needed}" in names  # `make slides` and `make site` work there, too
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
 
 
@@ -253,6 +273,7 @@ def test_the_explorer_in_front_is_live_at_once(opened):
 
     frame = whole(page)
     expect(frame.locator("button.exp-row").first).to_contain_text("six")
+    expect(frame.locator("h1")).to_have_css("width", "1px")  # the site has a title already
     page.wait_for_function(  # as high as what it shows
         """() => {
           const inside = document.querySelector(".course-frame").contentDocument.documentElement;
