@@ -167,7 +167,7 @@ def cards(readme: str) -> str:
         raise ValueError(f"README.md should have a row for each notebook, and has {len(rows)}")
     items = []
     for file, cells in rows:
-        question, minutes, _, then = (cell.strip() for cell in cells.split("|"))
+        question, minutes, then = (cell.strip() for cell in cells.split("|"))
         number = file.partition("_")[0]
         items.append(
             f'<li><a href="notebooks/{file}.html"><span class="course-number">{number}</span> '
