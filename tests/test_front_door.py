@@ -13,6 +13,7 @@ from PIL import Image
 from course_lib.config import GREEDY
 from course_lib.model.sample import generate
 from course_lib.pipeline.release import load_released
+from course_lib.plans import load_plans
 from course_lib.text.chat import decode_answer, encode_prompt
 from tools.class_time import class_time
 
@@ -107,6 +108,24 @@ def test_the_country_that_the_plan_asks_about_parts_the_models():
         said[stage] = decode_answer(tokenizer, ids)
 
     assert "capital" in said["sft"] and "capital" not in said["rlhf"]
+
+
+def test_a_teacher_is_told_which_quiz_ends_the_90_minutes():
+    between = text("TEACHING.md").split("\n## 90 minutes")[1].split("\n## ")[0]
+
+    assert load_plans()["90-minutes"].quiz
+    assert [id for id in load_plans()["90-minutes"].quiz if f"`{id}`" not in between] == []
+
+
+def test_every_make_of_the_teacher_has_its_plain_command():
+    page, makefile = text("TEACHING.md"), text("Makefile")
+    targets = set(re.findall(r"`make (\w+)`", page)) - {"lab"}  # README's three lines
+
+    assert targets
+    for target in targets:
+        rule = makefile.split(f"\n{target}:")[1].split("\n\n")[0]
+        (module,) = re.findall(r"-m (tools\.\w+)", rule)
+        assert re.search(rf"`python -m {module} [\w/]+`\s+(stands\s+)?for\s+`make {target}`", page)
 
 
 def test_the_course_can_be_cited():
