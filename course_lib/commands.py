@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from course_lib.config import Sampling
 from course_lib.files.gguf import write_gguf
-from course_lib.machine.cores import free_cores, set_threads
+from course_lib.machine.cores import free_cores, give_back_memory, set_threads
 from course_lib.machine.device import compute_dtype, pick_device
 from course_lib.machine.ranks import Ranks, process_group
 from course_lib.measure.card import report as report_card
@@ -98,6 +98,7 @@ def _train_stages(options: Namespace, ranks: Ranks) -> tuple[Path, bool]:
             bar.set_postfix_str(_note(progress), refresh=False)
         if bar is not None:
             bar.close()
+            give_back_memory()  # else the next stage's peak comes on top of this one's
             trained = True
             for name, value in read_manifest(root / stage)["metrics"].items():
                 if isinstance(value, float):

@@ -54,8 +54,8 @@ class OpenRoom:
 
 
 def joining(code: str, link: str) -> str:
-    """The call that takes a learner's notebook into the room."""
-    return f'join("{code}", "{link}")'
+    """What takes a learner's notebook into the room."""
+    return f'from course_lib.classroom import join; join("{code}", "{link}")'
 
 
 def folder_of_the_class() -> Path:

@@ -16,6 +16,7 @@ from course_lib.check.numbers import Number
 from course_lib.check.question import LETTERS, Question, question, questions
 from course_lib.classroom.store import Round
 from course_lib.machine.disk import read_json, read_json_lines
+from course_lib.plans import load_plans
 
 FOLDER = Path(__file__).parent
 PAIRS, WORDS = FOLDER / "pairs.jsonl", FOLDER / "words.json"  # of the released models: `prepare`
@@ -97,6 +98,19 @@ class Material:
         if kind in KINDS:
             raise ValueError(f"there is no {kind} {about!r:.60} in this room")
         raise ValueError(f"a round is one of {', '.join(KINDS)}, got {kind!r:.60}")
+
+    @cached_property
+    def plans(self) -> list[dict]:
+        """Title and guesses of each plan of a class, in its order; none where no course is."""
+        try:
+            plans = load_plans().values()
+        except (OSError, ValueError):  # installed without its notebooks, or a broken plan
+            return []
+        named = [(plan.title, [v for step in plan.steps for v in step.votes]) for plan in plans]
+        return [
+            {"title": title, "votes": [vote for vote in votes if vote in self.guesses]}
+            for title, votes in named
+        ]
 
     def question(self, one: Round) -> Question | None:
         """The record that a round asks, where it asks one."""

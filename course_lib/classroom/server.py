@@ -193,7 +193,7 @@ class Site:
         material = self.room.material
         guesses = [[q.id, q.notebook, q.kind, q.ask] for q in material.guesses.values()]
         told = {"kinds": KINDS, "guesses": guesses, "words": list(material.words)}
-        return JSONResponse(told | {"pairs": len(material.pairs)})
+        return JSONResponse(told | {"pairs": len(material.pairs), "plans": material.plans})
 
     async def do(self, request: Request) -> Response:
         return JSONResponse(self.room.do(await _json(request, 50_000)))

@@ -7,6 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from course_lib.align.preferences import load_preferences
+from course_lib.check.question import question
+from course_lib.plans import load_plans
 from tests.axe import violations
 from tests.browser import HERE, real_browser
 from tests.classroom.running import Server, server
@@ -258,6 +260,20 @@ def test_what_is_typed_is_never_html(browser, tmp_path):
         for page in (phone, here.board, here.teacher):
             assert page.evaluate("window.hit") is None and page.locator("img[src=x]").count() == 0
         assert [text for text in here.said if "Content Security" in text] == []
+
+
+def test_the_votes_of_a_plan_are_made_in_its_order(browser, tmp_path):
+    plan = load_plans()["90-minutes"]
+    votes = [vote for step in plan.steps for vote in step.votes]
+    with a_class(browser, tmp_path) as here:
+        teacher = here.teacher
+        teacher.get_by_label("The votes of a plan").select_option(f"{plan.title} ({len(votes)})")
+        teacher.get_by_role("button", name="Add them all").click()
+        rounds = teacher.locator(".teacher-round")
+        expect(rounds).to_have_count(len(votes))
+        names = rounds.locator(".course-lead").all_inner_texts()
+        assert names == [question(vote).ask for vote in votes] and fits(teacher)
+        here.saw_nothing_odd()
 
 
 def test_hands_and_the_votes_of_another_room(browser, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.room import measure
+from course_lib.classroom.rounds import Material
 from course_lib.classroom.server import FILES, POLICY, prefix_of
 from tests.classroom.running import in_a_thread, server
 
@@ -37,6 +38,15 @@ def test_pages_come_to_everybody_and_hold_no_secret(room, path):
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "set-cookie" not in answer.headers and "server" not in answer.headers
     assert room.code.encode() not in answer.body and room.secret.encode() not in answer.body
+
+
+def test_a_room_without_the_courses_plans_does_without(monkeypatch):
+    def missing():
+        raise FileNotFoundError("teaching/plans.toml")
+
+    assert len(Material().plans[0]["votes"]) > 3
+    monkeypatch.setattr("course_lib.classroom.rounds.load_plans", missing)
+    assert Material().plans == []
 
 
 def test_the_policy_lets_nothing_in_that_is_not_ours(room):

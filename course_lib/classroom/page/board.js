@@ -52,7 +52,7 @@ function showJoin({ code, links, round, practice }) {
     make("img", { src: `teacher/qr.svg?of=${encodeURIComponent(link)}`, alt: `QR code of ${link}` }),
     make("p", { className: "board-link", textContent: link.replace(/^http:\/\/|\/$/g, "") }),
     make("p", { className: "board-code", textContent: code, "aria-label": `Code ${[...code].join(" ")}` }),
-    make("p", { className: "board-call", textContent: `join("${code}", "${link}")` }),
+    make("p", { className: "board-call", textContent: `from course_lib.classroom import join\njoin("${code}", "${link}")` }),
   );
 }
 

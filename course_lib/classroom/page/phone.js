@@ -149,7 +149,9 @@ function ownWords() {
 }
 
 function choices(part) {
-  return group(part.choices.map(([value, text]) => choice(part.id, value, text)), part.ask);
+  // with the letters that the board has, where it has some
+  const letter = (value) => (round.kind === "guess" ? `${value.toUpperCase()}  ` : "");
+  return group(part.choices.map(([value, text]) => choice(part.id, value, letter(value) + text)), part.ask);
 }
 
 function group(buttons, name) {

@@ -59,7 +59,7 @@ async function act(what, path = "teacher/do") {
 }
 
 async function begin() {
-  const { kinds, guesses, words, pairs } = await ask("GET", "teacher/catalog");
+  const { kinds, guesses, words, pairs, plans } = await ask("GET", "teacher/catalog");
   const option = (value, text) => make("option", { value, textContent: text });
   const [guess, guessLabel] = labelled("Guess", "select", {});
   for (const [id, notebook, kind, text] of guesses) {
@@ -68,6 +68,12 @@ async function begin() {
   const [word, wordLabel] = labelled(kinds.word, "select", {}, ...words.map((text) => option(text, `${text} …`)));
   const [n, nLabel] = labelled(`${kinds.pairs} Pairs:`, "input", { type: "number", min: 1, max: 30, value: 12 });
   const row = (label, what) => make("p", { className: "room-line" }, label, button("Add", () => act({ do: "add", ...what() })));
+  const [plan, planLabel] = labelled("The votes of a plan", "select", {},
+    ...plans.map(({ title, votes }, i) => option(i, `${title} (${votes.length})`)));
+  const addPlan = button("Add them all", async () => {
+    // the last first: the list has the latest on top, and then that is the plan's first
+    for (const about of [...plans[plan.value].votes].reverse()) await act({ do: "add", kind: "guess", about });
+  });
   const [file, fileLabel] = labelled("Votes of another room (votes.jsonl)", "input", { type: "file", accept: ".jsonl",
     onchange: async () => {
       try {
@@ -89,9 +95,10 @@ async function begin() {
       row(wordLabel, () => ({ kind: "word", about: word.value })),
       row(nLabel, () => ({ kind: "pairs", n: Math.round(n.valueAsNumber) || 0 })),
       row(make("span", { textContent: kinds.stuck }), () => ({ kind: "stuck" })),
+      ...(plans.length ? [make("p", { className: "room-line" }, planLabel, addPlan)] : []),
       make("p", { className: "course-soft", textContent: `${pairs} pairs in all; a round takes those that no other has.` })),
     list, practice, make("section", {}, make("h2", { textContent: "Take the votes with you" }),
-      make("p", { className: "course-soft", textContent: "Closed rounds only. The pairs of preferences.jsonl train the reward model of lesson 05." }),
+      make("p", { className: "course-soft", textContent: "Closed rounds only. Lesson 05 and other rooms read votes.jsonl; preferences.jsonl is for TRL and datasets." }),
       make("p", { className: "room-line" }, link("votes.jsonl"), link("votes.csv"), link("preferences.jsonl")),
       make("p", { className: "room-line" }, fileLabel)));
 }
@@ -108,7 +115,7 @@ function show() {
   const opened = new Set([...list.querySelectorAll("details[open]")].map((one) => one.dataset.round));
   const typed = new Map([...list.querySelectorAll("input")].map((one) => [one.dataset.held, one.value]));
   list.replaceChildren(...(rounds.length ? rounds.map(drawRound).reverse()
-    : [make("p", { textContent: "No round yet: add one below." })]));
+    : [make("p", { textContent: "No round yet: add one above." })]));
   for (const one of list.querySelectorAll("details")) one.open = opened.has(one.dataset.round);
   for (const one of list.querySelectorAll("input")) one.value = typed.get(one.dataset.held) ?? one.value;
   if (held) (list.querySelector(`[data-held="${held}"]`) ?? list.querySelector("button"))?.focus();
