@@ -93,7 +93,7 @@ def _renew(original: Path, folder: Path, given: list[str]) -> Iterator[str]:
                 f"The course has a newer {original.name}: yours stays as it is, and the new one is "
                 f"beside it as {place.name}."
             )
-    write_text(place, nbformat.writes(_clean(fresh)) + "\n")
+    write_text(place, nbformat.writes(without_results(fresh)) + "\n")
     given[:] = known
 
 
@@ -127,7 +127,7 @@ def _version(notebook: nbformat.NotebookNode) -> str:
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
-def _clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def without_results(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook without what running it left, and without the seal over that."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
