@@ -7,17 +7,31 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from zipfile import ZipFile
 
 import nbformat
+import packaging
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from tests.test_environment import PROJECT, PYTHONS
 from tools.colab_pages import FIRST_CELL, LINK, main, page
 from tools.course_files import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+PYPROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "course_lib"
+version = "0.1"
+dependencies = {needs}
+"""
 BACKEND = """
 import shutil
 def build_editable(folder, *_):
@@ -40,7 +54,7 @@ import course_lib, added
 """
 
 
-def wheel(path: Path, *needs: str) -> None:
+def wheel(path: Path, *needs: str) -> Path:
     name, version = path.name.split("-")[:2]
     info = f"{name}-{version}.dist-info"
     metadata = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {n}" for n in needs)]
@@ -49,6 +63,7 @@ def wheel(path: Path, *needs: str) -> None:
         file.writestr(f"{info}/METADATA", "\n".join(["Metadata-Version: 2.1", *metadata, ""]))
         file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
         file.writestr(f"{info}/RECORD", "")
+    return path
 
 
 class Machine:
@@ -61,6 +76,8 @@ class Machine:
         wheel(index / "kept-2.0-py3-none-any.whl")
         wheel(index / "added-1.0-py3-none-any.whl", "kept")
         wheel(index / "added-2.0-py3-none-any.whl", "kept>=2")
+        wheel(index / "greedy-1.0-py3-none-any.whl", "kept>=2")
+        shutil.copytree(Path(packaging.__file__).parent, folder / "packaging")
         (folder / "google/colab").mkdir(parents=True)
         (folder / "google/colab/__init__.py").write_text(COLAB)
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
@@ -69,22 +86,25 @@ class Machine:
         self.run("-m", "pip", "install", "kept==1.0")
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess:
-        python = self.folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
         return subprocess.run(
-            [python, *arguments], cwd=self.folder, env=self.env, capture_output=True, text=True
+            [self.folder / "venv/bin/python", *arguments],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
         )
 
     def first_cell(self, *needs: str) -> subprocess.CompletedProcess:
         """What the first cell does where the course needs these packages."""
-        there, course = (self.folder / f"{place}{needs[0][-1]}" for place in ("github", "content"))
+        name = "-".join(need.partition(">")[0] + need[-1] for need in needs)
+        there, course = self.folder / f"github-{name}", self.folder / f"content-{name}"
         if not there.exists():
             (there / "tools").mkdir(parents=True)
             shutil.copy(ROOT / "tools/on_colab.py", there / "tools")
-            (there / "pyproject.toml").write_text(PROJECT)
+            (there / "pyproject.toml").write_text(PYPROJECT.format(needs=list(needs)))
             (there / "backend.py").write_text(BACKEND)
             (there / "course_lib.py").touch()
-            wheel(there / "course_lib-0.1", *needs)
-            (there / "course_lib-0.1").rename(there / "course.whl")
+            wheel(there / "course_lib-0.1").rename(there / "course.whl")
             git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", there]
             for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "A course"]):
                 subprocess.run([*git, *command], check=True)
@@ -98,6 +118,8 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
+    if os.name == "nt":
+        pytest.skip("Colab is a Linux")
     return Machine(tmp_path_factory.mktemp("machine"))
 
 
@@ -106,19 +128,55 @@ def test_the_first_cell_adds_what_is_missing_and_changes_nothing_even_twice(mach
 
     # added 2.0 is newer, and would have brought kept 2.0
     assert (machine.has("kept"), machine.has("added")) == ("1.0", "1.0"), first.stderr
-    told = ["Widgets are on.", "Added: added 1.0, course_lib 0.1. Nothing else was changed."]
+    told = ["Widgets are on.", "Added to what Colab has: added. Changed: nothing."]
     assert first.returncode == 0 and first.stdout.splitlines()[:2] == told
-    artifacts = machine.folder / "content1" / "artifacts"
+    artifacts = machine.folder / "content-kept1-addedd" / "artifacts"
     assert f"what you make goes to {artifacts}." in first.stdout
     again = machine.first_cell("kept>=1", "added")
-    assert (again.returncode, again.stderr) == (0, "") and "Added: nothing" in again.stdout
+    assert (again.returncode, again.stderr) == (0, "") and "has: nothing, all is" in again.stdout
 
 
-def test_the_first_cell_gives_up_where_it_would_have_to_change_a_package(machine):
-    done = machine.first_cell("kept>=2", "added")
+@pytest.mark.parametrize(
+    ("needs", "told"),
+    [("kept>=2", "the course needs kept>=2 (here: 1.0)"), ("greedy", "depends on kept>=2")],
+)
+def test_the_first_cell_gives_up_where_it_would_have_to_change_a_package(machine, needs, told):
+    done = machine.first_cell(needs)
 
-    assert done.returncode and "depends on kept>=2" in done.stderr
-    assert "older runtime" in done.stderr and machine.has("kept") == "1.0"
+    assert done.returncode and told in done.stderr and "run this cell again" in done.stderr
+    assert (machine.has("kept"), machine.has("greedy")) == ("1.0", "")
+
+
+def colab() -> dict[str, str]:
+    """The version of each package there, and of Python."""
+    lines = (ROOT / "tests/colab_pins.txt").read_text(encoding="utf-8").splitlines()
+    pins = (line.split("==") for line in lines if not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+def added_to(there: dict[str, str], needs: list[str]) -> set[str]:
+    """The packages that pip would bring, by what is known here of what they need themselves."""
+    waiting, added = [Requirement(need) for need in needs], set()
+    while waiting:
+        need = waiting.pop()
+        name = canonicalize_name(need.name)
+        if name in added or (need.marker and not need.marker.evaluate({"extra": ""})):
+            continue
+        if name in there:
+            assert there[name] in need.specifier, f"{need}, and Colab has {there[name]}"
+        else:
+            added.add(name)
+            waiting += map(Requirement, metadata.requires(name) or [])
+    return added
+
+
+def test_what_the_course_needs_replaces_nothing_that_colab_has():
+    there = colab()
+
+    assert there.pop("python") in PYTHONS
+    assert added_to(there, PROJECT["dependencies"]) == {"gguf"}
+    with pytest.raises(AssertionError, match="ipykernel"):  # so it is kept out
+        added_to(there, PROJECT["optional-dependencies"]["lab"][:1])
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
