@@ -130,6 +130,7 @@ def test_the_first_cell_adds_what_is_missing_and_changes_nothing_even_twice(mach
     assert (machine.has("kept"), machine.has("added")) == ("1.0", "1.0"), first.stderr
     told = ["Widgets are on.", "Added to what Colab has: added. Changed: nothing."]
     assert first.returncode == 0 and first.stdout.splitlines()[:2] == told
+    assert machine.has("course_lib") == "0.1"  # so that a new kernel finds it, too
     artifacts = machine.folder / "content-kept1-addedd" / "artifacts"
     assert f"what you make goes to {artifacts}." in first.stdout
     again = machine.first_cell("kept>=1", "added")
