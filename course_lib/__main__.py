@@ -30,7 +30,7 @@ DESCRIPTION = """Inside an LLM: train a small language model from nothing and ta
                                            what could come next, beside the truth
   python -m course_lib report              how much the model knows, and makes up
   python -m course_lib classroom           a room in which a class votes, by phone
-  python -m course_lib plan                plans of a class, each as one notebook
+  python -m course_lib plan                plans of a class, as notebooks
 """
 
 
@@ -157,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
         "notebook", nargs="?", metavar="NOTEBOOK", help="how its name begins, such as 03"
     )
 
-    plan, _ = command("plan", "list the plans of a class, or write one as a notebook")
+    plan, _ = command("plan", "list the plans of a class, or write one as notebooks")
     plan.add_argument("plan", nargs="?", metavar="PLAN", help="which one, such as 90-minutes")
 
     room, add = command("classroom", "open a room in which a class votes, by phone")
@@ -287,8 +287,8 @@ def _plan(options: argparse.Namespace) -> int:
         for plan in load_plans().values():
             print(f"{plan.id}: {plan.title}. {plan.audience}")
         return 0
-    place = write_plan(options.plan)
-    print(f"The plan is in {place}. To open it: python -m course_lib lab {place.stem}")
+    for place in write_plan(options.plan):
+        print(f"Written: {place}. To open it: python -m course_lib lab {place.stem}")
     return 0
 
 

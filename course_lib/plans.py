@@ -1,15 +1,17 @@
 """Plans of a class as data: which sections, in which order, how long, and which votes.
 
 `teaching/plans.toml` holds them. A plan becomes one notebook, to be run from its top to its end,
-and the table in TEACHING.md. A cell that a plan leaves out may still be needed by one that it
-keeps: such cells are found by the names they give. They stay in their places, folded away.
+and the table in TEACHING.md. One of several sessions becomes a notebook for each: after a break, or
+a night, a session must begin in a fresh kernel, whatever ran before. A cell that a plan leaves out
+may still be needed by one that it keeps: such cells are found by the names they give. They stay in
+their places, folded away.
 """
 
 import ast
 import re
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
@@ -22,6 +24,10 @@ from course_lib.machine.folders import course_folder
 FILE = "teaching/plans.toml"
 HEADING = re.compile(r"^(#+) +(.+?)[ \t]*$", re.MULTILINE)
 FOLDED = "folded"  # the tag of a cell that is run for others' sake
+# A lesson that only uses models switches gradients off, for its whole kernel. The next one trains.
+NO_GRADIENTS = "torch.set_grad_enabled(False)"
+GRADIENTS = "torch.set_grad_enabled(True)  # the lesson before had switched gradients off"
+AUDIENCES = ("curious adults", "developers", "students", "schools")  # each plan has a remark for
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,36 @@ class Plan:
     id: str
     title: str
     audience: str
-    steps: tuple[Step, ...]
-    quiz: tuple[str, ...] = ()  # ids of the questions at the end, one for each notebook
+    steps: tuple[Step, ...] = ()
+    quiz: tuple[str, ...] = ()  # ids of the questions at the end
+    slack: int = 0  # minutes at the end that nothing is planned for
+    remarks: dict[str, str] = field(default_factory=dict)  # audience -> what to do for them
+    do: str = ""  # what learners do in a session
+    evening: str = ""  # what it leaves out of its lesson, for those who want more
+    pause: int = 0  # minutes between a session and the next
+    sessions: tuple["Plan", ...] = ()  # in place of steps
 
     @property
     def minutes(self) -> int:
-        return sum(step.minutes for step in self.steps)
+        """How long it lasts; of a plan with sessions, how long people sit in class."""
+        return sum(part.minutes for part in (*self.steps, *self.sessions)) + self.slack
+
+    @property
+    def timed(self) -> list[tuple[str, Step]]:
+        """Each step, and the slack as the last, with the time at which it begins: 0:00, 0:15."""
+        steps, starts = list(self.steps), [0]
+        if self.slack:
+            steps.append(Step(self.slack, "slack: nothing is planned"))
+        for step in steps:
+            starts.append(starts[-1] + step.minutes)
+        return [
+            (f"{at // 60}:{at % 60:02d}", step) for at, step in zip(starts, steps, strict=False)
+        ]
+
+    @property
+    def parts(self) -> tuple["Plan", ...]:
+        """What is held in one go, with a notebook and slides of its own."""
+        return self.sessions or (self,)
 
 
 def load_plans(course: Path | None = None) -> dict[str, Plan]:
@@ -56,14 +86,30 @@ def load_plans(course: Path | None = None) -> dict[str, Plan]:
     course = course or course_folder()
     plans = {}
     for row in tomllib.loads((course / FILE).read_text(encoding="utf-8"))["plan"]:
-        steps = tuple(
-            Step(**{key: tuple(v) if isinstance(v, list) else v for key, v in step.items()})
-            for step in row.pop("step")
-        )
-        plans[row["id"]] = plan = Plan(quiz=tuple(row.pop("quiz", ())), steps=steps, **row)
-        for step in filter(lambda step: step.notebook, steps):
-            _check(plan, step, *_open(course, step.notebook))
+        remarks = row.get("remarks", {})
+        if tuple(remarks) != AUDIENCES:
+            raise ValueError(
+                f"plan {row['id']}: expected remarks for {AUDIENCES}, got {tuple(remarks)}"
+            )
+        sessions = []
+        for number, session in enumerate(row.pop("session", ()), 1):
+            about = {"id": f"{row['id']}-{number}", "audience": row["audience"]}
+            about |= {"remarks": remarks} if number == 1 else {}  # once is enough
+            sessions.append(_plan(session | about, course))
+        plans[row["id"]] = _plan(row | {"sessions": tuple(sessions)}, course)
     return plans
+
+
+def _plan(row: dict, course: Path) -> Plan:
+    """A plan, or a session of one, as the file has it."""
+    steps = tuple(
+        Step(**{key: tuple(v) if isinstance(v, list) else v for key, v in step.items()})
+        for step in row.pop("step", ())
+    )
+    plan = Plan(quiz=tuple(row.pop("quiz", ())), steps=steps, **row)
+    for step in filter(lambda step: step.notebook, steps):
+        _check(plan, step, *lesson(course, step.notebook))
+    return plan
 
 
 def _check(plan: Plan, step: Step, name: str, notebook: NotebookNode) -> None:
@@ -77,7 +123,8 @@ def _check(plan: Plan, step: Step, name: str, notebook: NotebookNode) -> None:
         raise ValueError(f"plan {plan.id}: {name} doesn't ask {unasked[0]!r} in {step.sections}")
 
 
-def _open(course: Path, begins: str) -> tuple[str, NotebookNode]:
+def lesson(course: Path, begins: str) -> tuple[str, NotebookNode]:
+    """The file name and the cells of the one notebook whose name begins so."""
     found = sorted((course / "notebooks").glob(f"{begins}_*.ipynb"))
     if len(found) != 1:
         raise ValueError(f"expected one notebook whose name begins with {begins}_, got {found}")
@@ -226,24 +273,28 @@ def needed(notebook: NotebookNode, kept: Iterable[int]) -> list[int]:
 
 
 def notebook_of(plan: Plan, course: Path | None = None) -> NotebookNode:
-    """The plan as one notebook without outputs, to be run from its top to its end."""
+    """A plan's part as one notebook without outputs, to be run from its top to its end."""
     course = course or course_folder()
-    cells = [new_markdown_cell(f"# {plan.title}\n\n{plan.audience}\n\n{table(plan)}")]
-    clock = 0
+    top = [f"# {plan.title}", plan.audience]
+    top += [f"Let learners {plan.do}. For the evening: {plan.evening}."] if plan.do else []
+    top += [table(plan), remarks(plan)]
+    cells = [new_markdown_cell("\n\n".join(top).rstrip())]
     ready: dict[str, set[int]] = {}  # notebook -> its cells that stand here already
-    last = ""
-    for step in plan.steps:
-        lines = [f"# {clock // 60}:{clock % 60:02d} {step.what}", f"*{step.minutes} minutes.*"]
+    last, begun = "", 0
+    for begins, step in plan.timed:
+        lines = [f"# {begins} {step.what}", f"*{step.minutes} minutes.*"]
         lines += [step.say] if step.say else []
         lines += [f"*When you are late:* {step.late}"] if step.late else []
         cells.append(new_markdown_cell("\n\n".join(lines)))
-        clock += step.minutes
         if not step.sections:
             continue
         if step.notebook != last:  # another notebook's names may stand in the way of its own
             ready[step.notebook] = set()
+            if any(NO_GRADIENTS in cell.source for cell in cells[begun:]):
+                cells.append(_folded(GRADIENTS))
+            begun = len(cells)
         last = step.notebook
-        _, notebook = _open(course, step.notebook)
+        _, notebook = lesson(course, step.notebook)
         have = dict(sections_of(notebook))
         kept = sorted(i for section in step.sections for i in have[section])
         before = [i for i in needed(notebook, kept) if i not in ready[step.notebook]]
@@ -257,42 +308,54 @@ def _copy(cell: NotebookNode, is_folded: bool) -> NotebookNode:
     if cell.cell_type == "markdown":
         # one floor down: the steps are the headings of this notebook
         return new_markdown_cell(HEADING.sub(r"#\1 \2", cell.source))
-    copy = new_code_cell(cell.source)
-    if is_folded:
-        copy.metadata = nbformat.from_dict(
-            {"tags": [FOLDED], "jupyter": {"source_hidden": True, "outputs_hidden": True}}
-        )
-    return copy
+    return _folded(cell.source) if is_folded else new_code_cell(cell.source)
+
+
+def _folded(source: str) -> NotebookNode:
+    hidden = {"source_hidden": True, "outputs_hidden": True}
+    return new_code_cell(source, metadata={"tags": [FOLDED], "jupyter": hidden})
 
 
 def table(plan: Plan) -> str:
     """The plan in Markdown, as it stands in TEACHING.md: a row for each step."""
     rows = ["| from | min | what | where | vote | late? |", "|---|---|---|---|---|---|"]
-    clock = 0
-    for step in plan.steps:
-        sections = ", ".join(f'"{section}"' for section in step.sections)
-        where = f"{step.notebook}, {sections}" if sections else step.notebook
-        votes = ", ".join(f"`{vote}`" for vote in step.votes)
-        begins = f"{clock // 60}:{clock % 60:02d}"
-        rows.append(
-            f"| {begins} | {step.minutes} | {step.what} | {where} | {votes} | {step.late} |"
-        )
-        clock += step.minutes
+    for part in plan.parts:
+        if plan.sessions:
+            what = f"**{part.title}.** Let learners {part.do}"
+            rows.append(f"| | **{part.minutes}** | {what} | | | for the evening: {part.evening} |")
+        rows += [_row(begins, step) for begins, step in part.timed]
+        if part.pause:
+            rows.append(_row("", Step(part.pause, "break")))
     return "\n".join(rows)
 
 
-def write_plan(id: str, course: Path | None = None) -> Path:
-    """Writes a plan's notebook into the workbook and returns where; one that is there stays."""
+def _row(begins: str, step: Step) -> str:
+    sections = ", ".join(f'"{section}"' for section in step.sections)
+    where = f"{step.notebook}, {sections}" if sections else step.notebook
+    votes = ", ".join(f"`{vote}`" for vote in step.votes)
+    cells = (begins, step.minutes, step.what, where, votes, step.late)
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def remarks(plan: Plan) -> str:
+    """What to do for whom, as a list in Markdown; "" where nothing is said."""
+    return "\n".join(f"- *For {audience}:* {told}" for audience, told in plan.remarks.items())
+
+
+def write_plan(id: str, course: Path | None = None) -> list[Path]:
+    """Writes a plan's notebooks into the workbook and returns where; those that are there stay."""
     course = course or course_folder()
     plans = load_plans(course)
     if id not in plans:
         raise ValueError(f"expected a plan, one of {', '.join(plans)}, got {id}")
-    place = course / "workbook" / f"plan-{id}.ipynb"
-    if place.exists():
+    places = {course / "workbook" / f"plan-{part.id}.ipynb": part for part in plans[id].parts}
+    new = [place for place in places if not place.exists()]
+    if not new:
         raise FileExistsError(
-            f"{place} is there already, maybe with remarks of yours: move it away, and type the "
-            "command again"
+            f"{' and '.join(map(str, places))}: there already, maybe with remarks of yours. Move "
+            "away what you want anew, and type the command again"
         )
-    place.parent.mkdir(exist_ok=True)
-    write_text(place, nbformat.writes(notebook_of(plans[id], course)) + "\n")
-    return place
+    for place in new:
+        place.parent.mkdir(exist_ok=True)
+        write_text(place, nbformat.writes(notebook_of(places[place], course)) + "\n")
+    return new

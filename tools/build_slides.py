@@ -1,8 +1,8 @@
 """Builds the slides of every plan: python -m tools.build_slides [FOLDER] [--room URL] [--play URL]
 
-A file for each plan, which opens by a double click and asks nobody for anything. `--room` puts the
-address of the class's room on the first slide, with its QR code; `--play` says where the play page
-is, seen from the slides.
+A file for each plan, or for each session of a plan, which opens by a double click and asks nobody
+for anything. `--room` puts the address of the class's room on the first slide, with its QR code;
+`--play` says where the play page is, seen from the slides.
 """
 
 import argparse
@@ -100,9 +100,10 @@ def build(folder: Path, room: str = "", play: str = PLAY) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for plan in load_plans().values():
-        path = folder / f"{plan.id}.html"
-        write_text(path, slides_page(plan, room, play))
-        written.append(path)
+        for part in plan.parts:
+            path = folder / f"{part.id}.html"
+            write_text(path, slides_page(part, room, play))
+            written.append(path)
     return written
 
 

@@ -53,7 +53,7 @@ def class_time(notebook: NotebookNode) -> ClassTime:
             words += len(read_aloud(cell.source).split())
         elif cell.cell_type == "code":
             if is_stub(cell.source):
-                functions += AT_HOME not in cell.metadata.get("tags", [])
+                functions += is_in_class(cell)
             else:
                 lines += sum(1 for line in cell.source.splitlines() if line.strip())
                 guesses += calls(cell.source).count("guess")
@@ -74,6 +74,11 @@ def is_stub(source: str) -> bool:
         isinstance(node, ast.Raise) and "NotImplementedError" in ast.unparse(node)
         for node in ast.walk(ast.parse(source))
     )
+
+
+def is_in_class(cell: NotebookNode) -> bool:
+    """Whether a cell is such a stub, and is written in class."""
+    return is_stub(cell.source) and AT_HOME not in cell.metadata.get("tags", [])
 
 
 def calls(source: str) -> list[str]:

@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
-import nbformat
 from nbformat import NotebookNode
 
 from course_lib.check.question import Question, question
-from course_lib.plans import HEADING, Plan, Step, sections_of
+from course_lib.plans import HEADING, Plan, Step, lesson, remarks, sections_of
 from tools import slide_parts as parts
+from tools.class_time import is_in_class
 from tools.course_files import ROOT
 from tools.live_states import Live, address, live_of
 from tools.site_pages import ASKS
 
 DIAGRAM = re.compile(r"!\[(?P<alt>[^\]]+)\]\((?P<file>[^)\s]+\.svg)\)")
+KNOWN = "What we now know"  # the section that a class should say before it reads it
+EXERCISE = re.compile(r"^\*\*\d+\. ([^*]+)\*\*(?: (\([^)]+\)))?", re.M)  # title, minutes
 FINDINGS = 2  # of a step, among what we know at the end
 LINES, LETTERS = 10, 700  # of an output that still fits on a slide
 
@@ -35,17 +37,14 @@ class Slide:
     finding: bool = False
 
 
-def clock(minutes: int) -> str:
-    return f"{minutes // 60}:{minutes % 60:02d}"
-
-
 def deck(plan: Plan, room: str = "", play: str = parts.PLAY) -> list[Slide]:
     """All slides of a plan. `room` is the address of the class's room, `play` the play page's."""
     time = f"{plan.minutes} minutes, in {len(plan.steps)} steps"
     body = f"<p class='lead'>{escape(plan.audience)}</p><p>{time}</p>{parts.room_code(room)}"
-    slides, known, begins, shown = [Slide("title", plan.title, body)], [], 0, set()
-    for number, step in enumerate(plan.steps, 1):
-        when = f"From {clock(begins)}, {step.minutes} minutes."
+    slides, known, shown = [Slide("title", plan.title, body, notes_of(plan))], [], set()
+    timed = plan.timed[: len(plan.steps)]
+    for number, (begins, step) in enumerate(timed, 1):
+        when = f"From {begins}, {step.minutes} minutes."
         late = f" When you are late, cut: {step.late}." if step.late else ""
         line = f"<p><strong>{when}</strong>{escape(late)}</p>"
         of_step = [first_of(step, number, len(plan.steps), begins, line)]
@@ -63,21 +62,28 @@ def deck(plan: Plan, room: str = "", play: str = parts.PLAY) -> list[Slide]:
             latest = one.name if one.kind == "guess" else latest
             one.behind = latest if one.kind in ("picture", "live") else ""
         for one in of_step:
-            one.clock = clock(begins)
+            one.clock = begins
         known.append((step, [one.title for one in of_step if one.finding][:FINDINGS]))
         slides += of_step
-        begins += step.minutes
     slides += [asked(quiz(name), "At the end") for name in plan.quiz]
     slides.append(what_we_know(known))
+    slides[-1].notes = parts.notes_html([text for step, _ in known for text in summary_of(step)])
     for one in slides[-len(plan.quiz) - 1 :]:
-        one.clock = clock(plan.minutes - plan.steps[-1].minutes)
+        one.clock = timed[-1][0]
     return slides
 
 
-def first_of(step: Step, number: int, steps: int, begins: int, line: str) -> Slide:
+def notes_of(plan: Plan) -> str:
+    """What the presenter should know before the class comes."""
+    told = [f"Let learners {plan.do}. For the evening: {plan.evening}."] if plan.do else []
+    told += [f"{plan.slack} minutes at the end are slack."] if plan.slack else []
+    return parts.notes_html([*told, remarks(plan)])
+
+
+def first_of(step: Step, number: int, steps: int, begins: str, line: str) -> Slide:
     """The slide that begins a step: what comes, when, and for how long."""
     listed = "".join(f"<li>{escape(section)}</li>" for section in step.sections)
-    body = f"<p class='when'><b>{clock(begins)}</b> for {step.minutes} minutes</p>"
+    body = f"<p class='when'><b>{begins}</b> for {step.minutes} minutes</p>"
     body += f"<ul class='sections'>{listed}</ul>" if listed else ""
     notes = line + (f"<p>{escape(step.say)}</p>" if step.say else "")
     title = step.what[0].upper() + step.what[1:]
@@ -121,13 +127,12 @@ def what_we_know(known: list[tuple[Step, list[str]]]) -> Slide:
 
 
 def of_notebook(step: Step, play: str) -> Iterator[Slide]:
-    """The slides of a step's sections."""
+    """The slides of a step's sections; what we now know is for the end."""
     if not step.notebook:
         return
-    (path,) = (ROOT / "notebooks").glob(f"{step.notebook}_*.ipynb")
-    notebook = nbformat.read(path, as_version=4)
+    _, notebook = lesson(ROOT, step.notebook)
     live, have = live_of(notebook), dict(sections_of(notebook))
-    for section in step.sections:
+    for section in filter(lambda section: section != KNOWN, step.sections):
         cells = [(i, notebook.cells[i]) for i in have[section]]
         slides, prose = [], []  # the prose before a slide is its notes
         for i, cell in cells:
@@ -146,6 +151,15 @@ def of_notebook(step: Step, play: str) -> Iterator[Slide]:
             about = step.notebook if one.title == section else f"{step.notebook} · {section}"
             one.above = f"{one.above}: {about}" if one.above else about
         yield from slides
+
+
+def summary_of(step: Step) -> list[str]:
+    """What we now know, as the notebook of a step puts it, if the step comes to that."""
+    if KNOWN not in step.sections:
+        return []
+    _, notebook = lesson(ROOT, step.notebook)
+    cells = [notebook.cells[i] for i in dict(sections_of(notebook))[KNOWN]]
+    return [HEADING.sub("", cell.source) for cell in cells if cell.cell_type == "markdown"]
 
 
 def of_prose(cell: NotebookNode, section: str) -> list[Slide]:
@@ -193,8 +207,22 @@ def of_code(
 def of_text(cells: list[NotebookNode], section: str, notebook: str) -> Slide:
     """A section that has neither picture nor guess: the longest that its cells wrote and that fits.
 
-    Where they wrote nothing, its first paragraph.
+    Where they wrote nothing, its first paragraph; of exercises their names, and what there is to
+    write in class as it stands there.
     """
+    prose = [HEADING.sub("", cell.source) for cell in cells if cell.cell_type == "markdown"]
+    exercises = EXERCISE.findall("\n".join(prose))
+    if exercises:
+        rows = "".join(f"<li>{escape(f'{name} {time}')}</li>" for name, time in exercises)
+        return Slide("text", section, f"<ol class='sections'>{rows}</ol>", name=section)
+    stubs = [
+        cell.source.replace("\n\n\n", "\n\n")
+        for cell in cells
+        if cell.cell_type == "code" and is_in_class(cell)
+    ]
+    if stubs:
+        body = f"<p class='soft'>To write, in notebook {notebook}:</p>"
+        return Slide("text", section, body + parts.output_html("\n\n".join(stubs)), name=section)
     written = [
         output.text.rstrip()
         for cell in cells
@@ -206,7 +234,6 @@ def of_text(cells: list[NotebookNode], section: str, notebook: str) -> Slide:
     if text:
         body = f"<p class='soft'>Written in notebook {notebook}:</p>{parts.output_html(text)}"
     else:
-        prose = [HEADING.sub("", cell.source) for cell in cells if cell.cell_type == "markdown"]
         body = f"<div class='lead'>{parts.notes_html(prose, most=1)}</div>"
     return Slide("text", section, body, name=section)
 

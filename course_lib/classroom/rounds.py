@@ -101,12 +101,12 @@ class Material:
 
     @cached_property
     def plans(self) -> list[dict]:
-        """Title and guesses of each plan of a class, in its order; none where no course is."""
+        """Title and guesses of each plan, or session, in its order; none where no course is."""
         try:
-            plans = load_plans().values()
+            parts = [part for plan in load_plans().values() for part in plan.parts]
         except (OSError, ValueError):  # installed without its notebooks, or a broken plan
             return []
-        named = [(plan.title, [v for step in plan.steps for v in step.votes]) for plan in plans]
+        named = [(part.title, [v for step in part.steps for v in step.votes]) for part in parts]
         return [
             {"title": title, "votes": [vote for vote in votes if vote in self.guesses]}
             for title, votes in named

@@ -19,7 +19,7 @@ from tools.build_slides import slides_page
 from tools.course_files import ROOT
 from tools.deck import deck, title_of
 
-PLANS = load_plans()
+PLANS = {part.id: part for plan in load_plans().values() for part in plan.parts}
 ROOM = "http://192.168.1.5:8765/#7K4QX"
 LAPTOP, PHONE = {"width": 1280, "height": 720}, {"width": 320, "height": 640}
 PLAY = """<!doctype html><title>Play</title><body><script>
@@ -126,7 +126,7 @@ def test_every_picture_is_there_once_with_its_words(name, soups):
         dict.fromkeys(words)
     )
     assert [image["alt"] for image in images if "/svg+xml;" in image["src"]] == drawn
-    assert len(words) > 5 and drawn
+    assert len(words) > 2 and (drawn or name.startswith("two-days"))
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -141,7 +141,9 @@ def test_every_guess_is_asked_once_and_the_quiz_at_the_end(name, soups):
     assert slides[-len(quiz) - 1 : -1] == asked[-len(quiz) :]
     assert {vote for step in PLANS[name].steps for vote in step.votes} <= set(guesses)
     numbers = [questions()[one].notebook.partition("_")[0] for one in quiz]
-    assert numbers == list(dict.fromkeys(s.notebook for s in PLANS[name].steps if s.notebook))
+    assert list(dict.fromkeys(numbers)) == list(
+        dict.fromkeys(s.notebook for s in PLANS[name].steps if s.notebook)
+    )
     for slide in asked:
         one = questions()[slide.select_one(".answer")["data-guess"]]
         assert slide.h2.get_text() == one.ask
@@ -161,6 +163,36 @@ def test_a_picture_has_its_finding_as_title():
     assert title_of("Bars, Six leads all: a 1", 'bars(x, "Six leads all")') == "Six leads all"
     titles = [slide.title for slide in deck(PLANS["90-minutes"]) if slide.finding]
     assert "Virat Tendulkar bats like Sachin" in titles and len(titles) == len(set(titles)) == 5
+
+
+def test_notes_say_for_whom_and_what_to_leave(soups):
+    for name, soup in soups.items():
+        notes = soup.select_one(".slide").aside.get_text()
+        assert f"{PLANS[name].slack} minutes at the end are slack." in notes
+        assert all(remark.replace("`", "") in notes for remark in PLANS[name].remarks.values())
+    assert "For schools:" in soups["two-days-1"].select_one(".slide").get_text()
+    assert "Let learners write the loop, play the game" in soups["two-days-2"].aside.get_text()
+
+
+def test_what_we_know_waits_for_the_end_and_exercises_have_names(soups):
+    slides = soups["two-days-1"].select(".slide")
+    titles = [slide.select_one(".title").get_text() for slide in slides]
+
+    assert "What we now know" not in titles and titles[-1] == "What do we know now?"
+    assert "A language model on a disk is a large file of numbers" in slides[-1].aside.get_text()
+    (names,) = slides[titles.index("Exercises")].select(".sections")
+    assert "How few? (20 minutes or as long as you like, a leaderboard)" in names.get_text()
+    assert len(names.select("li")) == 5
+
+
+def test_what_is_written_in_class_stands_on_a_slide(soups):
+    slide = soups["two-days-3"].select(".slide")[place(soups["two-days-3"], "Who may look") - 1]
+    assert [line for line in slide.pre.get_text().split("\n") if line.startswith("def ")] == [
+        "def causal_mask(T):",
+        "def attention(q, k, v):",
+    ]
+    helpers = soups["two-days-3"].select(".slide")[place(soups["two-days-3"], "Three helpers") - 1]
+    assert "def " not in helpers.pre.get_text()  # these are for the evening
 
 
 def test_what_others_wrote_stays_text():
@@ -213,12 +245,12 @@ def test_no_answer_is_seen_before_it_is_asked_for(name, opened):
     ]
     whys = [why for one in asked for why in (one.why, *(o.why for o in one.options)) if why]
 
-    assert len(whys) > 20 and not [why for why in whys if why in text]
+    assert len(whys) > 10 and not [why for why in whys if why in text]
     page.evaluate("document.querySelectorAll('.answer').forEach((one) => { one.open = true; })")
     open_text = page.locator("body").inner_text()
     assert [why for why in whys if why not in open_text] == []
     folds = page.locator("details.behind")
-    assert folds.count() > 3
+    assert folds.count() > 2
     expect(page.locator("details.behind:not([open])")).to_have_count(0)
 
 
@@ -286,7 +318,7 @@ def test_letters_show_notes_and_help_and_can_be_switched_off(opened, soups):
     expect(notes).to_be_hidden()
     keys.press("n")
     expect(notes).to_contain_text("Then ask for the capital of Bedaria")
-    expect(notes).to_contain_text("When you are late, cut: the country.")
+    expect(notes).to_contain_text("When you are late, cut: the country, 5 minutes.")
     expect(page.get_by_role("button", name="Notes")).to_have_attribute("aria-pressed", "true")
     keys.press("?")
     help = page.get_by_role("dialog", name="Keys")
