@@ -16,11 +16,12 @@ export OMP_WAIT_POLICY := PASSIVE
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test fuzz notebooks site play slides bundle release format clean
+.PHONY: help lab test test-long fuzz notebooks site play slides bundle release format clean
 
 help:
 	@echo "make lab        set up, then open the course in JupyterLab"
 	@echo "make test       set up, then run every check: style, unit tests, C, notebooks, browser"
+	@echo "make test-long  what make test leaves out: long classes, a full room, ten minutes of fuzzing"
 	@echo "make fuzz       try changed runs of run.c for TIME=600 seconds, with clang's libFuzzer"
 	@echo "make notebooks  run every notebook anew and store its outputs"
 	@echo "make site       build the site: notebooks to read, explorers that run, files to take; build/site"
@@ -45,6 +46,11 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --dist loadscope --durations=10 \
 		--nbval --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg
+
+# One after the other: they measure how long something takes.
+test-long: export OMP_NUM_THREADS := 1
+test-long: $(VENV)/.dev
+	$(BIN)/python -m pytest tests -m long -rP --durations=0
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.fuzz build/fuzz $(TIME)

@@ -1,5 +1,7 @@
 """What holds for every test: no network, one thread, and `gpu` tests only where there is a GPU.
 
+Tests marked `long` run only where `-m` asks for them.
+
 Set when pytest loads this file, before torch starts its threads, and inherited by every process
 that a test starts.
 """
@@ -63,6 +65,14 @@ def _of_the_session(tmp_path_factory) -> Path:
     """A folder that all processes of a test run share."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+def pytest_collection_modifyitems(config, items):
+    if "long" in config.option.markexpr:
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
 
 
 def pytest_runtest_setup(item):

@@ -182,6 +182,19 @@ def test_what_the_makefile_imports_is_there():
         exec(line, {})
 
 
+def test_what_takes_long_waits_until_it_is_asked_for():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (asked,) = re.findall(r"^test-long: .*\n\t.*? -m pytest tests (-m long) ", makefile, re.M)
+    collect = [sys.executable, "-m", "pytest", "tests/files/test_fuzz.py", "--collect-only", "-q"]
+    found = [
+        subprocess.run([*collect, *options], cwd=ROOT, capture_output=True, text=True).stdout
+        for options in (["-m", "slow"], asked.split())
+    ]
+
+    assert ["no_wrong_step[600]" in names for names in found] == [False, True]
+    assert ["no_wrong_step[60]" in names for names in found] == [True, False]
+
+
 def test_a_dev_container_has_a_python_that_fits_and_sets_up_as_make_lab_does():
     container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

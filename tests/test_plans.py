@@ -350,3 +350,9 @@ def test_a_lesson_gets_back_what_the_one_before_switched_off(course):
 @pytest.mark.slow
 def test_the_class_of_90_minutes_runs_cell_by_cell(tmp_path, monkeypatch):
     run(PARTS["90-minutes"], monkeypatch, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("id", [id for id in PARTS if id != "90-minutes"])
+def test_longer_classes_run_cell_by_cell(id, tmp_path, monkeypatch):
+    run(PARTS[id], monkeypatch, tmp_path)

@@ -178,6 +178,18 @@ def test_killed_in_the_middle_nothing_acknowledged_is_lost(tmp_path):
     assert found.did["votes"] > 60 and found.did["lines broken"] > 60
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_hall_of_two_hundred_votes_for_a_minute(kill, tmp_path):
+    found = measure(tmp_path, n=200, seconds=60, kill=kill)
+
+    print(f"{len(found.waits):,} answers, {1000 * found.wait(0.5):.0f} ms at the median")
+    assert (found.lost, found.doubled, found.integrity) == (0, 0, "ok")
+    # Each phone looks every two seconds, and changes its mind about as often.
+    assert found.did["votes"] > 2_000 and len(found.waits) > 6_000
+    assert found.did["sent again"] and found.did["came late"] and found.did["lines broken"] > 100
+
+
 def test_a_server_that_was_killed_goes_on_where_it_was(tmp_path):
     with server(tmp_path) as room:
         teacher, phone = room.teacher(), room.phone()

@@ -1,4 +1,7 @@
-"""run.c under libFuzzer: a minute of whole runs, changed at random, without one wrong step."""
+"""run.c under libFuzzer: whole runs, changed at random, without one wrong step.
+
+`make test` gives it a minute, `make test-long` ten.
+"""
 
 import re
 import subprocess
@@ -9,7 +12,7 @@ from course_lib.files import run_file
 from tests.fuzz.fuzz import compile_target, fuzz_command, has_libfuzzer
 
 pytestmark = pytest.mark.slow
-SECONDS = 60
+SECONDS, LONG = 60, 600
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -18,20 +21,22 @@ def _libfuzzer():
         pytest.skip("no clang here knows -fsanitize=fuzzer")
 
 
-def fuzz(program, *options: str) -> subprocess.CompletedProcess:
-    command = [*fuzz_command(program, SECONDS), "-seed=1", *options]
+def fuzz(program, seconds: int = SECONDS) -> subprocess.CompletedProcess:
+    command = [*fuzz_command(program, seconds), "-seed=1"]
     return subprocess.run(
-        command, capture_output=True, text=True, errors="replace", timeout=4 * SECONDS, check=False
+        command, capture_output=True, text=True, errors="replace", timeout=4 * seconds, check=False
     )
 
 
-def test_a_minute_of_runs_takes_no_wrong_step(tmp_path):
-    done = fuzz(compile_target(tmp_path))
+@pytest.mark.parametrize("seconds", [SECONDS, pytest.param(LONG, marks=pytest.mark.long)])
+def test_minutes_of_runs_take_no_wrong_step(seconds, tmp_path):
+    done = fuzz(compile_target(tmp_path), seconds)
 
     assert done.returncode == 0, done.stderr[-4000:]
     executed = int(re.search(r"stat::number_of_executed_units: (\d+)", done.stderr)[1])
     ended = {kind: int(n) for kind, n in re.findall(r"(\w+) (\d+)", done.stdout)}
-    assert executed > 20_000
+    print(f"{executed:,} runs in {seconds} s: {ended}")
+    assert executed > 20_000 * seconds / SECONDS
     # Whole runs, too, in each mode: not only files that are refused at once.
     assert list(ended) == ["completed", "answered", "listed", "refused"]
     assert min(ended.values()) > executed / 500
