@@ -68,10 +68,10 @@ def environment() -> tuple[list[str], list[str]]:
     return conda, pip
 
 
-def imported(folder: str) -> set[str]:
-    """The packages that the Python files below `folder` import from elsewhere."""
+def imported(pattern: str) -> set[str]:
+    """The packages that the Python files of this pattern import from elsewhere."""
     modules = set()
-    for path in (ROOT / folder).rglob("*.py"):
+    for path in ROOT.glob(pattern):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 modules |= {name.name.partition(".")[0] for name in node.names}
@@ -126,9 +126,9 @@ def test_what_is_imported_is_declared():
     # `text.sources` names the first two where they are missing, the command `lab` JupyterLab, which
     # brings the third, and the command `classroom` the others.
     on_demand = {"datasets", "pyarrow", "nbformat", "segno", "starlette", "uvicorn"}
-    assert imported("course_lib") - on_demand <= set(map(canonicalize_name, core))
+    assert imported("course_lib/**/*.py") - on_demand <= set(map(canonicalize_name, core))
     for folder in ("tests", "benchmarks", "tools"):
-        assert imported(folder) <= set(map(canonicalize_name, dev)), folder
+        assert imported(f"{folder}/**/*.py") <= set(map(canonicalize_name, dev)), folder
 
 
 @pytest.mark.parametrize("dependency", direct_dependencies(), ids=str)
@@ -180,6 +180,18 @@ def test_what_the_makefile_imports_is_there():
         assert find_spec(module), module
     for line in imports:
         exec(line, {})
+
+
+def test_the_site_is_built_with_what_its_extra_brings():
+    # the workflow that publishes it installs no more
+    script = "import sys, tools.build_site; print(*[m for m in sys.modules if m[:6] == 'tools.'])"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    files = [f"{module.replace('.', '/')}.py" for module in done.stdout.split()]
+    site = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["site"]]
+
+    assert {"tools/slide_parts.py", "tools/site_pages.py"} <= set(files), done.stderr
+    needed = set().union(*map(imported, files))
+    assert needed <= {canonicalize_name(Requirement(line).name) for line in site}
 
 
 def test_what_takes_long_waits_until_it_is_asked_for():

@@ -1,20 +1,23 @@
 """Builds the course's site: python -m tools.build_site [FOLDER]
 
 A page in front with the live explorer, the notebooks as a book, the texts for learners and
-teachers, the play page, and files to take along. It needs no network to be built or read, and opens
-from a disk, too. `site/` holds its look and the pages that are its own; Sphinx does the rest.
+teachers, the slides of each plan, the play page, and files to take along. It needs no network to
+be built or read, and opens from a disk, too. `site/` holds its look and the pages that are its own;
+Sphinx does the rest.
 """
 
 import shutil
 import subprocess
 import sys
 import zipfile
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nbformat
 
-from tools import build_page
+from course_lib.plans import Plan, load_plans
+from tools import build_page, build_slides
 from tools.course_files import ROOT, course_files
 from tools.program import status_of
 from tools.site_pages import cards, front_explorer, notebook_page, without_dead_links
@@ -36,6 +39,7 @@ def build(folder: Path) -> None:
         raise ValueError(f"{folder} is not empty and holds no site: name another folder")
     shutil.rmtree(folder, ignore_errors=True)
     build_page.build(folder / "play", home="../index.html")
+    build_slides.build(folder / "slides")
     pack_course(folder / "downloads" / ZIP)
     with TemporaryDirectory() as place:
         source = Path(place)
@@ -60,8 +64,11 @@ def write_sources(place: Path, folder: Path) -> None:
     for path in (ROOT / "diagrams").glob("*.png"):
         shutil.copy(path, pages / "_static")
     (pages / "teaching").mkdir()
+    plans = load_plans()
     for name in TEXTS:
         text = without_dead_links((ROOT / name).read_text(encoding="utf-8"), (ROOT / name).parent)
+        if name == "TEACHING.md":
+            text = with_slides(text, folder, plans)
         (pages / name).write_text(text, encoding="utf-8")
     (pages / "notebooks").mkdir()
     book = []
@@ -73,7 +80,8 @@ def write_sources(place: Path, folder: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     parts = dict(explorer=front_explorer(readme), cards=cards(readme), book="\n".join(book))
     fill(pages / "index.md", **parts)
-    fill(pages / "downloads.md", plays=plays(folder), course=course(folder))
+    shown = "\n".join(slides(folder, plan) for plan in plans.values())
+    fill(pages / "downloads.md", plays=plays(folder), slides=shown, course=course(folder))
 
 
 def fill(page: Path, **parts: str) -> None:
@@ -97,9 +105,29 @@ def course(folder: Path) -> str:
     return f"- {link(folder, f'downloads/{ZIP}')}: {what}"
 
 
+def slides(folder: Path, plan: Plan) -> str:
+    """The slides of a plan, as a list: one deck, or one for each session."""
+    files = {part.title: f"slides/{part.id}.html" for part in plan.parts}
+    return "\n".join(
+        f'- <a href="{file}">{escape(title)}</a> ({megabytes(folder, file)})'
+        for title, file in files.items()
+    )
+
+
+def with_slides(teaching: str, folder: Path, plans: dict[str, Plan]) -> str:
+    """TEACHING.md with the slides of each plan above its table."""
+    for plan in plans.values():
+        mark = f"<!-- plan {plan.id} -->"
+        teaching = teaching.replace(mark, f"Slides:\n\n{slides(folder, plan)}\n\n{mark}")
+    return teaching
+
+
 def link(folder: Path, file: str) -> str:
-    size = (folder / file).stat().st_size / 1e6
-    return f'<a href="{file}" download>{Path(file).name}</a> ({size:.1f} MB)'
+    return f'<a href="{file}" download>{Path(file).name}</a> ({megabytes(folder, file)})'
+
+
+def megabytes(folder: Path, file: str) -> str:
+    return f"{(folder / file).stat().st_size / 1e6:.1f} MB"
 
 
 def pack_course(path: Path) -> None:

@@ -3,10 +3,10 @@
 python -m tools.make_bundle build/bundle
 
 It holds the course (notebooks, diagrams, measurements, program and models), its site with the pages
-that run the models in a browser, the wheels of the course and of what it needs, a C compiler among
-them, and START.txt, which says how to begin. The wheels are those for this system
-and this Python: make the bundle on a machine like those of the room. The wheels of several such
-machines may lie in one folder, pip takes what fits.
+that run the models in a browser and the slides of each plan of a class, the wheels of the course
+and of what it needs, a C compiler among them, and START.txt, which says how to begin. The wheels
+are those for this system and this Python: make the bundle on a machine like those of the room. The
+wheels of several such machines may lie in one folder, pip takes what fits.
 """
 
 import re
@@ -61,6 +61,8 @@ No Python? Then open site/index.html in any browser: every notebook with all its
 results, nothing to install. The course's models run there, too. To take along
 there is site/play/inside-an-llm.html; site/play/inside-an-llm-learns.html shows
 one of them learn. Each is one file, which you may copy to a phone or pass on.
+
+To teach, open site/TEACHING.html. Slides for the projector are in site/slides.
 
 No C compiler (the doctor says so)? One comes along: the second line once more,
 with ziglang in place of "course_lib[lab,classroom]".

@@ -15,9 +15,10 @@ import yaml
 from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
+from course_lib.plans import load_plans
 from tests.axe import violations
 from tests.browser import real_browser
-from tools import build_site
+from tools import build_site, make_bundle
 from tools.live_states import live_of
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -173,6 +174,28 @@ def test_downloads_are_there_and_the_zip_holds_the_course(soups, folder):
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
 
 
+def test_slides_of_every_class_are_there_and_linked(soups, folder):
+    parts = [part for plan in load_plans().values() for part in plan.parts]
+    decks = {f"slides/{part.id}.html": part.title for part in parts}
+
+    for page in ("TEACHING.html", "downloads.html"):
+        links = {a["href"]: a.get_text() for a in soups[page].select('a[href^="slides/"]')}
+        assert links == decks
+    for file, title in decks.items():
+        assert soups[file].h1.get_text() == title
+    assert soups["index.html"].select_one('a[href="downloads.html#to-show"]')
+    live = [one["data-live"] for file in decks for one in soups[file].select("[data-live]")]
+    assert len(live) > 5
+    assert all((folder / "slides" / one.partition("#")[0]).is_file() for one in live)
+
+
+def test_what_the_stick_tells_of_the_site_is_there(folder):
+    named = re.findall(r"site/([\w/.-]*\w)", make_bundle.START)
+
+    assert {"index.html", "TEACHING.html", "slides"} <= set(named)
+    assert [name for name in named if not (folder / name).exists()] == []
+
+
 def test_the_workflow_publishes_what_is_built_here():
     text = (Path(__file__).parents[2] / ".github" / "workflows" / "site.yml").read_text("utf-8")
     jobs = yaml.safe_load(text)["jobs"]
@@ -265,6 +288,24 @@ def test_axe_finds_nothing(name, scheme, opened):
 
     assert violations(page, "html") == []
     assert page.locator("html").get_attribute("data-theme") == scheme
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("from_disk", [False, True])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_slides_are_for_everybody_and_bring_the_page_to_life(scheme, from_disk, opened, soups):
+    (at,) = [
+        slide["id"]
+        for slide in soups["slides/90-minutes.html"].select(".slide.live")
+        if slide.select_one(".title").get_text().startswith("Ask it yourself")
+    ]
+    page = opened(f"slides/90-minutes.html#{at}", color_scheme=scheme, from_disk=from_disk)
+    page.locator("html[data-ready]").wait_for()
+    assert violations(page, "html") == []
+
+    page.get_by_role("button", name="Run it here").click()
+    asking = page.frame_locator(".now iframe").get_by_role("button", name="Ask", exact=True)
+    expect(asking).to_be_visible(timeout=20_000)
 
 
 @pytest.mark.browser
