@@ -321,8 +321,8 @@ def table(plan: Plan) -> str:
     rows = ["| from | min | what | where | vote | late? |", "|---|---|---|---|---|---|"]
     for part in plan.parts:
         if plan.sessions:
-            what = f"**{part.title}.** Let learners {part.do}"
-            rows.append(f"| | **{part.minutes}** | {what} | | | for the evening: {part.evening} |")
+            what = f"**{part.title}** | let learners {part.do}"
+            rows.append(f"| | **{part.minutes}** | {what} | | for the evening: {part.evening} |")
         rows += [_row(begins, step) for begins, step in part.timed]
         if part.pause:
             rows.append(_row("", Step(part.pause, "break")))

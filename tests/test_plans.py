@@ -189,11 +189,11 @@ def test_a_session_is_a_notebook_that_begins_in_a_fresh_kernel(course):
     assert "Ring." in before.cells[0].source and "Ring." not in after.cells[0].source
     assert (plan.minutes, [part.id for part in plan.parts]) == (14, ["two-1", "two-2"])
     assert plans.table(plan).splitlines()[2:] == [
-        "| | **7** | **Before noon.** Let learners add | | | for the evening: the rest |",
+        "| | **7** | **Before noon** | let learners add | | for the evening: the rest |",
         '| 0:00 | 5 | a sum | 02, "Sum" |  |  |',
         "| 0:05 | 2 | slack: nothing is planned |  |  |  |",
         "|  | 30 | break |  |  |  |",
-        "| | **7** | **After noon.** Let learners count | | | for the evening: nothing |",
+        "| | **7** | **After noon** | let learners count | | for the evening: nothing |",
         '| 0:00 | 7 | bits | 01, "Bits" |  | all of it |',
     ]
 
