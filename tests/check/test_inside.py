@@ -1,8 +1,6 @@
 """The parts of notebook 02b: ours are the model's, and a checker knows right from nearly right."""
 
 import ast
-import html
-import re
 from functools import partial
 from pathlib import Path
 
@@ -17,28 +15,15 @@ from course_lib.check.parts import PARTS, use
 from course_lib.check.question import questions
 from course_lib.model.transformer import rope_tables
 from course_lib.world.documents import HITS
+from tests.check import lesson
 from tests.check.test_exercises import WRONG, exercises, judged
 from tools.class_time import class_time
 
 PATH = Path(__file__).parents[2] / "notebooks" / "02b_inside_the_transformer.ipynb"
 NOTEBOOK = nbformat.read(PATH, as_version=4)
+written = partial(lesson.written, NOTEBOOK)
+handed_out = partial(lesson.handed_out, NOTEBOOK)
 FIVE = [(2, 0), (2, 3), (3, 0), (3, 1), (3, 3)]  # the heads that the notebook calls the carriers
-
-
-def written(name: str) -> str:
-    """The printed solution of a part."""
-    texts = [cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown"]
-    printed = re.findall(r"<pre>(.*?)</pre>", "\n".join(texts), flags=re.DOTALL)
-    (source,) = [each for each in printed if each.strip().startswith(f"def {name}(")]
-    return html.unescape(source).strip()
-
-
-def handed_out(name: str) -> str:
-    """The cell in which a learner writes a part, without its last line, which uses it."""
-    code = [cell.source for cell in NOTEBOOK.cells if cell.cell_type == "code"]
-    (source,) = [each for each in code if each.startswith(f"def {name}(")]
-    assert source.splitlines()[-1] == f"{name} = use({name})"
-    return source.rpartition("\n")[0]
 
 
 def defined(name: str, source: str):

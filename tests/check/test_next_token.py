@@ -1,9 +1,8 @@
 """Notebook 02: a checker knows right from nearly right, and what the page says is so."""
 
 import ast
-import html
 import math
-import re
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -19,29 +18,16 @@ from course_lib.measure.log_probs import document_log_probs
 from course_lib.model.sample import next_token_probs, probs_at
 from course_lib.text.tokenizer import merge
 from course_lib.world.documents import HITS, documents, held_out_documents
+from tests.check import lesson
 from tests.check.test_exercises import WRONG, exercises, judged
 from tools.class_time import class_time
 
 PATH = Path(__file__).parents[2] / "notebooks" / "02_next_token_prediction.ipynb"
 NOTEBOOK = nbformat.read(PATH, as_version=4)
+written = partial(lesson.written, NOTEBOOK)
+handed_out = partial(lesson.handed_out, NOTEBOOK)
 SENTENCE = "In that match Virat Kohli hit a"
 MODEL, TOKENIZER = base()
-
-
-def written(name: str) -> str:
-    """The printed solution of a part."""
-    texts = [cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown"]
-    printed = re.findall(r"<pre>(.*?)</pre>", "\n".join(texts), flags=re.DOTALL)
-    (source,) = [each for each in printed if each.strip().startswith(f"def {name}(")]
-    return html.unescape(source).strip()
-
-
-def handed_out(name: str) -> str:
-    """The cell in which a learner writes a part, without its last line, which uses it."""
-    code = [cell.source for cell in NOTEBOOK.cells if cell.cell_type == "code"]
-    (source,) = [each for each in code if each.startswith(f"def {name}(")]
-    assert source.splitlines()[-1] == f"{name} = use({name})"
-    return source.rpartition("\n")[0]
 
 
 def defined(name: str, source: str):

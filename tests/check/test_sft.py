@@ -1,8 +1,7 @@
 """Notebook 04: its parts and exercises know right from nearly right; its text keeps its word."""
 
 import ast
-import html
-import re
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -18,11 +17,13 @@ from course_lib.text.chat import encode_dialogue
 from course_lib.text.rows import targets_of
 from course_lib.train.lora import low_rank
 from course_lib.world.dialogues import dialogues
+from tests.check import lesson
 from tests.check.test_exercises import exercises
 from tools.class_time import class_time
 
 PATH = Path(__file__).parents[2] / "notebooks" / "04_supervised_fine_tuning.ipynb"
 NOTEBOOK = nbformat.read(PATH, as_version=4)
+written = partial(lesson.written, NOTEBOOK)
 NAMES = ("answer_targets", "low_rank")
 # Changed in one place each: what a learner may well write.
 NEARLY = {
@@ -55,13 +56,6 @@ def markdown() -> str:
 
 def code() -> str:
     return "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "code")
-
-
-def written(name: str) -> str:
-    """The printed solution of a part."""
-    printed = re.findall(r"<pre>(.*?)</pre>", markdown(), flags=re.DOTALL)
-    (source,) = [each for each in printed if each.strip().startswith(f"def {name}(")]
-    return html.unescape(source).strip()
 
 
 def defined(name: str, source: str):
