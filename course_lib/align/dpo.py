@@ -22,7 +22,7 @@ from course_lib.align.preferences import Preference
 from course_lib.config import DPOConfig, TrainConfig
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import Question, encode_dialogue, encode_prompt, exchange
-from course_lib.text.rows import IGNORE, Batches, pad_right, targets_of
+from course_lib.text.rows import IGNORE, Batches, pad_right, places_that_count, targets_of
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.losses import dpo, token_log_probs
 
@@ -32,7 +32,7 @@ class DPOBatch(NamedTuple):
 
     inputs: Tensor  # (2 B, T)
     targets: Tensor  # (2 B, T), IGNORE but for the answer
-    only: Tensor  # (N,) the places of the answers' tokens in them, row after row
+    only: Tensor  # (N,) the places of the answers' tokens in them: `places_that_count`
     reference: Tensor  # (2 B,) the SFT model's ln P of each answer
 
 
@@ -72,7 +72,7 @@ def dpo_batches(
         # All in one batch, so that one pass through the model serves both answers of a pair.
         answers = [pair.chosen for pair in batch] + [pair.rejected for pair in batch]
         inputs, targets = answer_rows(tokenizer, [pair.prompt for pair in batch] * 2, answers)
-        only = (targets != IGNORE).flatten().nonzero()[:, 0]
+        only = places_that_count(targets)
         rows = tuple(part.to(device) for part in (inputs, targets, only))
         # The reference never changes, so its ln P could be computed once for all pairs. One more
         # pass per step spares us a table that might go stale.

@@ -77,7 +77,8 @@ class RewardModel(nn.Module):
             rows.append(ids[: end + 1][-self.backbone.config.context_length :])
             ends.append(len(rows[-1]) - 1)
         # Padding goes to the right, where a causal model never looks.
-        padded = pad_right(rows, self.tokenizer.eot_id)
+        padded = pad_right(rows, self.tokenizer.eot_id, multiple=16)
+        padded = padded[:, : self.backbone.config.context_length]
         device = self.head.weight.device
         return padded.to(device), torch.tensor(ends, device=device)
 
@@ -95,7 +96,7 @@ class RewardModel(nn.Module):
     def normalise(self, prompts: list[Question], answers: list[str]) -> None:
         """Fix the scale: these answers get mean 0 and standard deviation 1 from now on."""
         # First undo the scale of today, so that a second call doesn't scale what is scaled already.
-        rewards = self(prompts, answers) * self.std + self.mean
+        rewards = torch.tensor(self.score(prompts, answers)).to(self.mean) * self.std + self.mean
         self.mean.copy_(rewards.mean())
         # A model that gives everything the same reward has no scale; leave it silly, not infinite.
         self.std.copy_(rewards.std().clamp(min=1e-6))

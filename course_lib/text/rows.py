@@ -148,13 +148,30 @@ def pack_dialogues(
     return np.array(rows, dtype=np.int64)
 
 
+def places_that_count(targets: Tensor) -> Tensor:
+    """The places (N,) of the targets that count, row after row; some that don't at the end.
+
+    The others are there to make N a multiple of 128, and their targets are still `IGNORE`.
+    """
+    # Why the others? In bfloat16 the library that multiplies on a CPU writes a program for each
+    # shape it meets, and keeps it. Half of SFT's targets count, in no two batches as many: the
+    # programs of 600 steps took 0.8 GB.
+    counts = (targets != IGNORE).flatten()
+    places = counts.nonzero()[:, 0]
+    return torch.cat((places, (~counts).nonzero()[: -len(places) % 128, 0]))
+
+
 # Pads on which side? On the right for reading: a causal model never looks at what comes later. On
 # the left for writing: then the next token of every row belongs in the same column.
 
 
-def pad_right(rows: list[list[int]], value: int) -> Tensor:
-    """The rows as one tensor (B, T), each filled up with `value` to the length of the longest."""
+def pad_right(rows: list[list[int]], value: int, multiple: int = 1) -> Tensor:
+    """The rows as one tensor (B, T), each filled up with `value` to the length of the longest.
+
+    T is a multiple of `multiple`, so that batches have few shapes: see `places_that_count`.
+    """
     length = max(map(len, rows))
+    length += -length % multiple
     return torch.tensor([row + [value] * (length - len(row)) for row in rows])
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from course_lib.config import TrainConfig, settings
 from course_lib.machine.ranks import ALONE, Ranks, whole
-from course_lib.text.rows import IGNORE
+from course_lib.text.rows import IGNORE, places_that_count
 from course_lib.train.losses import cross_entropy
 from course_lib.train.muon import muon
 from course_lib.train.state import TRAINING_STATE, load_training_state, save_training_state
@@ -134,7 +134,8 @@ class Run:
                 "precision='float32'"
             )
         n_tokens, extra = int(n_tokens), {name: float(value) for name, value in extra.items()}
-        self.optimizer.step()
+        with torch.autocast(kind, torch.bfloat16, enabled=half):  # Muon multiplies matrices, too
+            self.optimizer.step()
         self.done, self.tokens = self.done + 1, self.tokens + n_tokens
         seconds = time.perf_counter() - self.started
         speed = (self.tokens - self.tokens_before) / seconds
@@ -216,9 +217,10 @@ def next_token_loss(model: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor
     device = next(model.parameters()).device
     inputs, targets, segments = batch if len(batch) == 3 else (*batch, None)
     options = {} if segments is None else {"segments": segments.to(device)}
-    counted = (targets != IGNORE).flatten().nonzero()[:, 0]  # (N,)
-    if len(counted) < targets.numel():
+    n_tokens = int((targets != IGNORE).sum())
+    if n_tokens < targets.numel():
         # In SFT half of the targets or fewer count. The output layer is the widest of all, so the
         # others don't go through it.
-        options["only"], targets = counted.to(device), targets.flatten()[counted]
-    return cross_entropy(model(inputs.to(device), **options), targets), len(counted), {}
+        places = places_that_count(targets)  # (N,)
+        options["only"], targets = places.to(device), targets.flatten()[places]
+    return cross_entropy(model(inputs.to(device), **options), targets), n_tokens, {}

@@ -25,7 +25,8 @@ MOMENTUM = 0.95  # Nesterov's: the mean remembers some twenty steps
 def orthogonal(matrices: Tensor) -> Tensor:
     """The matrices (n, rows, cols), each with its singular values brought close to 1.
 
-    That is U V^T in place of U S V^T, without an SVD: products of matrices do it.
+    That is U V^T in place of U S V^T, without an SVD: products of matrices do it. A run in bfloat16
+    rounds them, too, as the authors do: near enough is all they need.
     """
     wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
     # Divided by its length a matrix has no singular value above 1, where the polynomial would

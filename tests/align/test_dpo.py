@@ -32,7 +32,7 @@ def test_dpo_learns_what_people_chose(sft):
 
 def test_an_answer_has_the_sum_of_its_tokens_log_probs_and_no_other_token_is_computed(sft):
     pairs = [Preference("What?", "yes", "no"), Preference("Is it yes?", "no, yes", "yes yes yes")]
-    batch = dpo_batches(sft, TOKENIZER, pairs, TrainConfig(1, batch_rows=2))(0)
+    batch = dpo_batches(sft, TOKENIZER, pairs * 7, TrainConfig(1, batch_rows=14))(0)
     n_tokens, shapes = (batch.targets != IGNORE).sum(), []
     hook = sft.lm_head.register_forward_hook(lambda *args: shapes.append(args[-1].shape))
 
@@ -45,8 +45,9 @@ def test_an_answer_has_the_sum_of_its_tokens_log_probs_and_no_other_token_is_com
         for row, ids in enumerate(batch.targets.tolist())
     ]
     torch.testing.assert_close(found, torch.stack(expected))
-    assert shapes == [(n_tokens, CONFIG.vocab_size)]
-    assert len(found) == 4 and n_tokens < batch.targets.numel()
+    # No other but those that fill up to the next multiple of 128.
+    assert shapes == [(128, CONFIG.vocab_size)]
+    assert len(found) == 28 and n_tokens < 128 < batch.targets.numel()
 
 
 def test_dpo_grades_the_answers_and_not_the_questions(sft):

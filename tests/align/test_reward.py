@@ -37,13 +37,21 @@ def test_a_reward_is_read_where_the_answer_ends(reward_model):
     assert not torch.allclose(reward_model.forward(ids, ends - 1), rewards, atol=1e-3)
 
 
+def test_batches_of_dialogues_have_few_lengths(reward_model):
+    lengths = {
+        reward_model.encoded(["What?"], ["no" + " no" * n])[0].shape[1] for n in range(40)
+    }  # the context has 48 tokens
+
+    assert lengths == {32, 48}
+
+
 def test_a_reward_is_given_with_the_system_message_in_view(reward_model):
     prompt = ("no?", "What?")
 
     ids, ends = reward_model.encoded([prompt], ["yes"])
 
     told = [{"role": "system", "content": "no?"}, *exchange("What?", "yes")]
-    assert ids[0].tolist() == encode_dialogue(TOKENIZER, told)[0][: ends[0] + 1]
+    assert ids[0, : ends[0] + 1].tolist() == encode_dialogue(TOKENIZER, told)[0][: ends[0] + 1]
     assert (reward_model([prompt], ["yes"]) - reward_model(["What?"], ["yes"])).abs() > 1e-3
 
 

@@ -85,8 +85,9 @@ def test_the_answer_that_is_rewarded_is_found(sft, reward_model, algorithm):
 
     records = list(train(policy, batches, lambda m, b: policy_loss(m, b, leashed), config))
 
-    assert records[-1].extra["reward"] > records[0].extra["reward"] + 0.5
-    # that of one rollout is a mean of 24 samples, one of which can be far out
+    # those of one rollout are means of 24 samples, one of which can be far out
+    reward = sum(record.extra["reward"] for record in records[30:]) / 10
+    assert reward > records[0].extra["reward"] + 0.5
     kl = sum(record.extra["kl"] for record in records[20:]) / 20
     assert 0 < kl < 2  # always yes instead of either: ln 2, in nats
     assert first_token_probs(model)["yes"] > first_token_probs(sft)["yes"] + 0.15

@@ -102,8 +102,25 @@ def test_a_dialogue_longer_than_the_context_is_refused():
 
 def test_padding_fills_up_on_the_side_that_its_name_says():
     assert data.pad_right([[1, 2, 3], [4]], 0).tolist() == [[1, 2, 3], [4, 0, 0]]
+    assert data.pad_right([[1, 2, 3], [4]], 0, multiple=4).tolist() == [[1, 2, 3, 0], [4, 0, 0, 0]]
     padded, pads = data.pad_left([[1, 2, 3], [4]], 0)
     assert padded.tolist() == [[1, 2, 3], [0, 0, 4]] and torch.equal(pads, torch.tensor([0, 2]))
+
+
+@pytest.mark.parametrize(
+    ("n_counted", "n_places"), [(0, 0), (1, 128), (128, 128), (129, 256), (290, 300)]
+)
+def test_places_that_count_come_first_and_make_few_lengths(n_counted, n_places):
+    targets = torch.full((3, 100), data.IGNORE)
+    where = torch.randperm(300, generator=torch.Generator().manual_seed(1))[:n_counted].sort()[0]
+    targets.view(-1)[where] = 7
+
+    places = data.places_that_count(targets)
+
+    assert torch.equal(places[:n_counted], where)
+    # 300 are no multiple of 128, but there are no more.
+    assert len(places) == len(set(places.tolist())) == n_places
+    assert (targets.flatten()[places[n_counted:]] == data.IGNORE).all()
 
 
 def test_documents_that_share_a_row_are_read_as_if_each_stood_alone():

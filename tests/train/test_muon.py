@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.optim._muon import _zeropower_via_newtonschulz
 
 from course_lib.config import TrainConfig
 from course_lib.model.transformer import Transformer
 from course_lib.train.loop import next_token_loss, train
-from course_lib.train.muon import muon, orthogonal
+from course_lib.train.muon import ROUNDS, A, B, C, muon, orthogonal
 from tests.train.test_loop import CONFIG, TINY, run, tiny_batches, weights
 
 MUON = replace(CONFIG, optimizer="muon")
@@ -72,6 +73,27 @@ def test_the_steps_are_those_of_torchs_muon_and_adamw(monkeypatch):
 
     assert (weights(ours) - start).abs().max() > 0.01
     torch.testing.assert_close(weights(ours), weights(twin), atol=2e-5, rtol=0)
+
+
+def test_in_bfloat16_its_products_lose_no_more_than_torchs_own(monkeypatch):
+    found = []
+
+    def watched(matrices):
+        found.append((matrices.clone(), orthogonal(matrices)))
+        return found[-1][1]
+
+    monkeypatch.setattr("course_lib.train.muon.orthogonal", watched)
+    run(Transformer(TINY), replace(MUON, precision="bfloat16", steps=1))
+
+    off = torch.zeros(2)  # ours and theirs, from what float32 gives
+    for matrices, turned in found:
+        assert turned.dtype == torch.bfloat16
+        for matrix, ours in zip(matrices, turned, strict=True):
+            theirs = _zeropower_via_newtonschulz(matrix, (A, B, C), ROUNDS, eps=1e-7)
+            exact = orthogonal(matrix[None])[0]
+            off += torch.stack([(each - exact).abs().sum() for each in (ours, theirs)])
+    assert 0 < off[0] < 1.2 * off[1]
+    assert sum(len(matrices) for matrices, _ in found) == len(matrices_of(Transformer(TINY)))
 
 
 def test_muon_is_for_matrices_in_the_layers_and_decay_not_for_gains():
