@@ -231,11 +231,11 @@ def short_prompt(template: str | None) -> Verdict:
     pairs = list(zip(capitals(), said, strict=True))
     right = sum(text.strip().startswith(capital) for (_, capital), text in pairs)
     n = len(template) - 2
-    told = f"{n} letters beside the country: {right} of {len(pairs)} capitals come next."
+    told = f"{n} characters beside the country: {right} of {len(pairs)} capitals come next."
     if right < ENOUGH:
         return Verdict(False, f"{told} {texts[0]!r} goes on: {said[0]!r:.60}")
     if n > LETTERS:
-        return Verdict(False, f"{told} Now shorter: {LETTERS} letters will do, spaces included.")
+        return Verdict(False, f"{told} Now shorter: {LETTERS} will do, spaces included.")
     return Verdict(True, f"{told} Who in the room needs fewer?")
 
 
@@ -267,11 +267,11 @@ def short_filter(keep: Callable) -> Verdict:
     told = (
         f"Junk kept: {sum(junk) / len(junk):.0%}. Good text lost: {lost.total() / len(clean):.0%}"
     )
-    told += f", most of all {worst}, {share:.0%}."
+    told += f"; of the kind that suffers most, {worst}, {share:.0%}."
     bad = sum(junk) > KEPT_JUNK * len(junk) or lost.total() > LOST * len(clean)
     if bad or share > OF_A_KIND:
-        limits = f"at most {KEPT_JUNK:.0%} of the junk may stay, {LOST:.0%} of the good text go"
-        return Verdict(False, f"{told} Here {limits}, and {OF_A_KIND:.0%} of any kind.")
+        told += f" At most {KEPT_JUNK:.0%} of the junk may stay. At most {LOST:.0%} of the good"
+        return Verdict(False, f"{told} text may go, and at most {OF_A_KIND:.0%} of any one kind.")
     return Verdict(True, told)
 
 
