@@ -155,7 +155,7 @@ def parameters(function: Callable) -> Verdict:
         ((49_152, 576, 30, 1536, 192, True), 134_515_008),  # SmolLM2-135M
         ((128_256, 16_384, 126, 53_248, 1024, False), 405_853_388_800),
     ]
-    hint = "Begin with count() of the notebook, and look at what ties does to the tables."
+    hint = "Begin with count() of the notebook, and ask what tied means for the tables."
     return examine(function, cases, hint, "All four models come out to the last number.")
 
 
