@@ -1,9 +1,9 @@
 """A reward model that learns the taste of one person, or one room, from a few dozen clicks.
 
-Such a taste can be learned from nothing, too (`benchmarks/taste.py`), but then the model has seen
-nothing else: in those rankings nobody says that a short truth is better than a short lie. A trained
-one has seen thousands of other pairs. So a copy of it trains on for a few steps, on these pairs
-alone: the loss is the old one, of Bradley and Terry.
+Such a taste can be learned from the SFT model, too (`benchmarks/taste.py`), but then the model has
+seen no other ranking: in these nobody says that a short truth is better than a short lie. A trained
+reward model has seen thousands of other pairs. So a copy of it trains on for a few steps, on these
+pairs alone: the loss is the old one, of Bradley and Terry.
 """
 
 from copy import deepcopy
