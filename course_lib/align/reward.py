@@ -77,8 +77,7 @@ class RewardModel(nn.Module):
             rows.append(ids[: end + 1][-self.backbone.config.context_length :])
             ends.append(len(rows[-1]) - 1)
         # Padding goes to the right, where a causal model never looks.
-        padded = pad_right(rows, self.tokenizer.eot_id, multiple=16)
-        padded = padded[:, : self.backbone.config.context_length]
+        padded = pad_right(rows, self.tokenizer.eot_id, self.backbone.config.context_length)
         device = self.head.weight.device
         return padded.to(device), torch.tensor(ends, device=device)
 

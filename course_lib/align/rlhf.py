@@ -122,9 +122,12 @@ def rollout(
         actor, encoded, config.max_new_tokens, stop=tokenizer.end_ids, generator=generator
     )
     answers = [decode_answer(tokenizer, ids) for ids in new]
-    left, padding = pad_left(encoded, tokenizer.eot_id)
-    ids = torch.cat((left, pad_right(new, tokenizer.eot_id)), dim=1).to(device)
-    targets, padding = pad_right(new, IGNORE).to(device), padding.to(device)
+    context = actor.config.context_length
+    room = context - max(map(len, encoded))
+    targets = pad_right(new, IGNORE, room).to(device)
+    left, padding = pad_left(encoded, tokenizer.eot_id, context - targets.shape[1])
+    ids = torch.cat((left, pad_right(new, tokenizer.eot_id, room)), dim=1).to(device)
+    padding = padding.to(device)
     # `generate` knew these ln P and threw them away. Computed anew, they come out of the same code
     # as in the update, so that there the ratio really begins at 1.
     log_prob = answer_log_probs(actor, ids, padding, targets)

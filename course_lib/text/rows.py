@@ -165,18 +165,23 @@ def places_that_count(targets: Tensor) -> Tensor:
 # the left for writing: then the next token of every row belongs in the same column.
 
 
-def pad_right(rows: list[list[int]], value: int, multiple: int = 1) -> Tensor:
+def pad_right(rows: list[list[int]], value: int, most: int | None = None) -> Tensor:
     """The rows as one tensor (B, T), each filled up with `value` to the length of the longest.
 
-    T is a multiple of `multiple`, so that batches have few shapes: see `places_that_count`.
+    With `most`, T is a multiple of 16, but `most` at most: so batches have few shapes, as in
+    `places_that_count`.
     """
-    length = max(map(len, rows))
-    length += -length % multiple
+    length = _length(rows, most)
     return torch.tensor([row + [value] * (length - len(row)) for row in rows])
 
 
-def pad_left(rows: list[list[int]], value: int) -> tuple[Tensor, Tensor]:
+def pad_left(rows: list[list[int]], value: int, most: int | None = None) -> tuple[Tensor, Tensor]:
     """The rows as one tensor (B, T) filled up on the left, and each row's number of pads (B,)."""
-    length = max(map(len, rows))
+    length = _length(rows, most)
     padded = torch.tensor([[value] * (length - len(row)) + row for row in rows])
     return padded, torch.tensor([length - len(row) for row in rows])
+
+
+def _length(rows: list[list[int]], most: int | None) -> int:
+    longest = max(map(len, rows))
+    return longest if most is None else min(longest + -longest % 16, most)

@@ -258,13 +258,18 @@ def test_grpo_has_the_advantages_and_the_loss_of_trl(
         monkeypatch, trl, tmp_path, model, reference, batch, new, config, loss_type
     )
 
-    mask = batch.targets != IGNORE
-    assert torch.equal(torch.cat((theirs["prompt_ids"], theirs["completion_ids"]), 1), batch.ids)
+    # Ours are filled up further on both sides, to one of few lengths.
+    ids = torch.cat((theirs["prompt_ids"], theirs["completion_ids"]), 1)
+    A = theirs["completion_ids"].shape[1]
+    end = batch.ids.shape[1] - batch.targets.shape[1] + A
+    assert torch.equal(ids, batch.ids[:, end - ids.shape[1] : end])
+    assert (batch.targets[:, A:] == IGNORE).all()
+    mask = batch.targets[:, :A] != IGNORE
     assert torch.equal(theirs["completion_mask"].bool(), mask)
     torch.testing.assert_close(theirs["advantages"], batch.advantage[:, 0])
     for name, ours in (("old", batch.log_prob), ("ref", batch.reference)):
         found = theirs[f"{name}_per_token_logps"]
-        torch.testing.assert_close(found[mask], ours[mask], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found[mask], ours[:, :A][mask], atol=1e-5, rtol=1e-5)
 
     with torch.no_grad():  # the model moves on: ratios leave 1, and some the clip range
         for i, weight in enumerate(model.parameters()):

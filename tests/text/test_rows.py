@@ -102,9 +102,20 @@ def test_a_dialogue_longer_than_the_context_is_refused():
 
 def test_padding_fills_up_on_the_side_that_its_name_says():
     assert data.pad_right([[1, 2, 3], [4]], 0).tolist() == [[1, 2, 3], [4, 0, 0]]
-    assert data.pad_right([[1, 2, 3], [4]], 0, multiple=4).tolist() == [[1, 2, 3, 0], [4, 0, 0, 0]]
     padded, pads = data.pad_left([[1, 2, 3], [4]], 0)
     assert padded.tolist() == [[1, 2, 3], [0, 0, 4]] and torch.equal(pads, torch.tensor([0, 2]))
+
+
+@pytest.mark.parametrize(("longest", "length"), [(1, 16), (16, 16), (17, 32), (33, 40), (40, 40)])
+def test_padding_makes_few_lengths_where_it_is_told_how_long_is_too_long(longest, length):
+    rows = [[1] * longest, [2]]
+
+    right = data.pad_right(rows, 0, most=40)
+    left, pads = data.pad_left(rows, 0, most=40)
+
+    assert right.tolist() == [row + [0] * (length - len(row)) for row in rows]
+    assert left.tolist() == [[0] * (length - len(row)) + row for row in rows]
+    assert pads.tolist() == [length - longest, length - 1]
 
 
 @pytest.mark.parametrize(
