@@ -112,7 +112,7 @@ export function render({ model, el }) {
     text, make("span", { className: "course-soft chat-look", textContent: look })));
   const differ = make("div", { className: "chat-row chat-differ", role: "group",
     "aria-label": "What RLHF changed, in picked questions" },
-    make("span", { className: "course-soft", textContent: "What did RLHF change? (Picked: most answers stay.)" }),
+    make("span", { className: "course-soft", textContent: "What did RLHF change? (Picked questions: most answers stay the same.)" }),
     ...contrasts);
 
   const status = make("p", { className: "course-soft chat-status", role: "status" });
