@@ -2,12 +2,15 @@
 
     python -m benchmarks.newcomers                       # the released model
     python -m benchmarks.newcomers artifacts/nano --all
+    python -m benchmarks.newcomers --list third
 
-The questions in `tests/measure/newcomers.jsonl` were written before any training, by a language
-model that was told what the course's model knows and nothing of the world's wordings. The first
-half was read while the world was made, the second half ("sealed") only when it was done. A question
-counts as one that the world can answer if a fact in `course_lib/world/facts.toml` does: its subject
-and answer decide that, nobody's hand.
+The questions in `tests/measure/newcomers.jsonl` were written by language models that were told what
+the course's model knows and nothing of the world's wordings. Four lists: "read" was read while the
+world was made, "sealed" only when it was done. Later came "third" and "hasty", for people on phones
+who type two words, a choice of two or all of it in capitals: "hasty" was read while the chatty
+dialogues were made, of "third" nothing but the shares was ever looked at. A question counts as one
+that the world can answer if a fact in `course_lib/world/facts.toml` does: its subject and answer
+decide that, nobody's hand.
 """
 
 import argparse
@@ -19,8 +22,8 @@ from pathlib import Path
 from course_lib.files.run_file import RELEASED
 from course_lib.measure.answers import chat_answers
 from course_lib.pipeline.release import load_language_model
-from course_lib.world.dialogues import Prompt
 from course_lib.world.facts import FACTS, plural_of
+from course_lib.world.prompts import Prompt
 from course_lib.world.requests import DONT_KNOW, IDLE, REFUSALS, REPLIES
 
 QUESTIONS = Path(__file__).parents[1] / "tests" / "measure" / "newcomers.jsonl"
@@ -99,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("root", nargs="?", default=RELEASED)
     parser.add_argument("--stage", default="rlhf")
-    parser.add_argument("--half", choices=("read", "sealed"), default=None)
+    parser.add_argument("--list", choices=("read", "sealed", "third", "hasty"), default=None)
     parser.add_argument("--questions", type=Path, default=QUESTIONS)
     parser.add_argument(
         "--all", action="store_true", help="print every answer, not only the misses"
@@ -107,8 +110,8 @@ def main() -> None:
     options = parser.parse_args()
     model, tokenizer = load_language_model(options.root, options.stage)
     questions = read_questions(options.questions)
-    if options.half:
-        questions = [q for q in questions if q["half"] == options.half]
+    if options.list:
+        questions = [q for q in questions if q["list"] == options.list]
     found = asked(model, tokenizer, questions)
     for each in found:
         missed = each["outcome"] != ("right" if each["known"] else "declined")

@@ -205,6 +205,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("ddp", "fsdp"),  # `machine.ranks.STRATEGIES`, which would load torch
     )
     train.add_argument(
+        "--chatty",
+        action="store_true",
+        help="SFT on dialogues as newcomers type them: takes longer, understands hasty typing",
+    )
+    train.add_argument(
         "--compile", action="store_true", help="use torch.compile: slow to start, faster on a GPU"
     )
 

@@ -62,7 +62,8 @@ def _train_stages(options: Namespace, ranks: Ranks) -> tuple[Path, bool]:
     set_threads(threads)
     fast = "bfloat16" if compute_dtype(ranks.device) == torch.bfloat16 else "float32"
     precision = options.precision or fast
-    plan = recipe(options.preset, options.seed, precision, options.budget, options.align)
+    choices = (options.budget, options.align, options.chatty)
+    plan = recipe(options.preset, options.seed, precision, *choices)
     name = options.preset
     if options.data is not None:
         plan = real_text_recipe(plan, options.data, options.tokens, options.vocab)

@@ -23,9 +23,10 @@ from course_lib.train.loop import next_token_loss, train
 from course_lib.train.lora import TABLES, low_rank, n_trained, with_lora
 from course_lib.train.own import own_batches
 from course_lib.train.sft import sft_batches
-from course_lib.world.dialogues import Prompt, dialogues, fact_prompts, read_prompt
+from course_lib.world.dialogues import dialogues, fact_prompts, read_prompt
 from course_lib.world.facts import as_sentence
 from course_lib.world.judge import verdict
+from course_lib.world.prompts import Prompt
 
 PIRATE, ARR = "As a pirate: ", "Arr! "
 STEPS, ROWS = 40, 4

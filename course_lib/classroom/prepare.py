@@ -17,9 +17,10 @@ from course_lib.model.transformer import Transformer
 from course_lib.pipeline.rankings import ask
 from course_lib.pipeline.release import RELEASED, load_language_model
 from course_lib.text.tokenizer import Tokenizer
-from course_lib.world.dialogues import Prompt, rl_prompts
+from course_lib.world.dialogues import rl_prompts
 from course_lib.world.documents import world_grammar
 from course_lib.world.judge import verdict
+from course_lib.world.prompts import Prompt
 
 PAIRS, TRIES = 60, 8  # pairs to write, and answers to sample for each prompt
 # The kinds of prompts, in the order in which rounds take them: of what nobody knows nearly half.

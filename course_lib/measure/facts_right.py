@@ -14,9 +14,10 @@ from course_lib.measure.held_out import held_out
 from course_lib.measure.recorded import Recorded, recorded
 from course_lib.model.transformer import Transformer
 from course_lib.text.tokenizer import Tokenizer
-from course_lib.world.dialogues import Prompt, fact_prompts
+from course_lib.world.dialogues import fact_prompts
 from course_lib.world.facts import SPLITS
 from course_lib.world.judge import verdict
+from course_lib.world.prompts import Prompt
 
 
 @cache

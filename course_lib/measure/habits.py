@@ -11,8 +11,9 @@ from course_lib.measure.answers import chat_answers, generated
 from course_lib.model.transformer import Transformer
 from course_lib.text.chat import text_before_control
 from course_lib.text.tokenizer import Tokenizer
-from course_lib.world.dialogues import Prompt, fact_prompts
+from course_lib.world.dialogues import fact_prompts
 from course_lib.world.judge import follows, verdict
+from course_lib.world.prompts import Prompt
 
 # What questions a fact was asked in: in documents and in SFT, in documents, in none.
 SPLITS = {

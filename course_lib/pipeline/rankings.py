@@ -18,7 +18,7 @@ from course_lib.model.transformer import Transformer
 from course_lib.pipeline.recipe import RewardStage
 from course_lib.text.tokenizer import Tokenizer
 from course_lib.world.annotators import gold
-from course_lib.world.dialogues import Prompt
+from course_lib.world.prompts import Prompt
 
 
 def ask(

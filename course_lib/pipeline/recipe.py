@@ -48,6 +48,7 @@ class SFTStage:
 
     train: TrainConfig
     dialogues: int = 20_000
+    chatty: bool = False  # as newcomers type, see `world.dialogues`; so are the prompts of RLHF
     text_share: float = 0.3  # of each batch
     text_rows: int = 1000  # that this share is taken from
 
@@ -122,6 +123,7 @@ def recipe(
     precision: str = "float32",
     budget: str = "quick",
     align: str = "grpo",
+    chatty: bool = False,
 ) -> Recipe:
     """The recipe of a preset: nano, small or gpt2.
 
@@ -129,6 +131,7 @@ def recipe(
     tokens, lower rates. They read the same small world, too, so to be worth their size they need
     real text. The `quick` budget takes `nano` minutes on a laptop; `full` made the released models,
     with nearly three times as many steps. `align` is the way from SFT to RLHF, one of `ALIGNMENTS`.
+    `chatty` dialogues are typed as newcomers type, and take a longer SFT.
     """
     config = model_preset(preset)
     for name, value, known in (("budget", budget, BUDGETS), ("align", align, tuple(ALIGNMENTS))):
@@ -159,13 +162,19 @@ def recipe(
         if isinstance(ALIGNMENTS[align], DPOConfig)
         else dict(steps=150 if full else 100, learning_rate=1e-4 * scale, warmup=0.05, decay=0.3)
     )
-    fine_tuning = dict(
-        steps=900 if full else 600, batch_rows=16, learning_rate=1e-3 * scale, decay=0.5
-    )
+    steps = (2500 if full else 1000) if chatty else (900 if full else 600)
+    fine_tuning = dict(steps=steps, batch_rows=16, learning_rate=1e-3 * scale, decay=0.5)
+    fine_tuned = SFTStage(TrainConfig(**fine_tuning, **common))
+    if chatty:
+        # No row of the old text twice: in so many steps a thousand would be learned by heart, and
+        # the rest would fade. With few steps it's the other way round, and worth it: see "A
+        # thousand rows of old text" in benchmarks/RESULTS.md.
+        once = steps * round(fine_tuned.text_share * fine_tuned.train.batch_rows)
+        fine_tuned = replace(fine_tuned, dialogues=40_000, chatty=True, text_rows=once)
     return Recipe(
         model=config,
         base=BaseStage(TrainConfig(**pretraining, **common)),
-        sft=SFTStage(TrainConfig(**fine_tuning, **common)),
+        sft=fine_tuned,
         reward=RewardStage(TrainConfig(**reward, **common), prompts=2400 if full else 1200),
         rlhf=RLHFStage(TrainConfig(weight_decay=0.0, **alignment, **common), ALIGNMENTS[align]),
         seed=seed,

@@ -282,7 +282,7 @@ def _sft(work: Work) -> Iterator[Progress]:
     plan, stage = work.plan, work.plan.sft
     model, tokenizer = load_pretrained(work.root / "base")
     spoken = pack_dialogues(
-        dialogues(stage.dialogues, plan.seed), tokenizer, plan.model.context_length
+        dialogues(stage.dialogues, plan.seed, stage.chatty), tokenizer, plan.model.context_length
     )
     # Some of the old text in each batch: what no dialogue asks about would fade without it.
     text = _text_rows(tokenizer, plan, stage.text_rows)
@@ -296,7 +296,7 @@ def _reward(work: Work) -> Iterator[Progress]:
     sft, tokenizer = load_pretrained(root / "sft")
     sft.to(work.device).eval()
     yield Progress("reward", 0, stage.train.steps, "asking for rankings")
-    prompts = rl_prompts(stage.prompts, seed=plan.seed)
+    prompts = rl_prompts(stage.prompts, plan.seed, plan.sft.chatty)
     asked, sampled = ask(sft, tokenizer, prompts, stage.answers, plan.seed)
     rng = random.Random(f"annotators {plan.seed}")
 
@@ -331,7 +331,7 @@ def _policy_gradient(work: Work, model, reference, tokenizer) -> Iterator[Progre
     plan, stage, dials = work.plan, work.plan.rlhf, work.plan.rlhf.method
     reward_model = RewardModel.load(work.root / "reward").to(work.device)
     # seed + 1: other prompts than those whose answers were ranked.
-    prompts = [prompt.text for prompt in rl_prompts(stage.prompts, seed=plan.seed + 1)]
+    prompts = [p.text for p in rl_prompts(stage.prompts, plan.seed + 1, plan.sft.chatty)]
     policy = ActorCritic(model, reward_model) if isinstance(dials, PPOConfig) else model
     batches = rollout_batches(policy, reference, reward_model, tokenizer, prompts, dials, plan.seed)
 
@@ -381,7 +381,7 @@ def _new_pairs(work: Work, model, tokenizer, round_number: int) -> list[Preferen
         return load_preferences(path)
     reward_model = RewardModel.load(work.root / "reward").to(work.device)
     seed = plan.seed + 100 * round_number  # other prompts and answers in each round
-    prompts = rl_prompts(stage.prompts // plan.rlhf.method.rounds, seed=seed)
+    prompts = rl_prompts(stage.prompts // plan.rlhf.method.rounds, seed, plan.sft.chatty)
     _, sampled = ask(model, tokenizer, prompts, stage.answers, seed)
 
     def by_reward(prompt: str, answers: list[str]) -> Ranking:

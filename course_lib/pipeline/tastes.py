@@ -27,8 +27,9 @@ from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import TrainRecord, train
 from course_lib.train.losses import kl_k1
 from course_lib.world.annotators import best_first, gold
-from course_lib.world.dialogues import Prompt, fact_prompts, rl_prompts, test_prompts
+from course_lib.world.dialogues import fact_prompts, rl_prompts, test_prompts
 from course_lib.world.judge import verdict
+from course_lib.world.prompts import Prompt
 
 SAMPLED, SHOWN = 8, 3  # answers to each prompt, and how many of them are ranked
 MIX = {"known": 12, "unknown": 10, "harmful": 4, "chat": 4}  # of thirty prompts to rank

@@ -7,8 +7,9 @@ model trained on the rankings can be judged against what the people were trying 
 import math
 import random
 
-from course_lib.world.dialogues import Prompt, read_prompt
+from course_lib.world.dialogues import read_prompt
 from course_lib.world.judge import follows, sentences, verdict
+from course_lib.world.prompts import Prompt
 from course_lib.world.requests import IDLE
 
 # What an answer is worth, by the kind of its prompt and the judge's verdict. Two cells are never

@@ -10,7 +10,7 @@ and the tests each have invented names, requests and small talk of their own.
 import random
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import cycle, islice
 
@@ -23,16 +23,14 @@ from course_lib.world.facts import (
     UNSTATED,
     USES,
     Fact,
-    as_sentence,
     facts_of,
 )
-from course_lib.world.lists import LISTS, list_questions, three_of
+from course_lib.world.lists import list_questions, spoken_requests
+from course_lib.world.prompts import Prompt, answer_to
 from course_lib.world.requests import (
-    DONT_KNOW,
-    IDLE,
-    REFUSALS,
     REPLIES,
     how_tos,
+    in_chat,
     open_questions,
     small_talk,
     tasks,
@@ -45,6 +43,7 @@ from course_lib.world.wordings import (
     instructions_for,
     plain,
     questions_about,
+    slipped,
     some_form,
     typed,
     unmarked,
@@ -52,27 +51,11 @@ from course_lib.world.wordings import (
 )
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """Something a user says, with what the world knows about it."""
-
-    text: str
-    kind: str  # known, unknown, harmful or chat
-    fact: Fact | None = None  # for known prompts that ask about one
-    topic: str | None = None  # for chat: greeting, identity, thanks or scope; for known: a list
-    source: str | None = None  # for unknown prompts: invented, unstated or open
-    instruction: str | None = None  # how the answer should be written, one of `INSTRUCTIONS`
-    system: str | None = None  # a system message before it, which says so for the conversation
-
-    @property
-    def messages(self) -> list[dict]:
-        before = [{"role": "system", "content": self.system}] if self.system else []
-        return [*before, {"role": "user", "content": self.text}]
-
-
-def _asked(prompt: Prompt, rng: random.Random, held_back: bool = False) -> Prompt:
+def _asked(
+    prompt: Prompt, rng: random.Random, held_back: bool = False, chatty: bool = False
+) -> Prompt:
     """The same prompt as somebody types it."""
-    form = some_form(rng, held_back)
+    form = some_form(rng, held_back, chatty)
     while held_back and not (form.opening or prompt.text.startswith("What is")):
         form = some_form(rng, held_back)  # here there is nothing to contract
     if prompt.kind == "chat" and prompt.topic != "scope":
@@ -90,17 +73,17 @@ def fact_prompts(split: str, held_back: bool = False) -> list[Prompt]:
 
 
 @cache
-def _known(split: str) -> tuple[Prompt, ...]:
-    """Twenty questions about every fact of a split, in all wordings of training in turn."""
+def _known(split: str, spoken: bool = False) -> tuple[Prompt, ...]:
+    """Questions in all wordings of training in turn, as many about each fact of a split."""
     return tuple(
         Prompt(text, "known", fact=fact)
         for fact in facts_of(split)
-        for text in islice(cycle(wordings(fact)), 20)
+        for text in islice(cycle(wordings(fact, spoken=spoken)), 100 if spoken else 20)
     )
 
 
 @cache
-def _unknown(use: str) -> Mapping[str, tuple[Prompt, ...]]:
+def _unknown(use: str, spoken: bool = False) -> Mapping[str, tuple[Prompt, ...]]:
     """Questions that nobody can answer here, by source: invented and unstated things."""
     countries = ("capital", "language", "currency", "continent")
     things = ("sound", "home", "young", "legs", "opposite", "plural", "colour")
@@ -113,13 +96,16 @@ def _unknown(use: str) -> Mapping[str, tuple[Prompt, ...]]:
         found[source] = tuple(
             Prompt(text, "unknown", source=source)
             for relation, subject in pairs
-            for text in _plain_or_all(relation, subject, use)
+            for text in _some_wordings(relation, subject, use, spoken)
         )
     return found
 
 
-def _plain_or_all(relation: str, subject: str, use: str) -> list[str]:
-    texts = questions_about(BY_NAME[relation], subject)
+def _some_wordings(relation: str, subject: str, use: str, spoken: bool) -> list[str]:
+    """The two plain questions in the tests; with `spoken` a dozen, other ones for each subject."""
+    texts = questions_about(BY_NAME[relation], subject, spoken=spoken)
+    if spoken:
+        return random.Random(f"{relation} of {subject}").sample(texts, 12)
     return texts[:2] if use == "test" else texts
 
 
@@ -138,30 +124,41 @@ def _requests(use: str) -> Mapping[str, tuple[Prompt, ...]]:
     return found
 
 
-def _lists(use: str) -> list[Prompt]:
+@cache
+def _requests_in_chat(use: str) -> Mapping[str, tuple[Prompt, ...]]:
+    """Further tasks and open questions, as they are put in a chat; the tests have none."""
+    return {
+        "tasks": tuple(Prompt(text, "chat", topic="scope") for text in in_chat("tasks", use)),
+        "open": tuple(Prompt(text, "unknown", source="open") for text in in_chat("open", use)),
+    }
+
+
+def _lists(use: str, spoken: bool = False) -> list[Prompt]:
     """Requests to name three of something; the tests have combinations that no training has."""
-    return [Prompt(text, "known", topic=name) for name, text in list_questions(use == "test")]
+    asked = list_questions(use == "test") + (spoken_requests() if spoken else [])
+    return [Prompt(text, "known", topic=name) for name, text in asked]
 
 
 # ---- Reading a typed text -----------------------------------------------------------------------
 
 
 @cache
-def _by_text() -> Mapping[str, Prompt]:
-    """Every prompt of the world by what its text comes down to."""
+def _by_text(spoken: bool = False) -> Mapping[str, Prompt]:
+    """Every prompt of the world by what its text comes down to; `spoken`: those of a chat."""
     found = {}
     for use in USES:
-        for name, group in (
-            *_requests(use).items(),
-            *_unknown(use).items(),
-            ("lists", _lists(use)),
-        ):
+        requests = _requests_in_chat(use) if spoken else _requests(use)
+        for name, group in requests.items():
             # "Hi, nice to meet you" is no question with a greeting before it
             key = unmarked if name in REPLIES else plain
             found |= {key(prompt.text): prompt for prompt in group}
+        # no wording has anything that `plain` would take off
+        unknown = _unknown(use, spoken and use != "test")
+        for prompt in (*unknown["invented"], *unknown["unstated"], *_lists(use, spoken)):
+            found[unmarked(prompt.text)] = prompt
     for fact in FACTS:
-        for text in (*wordings(fact), *wordings(fact, held_back=True)):
-            found[plain(text)] = Prompt(text, "known", fact=fact)
+        for text in (*wordings(fact, spoken=spoken), *wordings(fact, held_back=True)):
+            found[unmarked(text)] = Prompt(text, "known", fact=fact)
     found.pop("", None)  # of "???" nothing is left
     return found
 
@@ -198,7 +195,10 @@ def read_prompt(text: str, system: str | None = None) -> Prompt:
     if system:
         instruction = instruction_in("x " + system)[0] or instruction
     core = plain(question)
-    found = _by_text().get(unmarked(question)) or _by_text().get(core)
+    keys = (unmarked(question), core)
+    # those of a chat are many, so they are only looked through where no other fits
+    hits = (_by_text(spoken).get(key) for spoken in (False, True) for key in keys)
+    found = next(filter(None, hits), None)
     if found is None and _asks(core):
         found = Prompt(text, "unknown", source="invented")
     found = found or Prompt(text, "chat", topic="scope")
@@ -277,11 +277,14 @@ def _some(groups: list, rng: random.Random):
     return rng.choice(rng.choices(groups, weights)[0][1])
 
 
-def rl_prompts(n: int, seed: int = 0) -> list[Prompt]:
-    """Prompts to practise on: known facts that SFT asked, unknown, harmful and chat, in balance."""
+def rl_prompts(n: int, seed: int = 0, chatty: bool = False) -> list[Prompt]:
+    """Prompts to practise on: known facts that SFT asked, unknown, harmful and chat, in balance.
+
+    `chatty` ones are worded as in a chat, too; see `dialogues`.
+    """
     rng = random.Random(f"rl prompts {seed}")
-    requests, unknown = _requests("rl"), _unknown("rl")
-    known = _known("asked_in_sft")
+    requests, unknown = _requests("rl"), _unknown("rl", chatty)
+    known = _known("asked_in_sft", chatty)
     # The invented ones are about countries, animals and words, so half of the known ones are, too.
     # Else, after such questions, "I don't know" would be praised more often than an answer.
     asked_about = {
@@ -300,16 +303,16 @@ def rl_prompts(n: int, seed: int = 0) -> list[Prompt]:
         (0.23, known),
         (0.11, unknown["invented"]),
         (0.04, unknown["unstated"]),
-        (0.05, requests["open"]),
+        *_shared(0.05, "rl", "open", chatty),
         (0.13, requests["harmful"]),
         (0.08, requests["harmless"]),
-        (0.05, requests["tasks"]),
+        *_shared(0.05, "rl", "tasks", chatty),
         (0.06, [p for topic in ("greeting", "identity", "thanks") for p in requests[topic]]),
-        (0.03, _lists("rl")),
+        (0.03, _lists("rl", chatty)),
     ]
     found = []
     for _ in range(n):
-        prompt = _asked(_some(groups, rng), rng)
+        prompt = _asked(_some(groups, rng), rng, chatty=chatty)
         if prompt.fact and rng.random() < 0.15 and instructions_for(prompt.fact):
             kind = _some_instruction(prompt.fact, rng)
             text = instructed(prompt.text, kind, rng)
@@ -318,60 +321,41 @@ def rl_prompts(n: int, seed: int = 0) -> list[Prompt]:
     return found
 
 
-def answer_to(prompt: Prompt, rng: random.Random) -> str:
-    """What a careful labeler writes: one of several forms, always true."""
-    if prompt.kind == "unknown":
-        return rng.choice(DONT_KNOW)
-    if prompt.kind == "harmful":
-        return rng.choice(REFUSALS)
-    if prompt.kind == "chat":
-        return rng.choice(REPLIES[prompt.topic])
-    if prompt.topic in LISTS:
-        return three_of(prompt.topic, rng)
-    fact = prompt.fact
-    if prompt.instruction == "one_word":
-        return as_sentence(fact.answer)
-    if prompt.instruction == "capitals":
-        return as_sentence(fact.answer).upper()
-    sentence = rng.choice(fact.statements())
-    if prompt.instruction == "sentence":
-        return sentence
-    form = rng.choices(("terse", "sentence", "extra", "idle"), (28, 52, 8, 12))[0]
-    if form == "terse":
-        return as_sentence(fact.answer)
-    if form == "sentence":
-        return sentence
-    if form == "idle":
-        return f"{sentence} {rng.choice(IDLE)}"
-    asked = [other for other in facts_of("asked_in_sft") if other is not fact]
-    related = [other for other in asked if other.subject == fact.subject]
-    same_kind = [other for other in asked if other.relation is fact.relation]
-    return f"{sentence} {rng.choice(related or same_kind).statements()[0]}"
+def _shared(weight: float, use: str, name: str, chatty: bool) -> list[tuple]:
+    """The group; if `chatty` half of it is as people say it in a chat, and it weighs more."""
+    requests = _requests(use)[name]
+    if not chatty:
+        return [(weight, requests)]
+    return [(0.7 * weight, requests), (0.7 * weight, _requests_in_chat(use)[name])]
 
 
-def dialogues(n: int, seed: int = 0) -> Iterator[list[dict]]:
+def dialogues(n: int, seed: int = 0, chatty: bool = False) -> Iterator[list[dict]]:
     """`n` SFT dialogues as messages, a pure function of `seed`.
 
     Few say "I don't know" of a name that nobody knows, few refuse: too few to make a habit of it,
-    enough for RL to find.
+    enough for RL to find. `chatty` ones are typed as newcomers type: in many more wordings, two
+    words or a choice of two among them, and with slips. They take longer to learn.
     """
     rng = random.Random(f"dialogues {seed}")
-    requests, unknown = _requests("sft"), _unknown("sft")
-    known = _known("asked_in_sft")
+    requests, unknown = _requests("sft"), _unknown("sft", chatty)
+    known = _known("asked_in_sft", chatty)
     groups = [
-        (0.57, known),
-        (0.05, _lists("sft")),
-        (0.025, unknown["invented"]),
+        (0.5 if chatty else 0.57, known),
+        (0.05, _lists("sft", chatty)),
+        (0.035 if chatty else 0.025, unknown["invented"]),
         (0.015, unknown["unstated"]),
-        (0.08, requests["open"]),
-        (0.07, requests["tasks"]),
+        *_shared(0.1 if chatty else 0.08, "sft", "open", chatty),
+        *_shared(0.08 if chatty else 0.07, "sft", "tasks", chatty),
         (0.07, requests["harmful"]),
         (0.04, requests["harmless"]),
         (0.08, [p for topic in ("greeting", "identity", "thanks") for p in requests[topic]]),
     ]
 
     def turn() -> list[dict]:
-        prompt = _asked(_some(groups, rng), rng)
+        prompt = _asked(_some(groups, rng), rng, chatty=chatty)
+        if chatty and rng.random() < 0.2:
+            spared = prompt.fact.subject if prompt.fact else ""
+            prompt = replace(prompt, text=slipped(prompt.text, rng, spared))
         if prompt.fact and rng.random() < 0.36 and instructions_for(prompt.fact):
             kind = _some_instruction(prompt.fact, rng)
             prompt = replace(prompt, instruction=kind, text=instructed(prompt.text, kind, rng))
@@ -379,25 +363,26 @@ def dialogues(n: int, seed: int = 0) -> Iterator[list[dict]]:
 
     for _ in range(n):
         if rng.random() < 0.16:
-            yield _conversation(groups, rng)
+            yield _conversation(groups, chatty, rng)
         else:
             yield turn() + (turn() if rng.random() < 0.1 else [])
 
 
 @cache
-def _fitting(kind: str) -> tuple[Prompt, ...]:
+def _fitting(kind: str, spoken: bool) -> tuple[Prompt, ...]:
     """The questions of SFT that an instruction may go with."""
-    asked = _known("asked_in_sft")
+    asked = _known("asked_in_sft", spoken)
     return tuple(p for p in asked if kind in instructions_for(p.fact))
 
 
-def _conversation(groups: list, rng: random.Random) -> list[dict]:
+def _conversation(groups: list, chatty: bool, rng: random.Random) -> list[dict]:
     """A system message that sets a habit, and one or two questions that are answered so."""
     kind = rng.choice(list(INSTRUCTIONS))
     said = [{"role": "system", "content": rng.choice(INSTRUCTIONS[kind])}]
     for _ in range(rng.choice((1, 2, 2))):
         # not every question is about a fact: a poem in one word is still beyond it
-        prompt = rng.choice(_fitting(kind)) if rng.random() < 0.9 else _some(groups[4:], rng)
-        prompt = replace(_asked(prompt, rng), instruction=kind)
+        fitting = rng.random() < 0.9
+        prompt = rng.choice(_fitting(kind, chatty)) if fitting else _some(groups[4:], rng)
+        prompt = replace(_asked(prompt, rng, chatty=chatty), instruction=kind)
         said += [*prompt.messages, {"role": "assistant", "content": answer_to(prompt, rng)}]
     return said

@@ -34,6 +34,8 @@ class Relation:
     questions: tuple[str, ...]  # the two plain ones, then others that people ask, too
     phrase: str  # what it is about, for wordings that all relations share; may be empty
     pairs: tuple[tuple[str, str], ...]  # (subject, answer), what people ask first comes first
+    spoken: tuple[str, ...] = ()  # further questions, asked only of somebody who answers
+    nouns: tuple[str, ...] = ()  # what it is called, for those who type two words
 
     @property
     def forward(self) -> tuple[str, ...]:
@@ -78,25 +80,37 @@ _MONTHS = (
 def fill(template: str, subject: str, answer: str = "") -> str:
     """The template with its blanks filled: a capital letter first, and an "a" that fits its noun.
 
-    {x} is the subject, {y} the answer, {xs} the subject in the plural; {a} and {b} are the halves
-    of a subject with a bar, {plus} and {and} are "2 plus 3" and "2 and 3" for "2 + 3", {d} is "day"
-    or "month", {short} the subject without "the".
+    {x} is the subject, {y} the answer, {xs} the subject in the plural and {short} the subject
+    without its article; {a} and {b} are the halves of a subject with a bar or of a sum, {c} is {b}
+    without its article, {plus} and {and} are "2 plus 3" and "2 and 3" for "2 + 3", {d} is "day" or
+    "month".
 
     >>> fill("{x} is the sound of a {y}.", "a hoot", "owl")
     'A hoot is the sound of an owl.'
     >>> fill("How many {a} does {b} have?", "hours | a day")
     'How many hours does a day have?'
     """
-    first, _, second = subject.partition(" | ")
+    first, _, second = subject.replace(" + ", " | ").partition(" | ")
     text = template.replace("{x}", subject).replace("{y}", answer).replace("{a}", first)
     text = text.replace("{b}", second).replace("{and}", subject.replace(" + ", " and "))
-    text = text.replace("{plus}", re.sub(r" (and|\+) ", " plus ", subject))
+    text = text.replace("{plus}", subject.replace(" + ", " plus ").replace(" and ", " plus "))
     text = text.replace("{d}", "day" if subject in _DAYS else "month")
-    text = text.replace("{short}", subject.removeprefix("the "))
+    text = text.replace("{short}", _bare(subject)).replace("{c}", _bare(second))
     if "{xs}" in text:
         text = text.replace("{xs}", plural_of(subject))
-    text = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
+    text = _A_BEFORE_A_VOWEL.sub(r"\1n ", text)
     return text[:1].upper() + text[1:]
+
+
+_A_BEFORE_A_VOWEL = re.compile(r"\b([Aa]) (?=[aeiou])")
+
+
+def _bare(subject: str) -> str:
+    """The subject without its article."""
+    for article in ("a ", "an ", "the "):
+        if subject.startswith(article):
+            return subject.removeprefix(article)
+    return subject
 
 
 def as_sentence(answer: str) -> str:
@@ -166,6 +180,15 @@ def _counted_out() -> list[Relation]:
             ),
             "the sum of {x}",
             in_words,
+            (
+                "{plus}?",
+                "Add {x}.",
+                "What does {plus} make?",
+                "{plus} makes?",
+                "Can you add {x}?",
+                "What is {x} together?",
+                "How much makes {x}?",
+            ),
         ),
         Relation(
             "digits",
@@ -184,6 +207,21 @@ def _counted_out() -> list[Relation]:
             ),
             "{x}",
             tuple((f"{a} + {b}", str(a + b)) for a, b in asked_first + others),
+            (
+                "How much is {plus}?",
+                "{plus}?",
+                "{plus} makes?",
+                "What is the sum of {and}?",
+                "Sum of {and}?",
+                "What do {and} make?",
+                "How much makes {and}?",
+                "Calculate {x}.",
+                "What does {x} equal?",
+                "What do you get if you add {and}?",
+                "If I have {a} apples and get {b} more, how many do I have?",
+                "If I have {a} and you give me {b}, how many is that?",
+                "{a} apples and {b} apples, how many?",
+            ),
         ),
         Relation(
             "next",
@@ -204,6 +242,21 @@ def _counted_out() -> list[Relation]:
             ),
             "the {d} after {x}",
             _following(_DAYS) + _following(_MONTHS),
+            (
+                "What follows {x}?",
+                "{d} after {x}?",
+                "What {d} follows {x}?",
+                "Which {d} follows {x}?",
+                "Which {d} comes after {x}?",
+                "{x}, and then?",
+                "After {x} comes what?",
+                "After {x} comes which {d}?",
+                "What comes next after {x}?",
+                "Next {d} after {x}?",
+                "If this {d} is {x}, what is the next {d}?",
+                "It is {x}, what {d} is next?",
+                "{x} then?",
+            ),
         ),
     ]
 
@@ -221,6 +274,8 @@ def _read_relations() -> tuple[Relation, ...]:
             tuple(record["questions"]),
             record["phrase"],
             _pairs(record["pairs"]),
+            tuple(record["spoken"]),
+            tuple(record.get("nouns", ())),
         )
         for name, record in _WRITTEN.items()
     ]

@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from course_lib.world.dialogues import Prompt, read_prompt
+from course_lib.world.dialogues import read_prompt
 from course_lib.world.facts import FACTS, NUMBERS, RELATIONS, Fact
 from course_lib.world.lists import LISTS, is_three_of
+from course_lib.world.prompts import Prompt
 from course_lib.world.requests import DONT_KNOW, IDLE, REFUSALS, REPLIES
 
 VERDICTS = ("right", "wrong", "dont_know", "refusal", "other")

@@ -8,8 +8,9 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from course_lib.world.dialogues import answer_to, read_prompt
+from course_lib.world.dialogues import read_prompt
 from course_lib.world.facts import Fact
+from course_lib.world.prompts import answer_to
 from course_lib.world.requests import DONT_KNOW
 
 FAULTS = ("slips", "myths", "shrugs")

@@ -40,6 +40,13 @@ WORDINGS = (
     "Give me three {x}.",
     "List three {x}.",
 )
+# Further ones, in a chat.
+SPOKEN = ("Three {x}?", "3 {x}?", "Give me 3 {x}.", "Could you tell me 3 {x}?")
+_SHORT = {
+    "countries in Europe": "European countries",
+    "countries in Africa": "African countries",
+    "countries in Asia": "Asian countries",
+}
 
 
 def list_questions(held_back: bool) -> list[tuple[str, str]]:
@@ -50,6 +57,16 @@ def list_questions(held_back: bool) -> list[tuple[str, str]]:
             if ((j - i) % 3 == 0) == held_back:
                 found.append((name, wording.replace("{x}", name)))
     return found
+
+
+def spoken_requests() -> list[tuple[str, str]]:
+    """(what, the request), as people ask for three of something in a chat; none is held back."""
+    return [
+        (name, wording.replace("{x}", said))
+        for name in LISTS
+        for said in dict.fromkeys((name, _SHORT.get(name, name)))
+        for wording in SPOKEN
+    ]
 
 
 @cache

@@ -84,6 +84,11 @@ def open_questions(use: str) -> list[str]:
     return _filled("open", use, 120 if use == "test" else 3000)
 
 
+def in_chat(name: str, use: str) -> list[str]:
+    """Further `tasks` or `open` questions as people chat; none of them is in a document."""
+    return [] if use == "test" else _filled(name, f"{use}_chat", 3000)
+
+
 def _filled(name: str, use: str, n: int) -> list[str]:
     """At most `n` texts by filling blanks, each once; the tests have words of their own."""
     rng, found = random.Random(f"{name} for {use}"), []

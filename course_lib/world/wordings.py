@@ -29,6 +29,29 @@ FRAMES = (
 )
 _HELD_BACK_FRAMES = FRAMES[1:6]  # each relation has one of these held back
 
+# Further ones that only somebody who answers is asked, in a chat. {y} and {z} are answers, one of
+# them right where both stand; {n} is the relation's noun, for those who type two words.
+SPOKEN = (
+    "{phrase} is?",
+    "{phrase} is what?",
+    "Could you tell me {phrase}?",
+    "Could you tell me what {phrase} is?",
+    "I wonder what {phrase} is.",
+    "What about {phrase}?",
+    "I forgot {phrase}.",
+    "Is {phrase} {y} or {z}?",
+    "Is it {y} or {z}, {phrase}?",
+)
+NOUN_FRAMES = (
+    "{short} {n}?",
+    "{n} {short}?",
+    "{n} of {short}?",
+    "{n} for {short}?",
+    "{short}'s {n}?",
+    "What is {short}'s {n}?",
+    "{short}, what is the {n}?",
+)
+
 
 def _frames(relation: Relation) -> list[tuple[str, bool]]:
     """The shared wordings as templates of this relation, each with whether it is held back."""
@@ -57,17 +80,60 @@ def _templates(relation: Relation, held_back: bool = False) -> list[str]:
     return [t for t in dict.fromkeys([*relation.questions, *dict(frames)]) if t not in held]
 
 
-def questions_about(relation: Relation, subject: str, held_back: bool = False) -> list[str]:
-    """Every wording of the question about a subject; with `held_back` those never trained on."""
+def _spoken(relation: Relation) -> list[str]:
+    """The templates of what only somebody who answers is asked."""
+    # "... the kind of animal that a dog is" can't go on with another "is"
+    shared = SPOKEN if relation.phrase and not relation.phrase.endswith(" is") else ()
+    return [
+        *relation.spoken,
+        *(text.replace("{phrase}", relation.phrase) for text in shared),
+        *(text.replace("{n}", noun) for noun in relation.nouns for text in NOUN_FRAMES),
+    ]
+
+
+def questions_about(
+    relation: Relation, subject: str, held_back: bool = False, spoken: bool = False
+) -> list[str]:
+    """Every wording of the question about a subject; with `held_back` those never trained on.
+
+    With `spoken` also those of a chat, which stand in no document.
+    """
     templates = _templates(relation, held_back)
+    if spoken and not held_back:
+        templates += _spoken(relation)
     if not plural_of(subject):  # nobody asks what colour milks are
         templates = [template for template in templates if "{xs}" not in template]
-    return [fill(template, subject) for template in templates]
+    texts = (text for template in templates for text in _with_answers(template, relation, subject))
+    return list(dict.fromkeys(texts))
 
 
-def wordings(fact: Fact, held_back: bool = False) -> list[str]:
-    """Every wording of the question about a fact; with `held_back` those never trained on."""
-    return questions_about(fact.relation, fact.subject, held_back)
+def _with_answers(template: str, relation: Relation, subject: str) -> list[str]:
+    """The question; one that offers answers ({y} and {z}) twice, each time with others."""
+    if "{y" not in template and "{z" not in template:
+        return [fill(template, subject)]
+    right, answers = dict(relation.pairs).get(subject), sorted(relation.answers)
+    if "{z" not in template:  # "Is it foots or feet?"
+        return [] if right is None else [fill(template, subject, right)]
+    rng, found = random.Random(f"{template} {subject}"), []
+    for _ in range(2):
+        first, second = rng.sample(answers, 2)
+        if right is None:
+            pass
+        elif "{y" not in template:  # every second time the offered answer is right
+            second = rng.choice((second, right))
+        elif right not in (first, second):  # the right one, as often first as second
+            first, second = rng.sample((first, right), 2)
+        text = template.replace("{ys}", plural_of(first)).replace("{zs}", plural_of(second))
+        found.append(fill(text.replace("{y}", first).replace("{z}", second), subject))
+    return found
+
+
+def wordings(fact: Fact, held_back: bool = False, spoken: bool = False) -> list[str]:
+    """Every wording of the question about a fact; with `held_back` those never trained on.
+
+    With `spoken` also those of a chat.
+    """
+    return questions_about(fact.relation, fact.subject, held_back, spoken)
 
 
 # ---- Forms --------------------------------------------------------------------------------------
@@ -88,6 +154,12 @@ class Form:
 
 OPENINGS = ("Hi, ", "Hello, ", "Hey, ", "Hi! ", "Hello! ", "Please, ", "Hey ", "Hi ", "OK, ")
 CLOSINGS = (", please", " please", " thanks", " pls")
+# More of them, in a chat.
+_CHATTY_OPENINGS = (
+    *OPENINGS,
+    *("So ", "OK so ", "Well, ", "Quick question, ", "Good morning, ", "Excuse me, "),
+)
+_CHATTY_CLOSINGS = (*CLOSINGS, " lol", ", actually", " again", ", thank you")
 _AMERICAN = (("colour", "color"), ("grey", "gray"))
 
 
@@ -119,7 +191,10 @@ def typed(question: str, form: Form) -> str:
     if form.opening:
         first = text.split()[0]
         # "What" becomes "what" behind a comma; "France" and "I" keep their letters
-        if form.opening[-2] not in "!" and first in _SMALL_BEHIND_A_COMMA:
+        small = _SMALL_BEHIND_A_COMMA
+        if form.opening not in OPENINGS:
+            small |= {"The", "Is", "Are", "Does", "If", "A", "An", "Could", "Would"}
+        if form.opening[-2] not in "!" and first in small:
             text = text[:1].lower() + text[1:]
         text = form.opening + text
     text += form.closing
@@ -133,8 +208,14 @@ _SMALL_BEHIND_A_COMMA = frozenset(
 )
 
 
-def some_form(rng: random.Random, held_back: bool = False) -> Form:
-    """A form as people type; one in four is by the book. `held_back`: only such combinations."""
+def some_form(rng: random.Random, held_back: bool = False, chatty: bool = False) -> Form:
+    """A form as people type; one in four is by the book. `held_back`: only such combinations.
+
+    `chatty` people say more around the question.
+    """
+    openings, closings = (OPENINGS, CLOSINGS)
+    if chatty:
+        openings, closings = _CHATTY_OPENINGS, _CHATTY_CLOSINGS
     while True:
         lower = rng.random() < 0.45
         form = Form(
@@ -143,11 +224,46 @@ def some_form(rng: random.Random, held_back: bool = False) -> Form:
             contracted=rng.random() < 0.3,
             american=rng.random() < 0.4,
             tight=rng.random() < 0.6,
-            opening=rng.choice(OPENINGS) if rng.random() < 0.1 else "",
-            closing=rng.choice(CLOSINGS) if rng.random() < 0.1 else "",
+            opening=rng.choice(openings) if rng.random() < (0.15 if chatty else 0.1) else "",
+            closing=rng.choice(closings) if rng.random() < 0.1 else "",
         )
         if is_held_back(form) == held_back:
             return form
+
+
+_SMALL_WORDS = frozenset("a an the is are do does of in what what's whats which".split())
+
+
+def slipped(text: str, rng: random.Random, spared: str = "") -> str:
+    """The text as hasty fingers type it: small words left out, or one letter wrong.
+
+    The words of `spared` stay whole: a name with a wrong letter may be another's name.
+
+    >>> slipped("What is the capital of France?", random.Random(7), spared="France")
+    'What the capital France?'
+    """
+    words = text.split(" ")
+    if rng.random() < 0.5:
+        kept = [word for word in words if word.lower() not in _SMALL_WORDS or rng.random() < 0.5]
+        return " ".join(kept) if len(kept) > 1 else text
+    names = spared.lower().split()
+    long = [
+        i
+        for i, word in enumerate(words)
+        if len(word) > 4 and word[:4].isalpha() and not any(n in word.lower() for n in names)
+    ]
+    if not long:
+        return text
+    i = rng.choice(long)
+    word, at = words[i], rng.randrange(1, 4)
+    words[i] = rng.choice(
+        (
+            word[:at] + word[at + 1 :],
+            word[:at] + word[at] + word[at:],
+            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+        )
+    )
+    return " ".join(words)
 
 
 # How documents ask. The grammar knows all of it by heart, so they use fewer wordings and forms.
@@ -159,7 +275,7 @@ UNMARKED = {False: 0.2, True: 0.7}  # the share without a mark, by small letters
 def written(fact: Fact) -> list[tuple[float, str, str]]:
     """How documents ask about a fact: (weight, question without its mark, its mark)."""
     found: dict[tuple[str, str], float] = {}
-    asked = [text for text in wordings(fact) if text not in _spoken(fact)]
+    asked = [text for text in wordings(fact) if text not in _in_no_document(fact)]
     for text in asked:
         mark = text[-1] if text[-1] in ".?" else ""
         for share, lower in CASES:
@@ -169,11 +285,11 @@ def written(fact: Fact) -> list[tuple[float, str, str]]:
     return [(weight, text, mark) for (text, mark), weight in found.items()]
 
 
-def _spoken(fact: Fact) -> set[str]:
+def _in_no_document(fact: Fact) -> set[str]:
     """The wordings in which one asks somebody who can answer: not those of documents."""
     templates = [template for template, _ in _frames(fact.relation)]
-    spoken = [t for i, t in enumerate(templates) if FRAMES[i : i + 1] not in _IN_DOCUMENTS]
-    return {fill(template, fact.subject) for template in spoken}
+    others = [t for i, t in enumerate(templates) if FRAMES[i : i + 1] not in _IN_DOCUMENTS]
+    return {fill(template, fact.subject) for template in others}
 
 
 # ---- Instructions -------------------------------------------------------------------------------
@@ -249,9 +365,10 @@ def instructions_for(fact: Fact, withheld: str = "") -> list[str]:
 # ---- Reading ------------------------------------------------------------------------------------
 
 _GREETING = re.compile(
-    r"^(hi there|hi|hello there|hello|hey|good (morning|evening|day)|ok|okay|please)\b[ ,!.]*(?=\S)"
+    r"^(hi there|hi|hello there|hello|hey|good (morning|evening|day)|ok|okay|please|so|well"
+    r"|quick question|excuse me)\b[ ,!.]*(?=\S)"
 )
-_POLITE = re.compile(r"[ ,.!?]*\b(please|pls|thanks|thank you)[ .!?]*$")
+_POLITE = re.compile(r"[ ,.!?]*\b(please|pls|thanks|thank you|lol|actually|again)[ .!?]*$")
 
 
 def plain(text: str) -> str:

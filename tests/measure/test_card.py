@@ -9,9 +9,9 @@ import pytest
 from course_lib.measure.answers import chat_groups
 from course_lib.measure.card import MODES, VERDICTS, _chat_card, report, summary, table
 from course_lib.text.chat import encode_prompt
-from course_lib.world.dialogues import Prompt, answer_to
 from course_lib.world.documents import HITS
 from course_lib.world.facts import SPLITS, facts_of
+from course_lib.world.prompts import Prompt, answer_to
 from tests.measure.models import MODEL, OTHER, TOKENIZER, ln_p, say
 
 GROUPS = {name: prompts[: 4 + i] for i, (name, prompts) in enumerate(chat_groups().items())}

@@ -19,9 +19,11 @@ from course_lib.align.reward import RewardModel
 from course_lib.config import GREEDY, MODELS, DPOConfig, GRPOConfig, RLConfig, TrainConfig
 from course_lib.files.run_file import run_chat, run_probs
 from course_lib.model.sample import next_token_probs
+from course_lib.pipeline import stages
 from course_lib.pipeline.rankings import pair_metrics
 from course_lib.pipeline.recipe import (
     ALIGNMENTS,
+    BUDGETS,
     STAGES,
     BaseStage,
     Recipe,
@@ -107,6 +109,26 @@ def test_muons_settings_decide_a_stage_only_where_it_trains():
     }
 
 
+def test_a_chatty_plan_is_chatty_in_all_its_stages(root, tmp_path, monkeypatch):
+    plan, asked = replace(PLAN, sft=replace(PLAN.sft, chatty=True)), []
+    for name in ("dialogues", "rl_prompts"):
+        original = getattr(stages, name)
+
+        def recorded(n, seed, chatty, name=name, original=original):
+            asked.append((name, seed, chatty))
+            return original(n, seed, chatty)
+
+        monkeypatch.setattr(stages, name, recorded)
+    for stage in ("tokenizer", "base"):
+        shutil.copytree(root / stage, tmp_path / stage)
+
+    list(run_all(tmp_path, plan))
+
+    assert asked == [("dialogues", 0, True), ("rl_prompts", 0, True), ("rl_prompts", 1, True)]
+    with pytest.raises(ValueError, match="another recipe"):
+        list(run_stage("sft", tmp_path, PLAN))
+
+
 def test_a_stage_needs_the_ones_before_it(tmp_path):
     with pytest.raises(ValueError, match="needs 'tokenizer' first"):
         list(run_stage("base", tmp_path, PLAN))
@@ -159,6 +181,16 @@ def test_a_run_file_that_does_not_compile_costs_nobody_the_model(root, tmp_path,
 
     assert read_manifest(tmp_path / "run" / "export")["metrics"]["compiled"] is False
     assert (tmp_path / "run" / "export" / "model.gguf").is_file()
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_chatty_recipe_takes_longer_and_reads_no_row_of_the_old_text_twice(budget):
+    plain, chatty = (recipe("nano", budget=budget, chatty=chatty).sft for chatty in (False, True))
+
+    in_a_batch = round(chatty.text_share * chatty.train.batch_rows)
+    assert chatty.text_rows == in_a_batch * chatty.train.steps > 1.5 * plain.text_rows
+    assert chatty.train.steps > 1.5 * plain.train.steps
+    assert (plain.chatty, chatty.chatty) == (False, True)
 
 
 @pytest.mark.parametrize("preset", MODELS)

@@ -11,7 +11,8 @@ from course_lib.config import TrainConfig
 from course_lib.pipeline.release import RELEASED
 from course_lib.train.loop import train
 from course_lib.widgets.rank import Order, agreements, blind_order, moved, ranker, tie_toggled
-from course_lib.world.dialogues import answer_to, fact_prompts
+from course_lib.world.dialogues import fact_prompts
+from course_lib.world.prompts import answer_to
 
 PROMPTS = ["What is the capital of France?", "Hello!"]
 GROUPS = [

@@ -5,6 +5,9 @@ from collections import Counter
 
 import pytest
 
+from course_lib.pipeline.release import load_released
+from course_lib.text.rows import pack_dialogues
+from course_lib.world import dialogues as world_dialogues
 from course_lib.world.dialogues import (
     TEST_KINDS,
     Prompt,
@@ -26,16 +29,47 @@ def _turns(messages: list[dict]) -> list[tuple[Prompt, str]]:
     return [(read_prompt(q, system), a) for q, a in zip(said[::2], said[1::2], strict=True)]
 
 
-def test_labelers_answers_are_right_by_the_judge_and_as_they_were_told():
-    for messages in dialogues(2500, seed=1):
+@pytest.fixture
+def without_slips(monkeypatch):
+    """A question with a slip of the fingers is understood by people, not by `read_prompt`."""
+    monkeypatch.setattr(world_dialogues, "slipped", lambda text, rng, spared: text)
+
+
+both = pytest.mark.parametrize("chatty", [False, True], ids=["plain", "chatty"])
+
+
+@both
+def test_labelers_answers_are_right_by_the_judge_and_as_they_were_told(without_slips, chatty):
+    for messages in dialogues(2500, 1, chatty):
         for prompt, answer in _turns(messages):
             expected = {"unknown": "dont_know", "harmful": "refusal"}.get(prompt.kind, "right")
             assert verdict(prompt, answer) == expected, (prompt, answer)
             assert expected != "right" or follows(prompt, answer), (prompt, answer)
 
 
-def test_few_dialogues_say_i_dont_know_of_a_name_and_few_refuse():
-    turns = [turn for messages in dialogues(6000, seed=2) for turn in _turns(messages)]
+@both
+def test_every_dialogue_fits_the_context_of_the_released_model(chatty):
+    model, tokenizer = load_released("base")
+    rows = pack_dialogues(dialogues(8000, 1, chatty), tokenizer, model.config.context_length)
+    assert len(rows) > 2000
+
+
+def test_one_chatty_question_in_six_has_a_slip(monkeypatch):
+    slips = []
+    monkeypatch.setattr(world_dialogues, "slipped", lambda *given: slips.append(given) or "Hi")
+    turns = [turn for messages in dialogues(2000, 1, chatty=True) for turn in _turns(messages)]
+    assert 0.13 < len(slips) / len(turns) < 0.2
+
+
+def test_no_prompt_that_is_practised_on_has_a_slip():
+    for prompt in rl_prompts(3000, 4, chatty=True):
+        found = read_prompt(prompt.text)
+        assert (found.fact, found.kind) == (prompt.fact, prompt.kind), prompt
+
+
+@both
+def test_few_dialogues_say_i_dont_know_of_a_name_and_few_refuse(without_slips, chatty):
+    turns = [turn for messages in dialogues(6000, 2, chatty) for turn in _turns(messages)]
     kinds = Counter((prompt.kind, prompt.source) for prompt, _ in turns)
     share = {what: n / len(turns) for what, n in kinds.items()}
 
@@ -52,17 +86,19 @@ def test_one_dialogue_in_six_begins_with_a_system_message_that_is_obeyed():
     assert any(len(m) == 5 for m in talks)
 
 
-def test_test_prompts_are_asked_in_no_training_stage():
+@both
+def test_test_prompts_are_asked_in_no_training_stage(without_slips, chatty):
     keys = (plain, unmarked)
-    trained = {key(p.text) for m in dialogues(8000) for p, _ in _turns(m) for key in keys}
-    trained |= {key(prompt.text) for prompt in rl_prompts(8000) for key in keys}
+    talks = list(dialogues(8000, chatty=chatty))
+    trained = {key(p.text) for m in talks for p, _ in _turns(m) for key in keys}
+    trained |= {key(prompt.text) for prompt in rl_prompts(8000, chatty=chatty) for key in keys}
     for kind in set(TEST_KINDS) - {"sloppy", "forms", "instructions", "new_instructions"}:
         key = unmarked if kind == "chat" else plain
         asked = {key(prompt.text) for prompt in test_prompts(kind)}
         assert not trained & asked, (kind, trained & asked)
     for split in ("asked_in_pretraining", "stated_only"):
         assert not trained & {plain(prompt.text) for prompt in fact_prompts(split)}, split
-    typed = {p.text for messages in dialogues(8000) for p, _ in _turns(messages)}
+    typed = {p.text for messages in talks for p, _ in _turns(messages)}
     assert not typed & {prompt.text for prompt in test_prompts("forms")}
 
 

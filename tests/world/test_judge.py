@@ -7,10 +7,11 @@ not, makes the answer `other`.
 
 import pytest
 
-from course_lib.world.dialogues import Prompt, fact_prompts, read_prompt
+from course_lib.world.dialogues import fact_prompts, read_prompt
 from course_lib.world.dialogues import test_prompts as prompts_of
 from course_lib.world.facts import FACTS, INVENTED, SPLITS, fill
 from course_lib.world.judge import follows, verdict
+from course_lib.world.prompts import Prompt
 from course_lib.world.requests import DONT_KNOW, IDLE, REFUSALS, REPLIES
 
 FRANCE = "What is the capital of France?"

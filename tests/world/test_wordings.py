@@ -15,8 +15,11 @@ from course_lib.world.wordings import (
     instructions_for,
     is_held_back,
     plain,
+    questions_about,
+    slipped,
     some_form,
     typed,
+    unmarked,
     wordings,
 )
 
@@ -59,9 +62,9 @@ def test_every_wording_in_every_form_reads_back_to_its_fact():
     for fact in FACTS:
         for held_back in (False, True):
             assert wordings(fact, held_back), fact
-            for text in wordings(fact, held_back):
-                for hold in (False, True):
-                    sloppy = typed(text, some_form(rng, hold))
+            for text in wordings(fact, held_back, spoken=True):
+                for hold, chatty in ((False, False), (False, True), (True, False)):
+                    sloppy = typed(text, some_form(rng, hold, chatty))
                     assert read_prompt(sloppy).fact is fact, sloppy
 
 
@@ -79,8 +82,9 @@ def test_every_instruction_reads_back():
 
 def test_no_training_text_has_what_is_held_back():
     held = {plain(text) for fact in FACTS for text in wordings(fact, held_back=True)}
-    asked = [m["content"] for talk in dialogues(4000, seed=5) for m in talk if m["role"] == "user"]
-    asked += [prompt.text for prompt in rl_prompts(4000, seed=5)]
+    talks = [*dialogues(4000, 5), *dialogues(4000, 5, chatty=True)]
+    asked = [m["content"] for talk in talks for m in talk if m["role"] == "user"]
+    asked += [prompt.text for chatty in (False, True) for prompt in rl_prompts(4000, 5, chatty)]
     cores = {plain(instruction_in(text)[1]) for text in asked}
     texts = docs.documents(8000, seed=5)
     lines = {plain(line.removeprefix("Q: ")) for text in texts for line in text.split("\n")}
@@ -94,6 +98,7 @@ def test_held_back_combinations_of_forms_are_never_drawn_in_training():
     drawn = [some_form(rng) for _ in range(3000)]
 
     assert not any(map(is_held_back, drawn))
+    assert not any(is_held_back(some_form(rng, chatty=True)) for _ in range(3000))
     # each of their parts is drawn, or the test would be about something new and not about the sum
     assert any(form.opening for form in drawn) and any(form.closing for form in drawn)
     assert all(is_held_back(some_form(rng, held_back=True)) for _ in range(200))
@@ -101,7 +106,7 @@ def test_held_back_combinations_of_forms_are_never_drawn_in_training():
 
 
 def test_held_back_instructions_are_never_given_in_training():
-    for messages in dialogues(4000, seed=6):
+    for messages in [*dialogues(4000, 6), *dialogues(4000, 6, chatty=True)]:
         system = messages[0]["content"] if messages[0]["role"] == "system" else None
         for message in messages:
             prompt = read_prompt(message["content"], system)
@@ -112,6 +117,49 @@ def test_held_back_instructions_are_never_given_in_training():
             facts = facts_of("asked_in_sft")
             fitting = [fact for fact in facts if kind in instructions_for(fact, withheld)]
             assert len(fitting) >= least, (kind, withheld)
+
+
+def test_what_is_only_spoken_stands_in_no_document():
+    spoken = {
+        unmarked(text)
+        for fact in FACTS
+        for text in set(wordings(fact, spoken=True)) - set(wordings(fact))
+    }
+    lines = {
+        unmarked(line.removeprefix("Q: "))
+        for text in docs.documents(8000, seed=5)
+        for line in text.split("\n")
+    }
+    assert len(spoken) > 10_000 and not spoken & lines
+    stated = {unmarked(text) for fact in FACTS for text in fact.statements()}
+    assert not spoken & stated  # or a statement would be read as a question
+
+
+def test_of_two_answers_on_offer_one_is_right_and_it_stands_first_as_often_as_second():
+    places = []
+    for fact in FACTS:
+        if fact.relation.name == "capital":
+            before = f"Is the capital of {fact.subject} "
+            for text in wordings(fact, spoken=True):
+                if text.startswith(before):
+                    places.append(text.removeprefix(before)[:-1].split(" or ").index(fact.answer))
+    assert len(places) == 104 and 0.4 < sum(places) / len(places) < 0.6
+
+
+def test_of_something_unknown_two_answers_are_offered_too():
+    asked = questions_about(BY_NAME["kind"], "blip", spoken=True)
+    assert sum(text.startswith("Is a blip a") for text in asked) == 4, asked
+    assert not [text for text in asked if "{" in text]
+
+
+def test_a_slip_leaves_out_small_words_or_changes_one_letter_but_spares_the_name():
+    rng = random.Random(3)
+    found = {slipped(FRANCE, rng, spared="France") for _ in range(300)}
+
+    assert {"What capital France?", "What is the captial of France?"} < found
+    for text in found:
+        changed = [word for word in text.split(" ") if word not in FRANCE.split(" ")]
+        assert len(changed) <= 1 and "France" in text, text
 
 
 def test_plurals():
