@@ -81,14 +81,15 @@ def test_the_answer_that_is_rewarded_is_found(sft, reward_model, algorithm):
     policy = ActorCritic(model, reward_model) if algorithm == "ppo" else model
     leashed = METHODS[algorithm](prompts=4, answers=6, max_new_tokens=6, kl=0.5)
     batches = rollout_batches(policy, sft, reward_model, TOKENIZER, QUESTIONS, leashed)
-    config = TrainConfig(steps=40, learning_rate=1e-3, weight_decay=0.0)
+    # At 1e-3 two seeds of four went 2.5 nats away, on one processor; at this rate none did.
+    config = TrainConfig(steps=60, learning_rate=3e-4, weight_decay=0.0)
 
     records = list(train(policy, batches, lambda m, b: policy_loss(m, b, leashed), config))
 
     # those of one rollout are means of 24 samples, one of which can be far out
-    reward = sum(record.extra["reward"] for record in records[30:]) / 10
+    reward = sum(record.extra["reward"] for record in records[50:]) / 10
     assert reward > records[0].extra["reward"] + 0.5
-    kl = sum(record.extra["kl"] for record in records[20:]) / 20
+    kl = sum(record.extra["kl"] for record in records[40:]) / 20
     assert 0 < kl < 2  # always yes instead of either: ln 2, in nats
     assert first_token_probs(model)["yes"] > first_token_probs(sft)["yes"] + 0.15
 
