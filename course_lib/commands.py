@@ -24,7 +24,7 @@ from course_lib.measure.card import table
 from course_lib.measure.log_probs import word_probs
 from course_lib.model.sample import generate, next_token_probs, stream
 from course_lib.model.transformer import Transformer
-from course_lib.pipeline.recipe import DEFAULT_ROOT, STAGES, real_text_recipe, recipe
+from course_lib.pipeline.recipe import DEFAULT_ROOT, real_text_recipe, recipe
 from course_lib.pipeline.release import RELEASED, load_language_model, read_manifest
 from course_lib.pipeline.stages import Progress, run_stage
 from course_lib.text.chat import decode_answer, encode_prompt, exchange
@@ -81,8 +81,6 @@ def _train_stages(options: Namespace, ranks: Ranks) -> tuple[Path, bool]:
     )
     started, trained = time.perf_counter(), False
     for stage in wanted:
-        if stage in STAGES and read_manifest(root / stage):
-            show(f"{stage}: finished before")
         bar = None
         for progress in run_stage(stage, root, plan, ranks.device, options.compile, ranks):
             if bar is None:
@@ -97,7 +95,9 @@ def _train_stages(options: Namespace, ranks: Ranks) -> tuple[Path, bool]:
                 )
             bar.update(progress.step - bar.n)
             bar.set_postfix_str(_note(progress), refresh=False)
-        if bar is not None:
+        if bar is None:  # not said earlier: it may be finished by another recipe, which is an error
+            show(f"{stage}: finished before")
+        else:
             bar.close()
             give_back_memory()  # else the next stage's peak comes on top of this one's
             trained = True

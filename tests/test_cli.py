@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,20 @@ def test_one_stage_can_be_trained_alone(tmp_path, capsys, monkeypatch):
     assert status == 1 and "needs 'tokenizer' first" in err
     status, out, _ = run(capsys, "train", "--out", tmp_path, "--stage", "tokenizer", "--threads", 1)
     assert status == 0 and "tokenizer" in out
+
+
+def test_what_another_recipe_finished_is_not_called_finished(root, capsys, monkeypatch):
+    chatty = replace(PLAN, sft=replace(PLAN.sft, chatty=True))
+    monkeypatch.setattr(
+        "course_lib.commands.recipe", lambda *choices: chatty if choices[-1] else PLAN
+    )
+
+    status, out, _ = run(capsys, "train", "--out", root, "--stage", "sft", "--threads", 1)
+    assert status == 0 and "sft: finished before" in out
+    status, out, err = run(
+        capsys, "train", "--chatty", "--out", root, "--stage", "sft", "--threads", 1
+    )
+    assert status == 1 and "finished before" not in out and "another recipe" in err
 
 
 @pytest.mark.parametrize("engine", ["c", "python"])
