@@ -167,8 +167,8 @@ def recipe(
     fine_tuned = SFTStage(TrainConfig(**fine_tuning, **common))
     if chatty:
         # No row of the old text twice: in so many steps a thousand would be learned by heart, and
-        # the rest would fade. With few steps it's the other way round, and worth it: see "A
-        # thousand rows of old text" in benchmarks/RESULTS.md.
+        # the rest would fade. Why the plain recipes keep a thousand: see "A thousand rows of old
+        # text" in benchmarks/RESULTS.md.
         once = steps * round(fine_tuned.text_share * fine_tuned.train.batch_rows)
         fine_tuned = replace(fine_tuned, dialogues=40_000, chatty=True, text_rows=once)
     return Recipe(

@@ -193,7 +193,7 @@ def typed(question: str, form: Form) -> str:
         # "What" becomes "what" behind a comma; "France" and "I" keep their letters
         small = _SMALL_BEHIND_A_COMMA
         if form.opening not in OPENINGS:
-            small |= {"The", "Is", "Are", "Does", "If", "A", "An", "Could", "Would"}
+            small = small | _SMALL_IN_A_CHAT
         if form.opening[-2] not in "!" and first in small:
             text = text[:1].lower() + text[1:]
         text = form.opening + text
@@ -206,6 +206,7 @@ def typed(question: str, form: Form) -> str:
 _SMALL_BEHIND_A_COMMA = frozenset(
     "What What's Whats Which Where How Who On Tell Do Can Name Give In Answer Add".split()
 )
+_SMALL_IN_A_CHAT = frozenset("The Is Are Does If A An Could Would".split())
 
 
 def some_form(rng: random.Random, held_back: bool = False, chatty: bool = False) -> Form:
