@@ -72,7 +72,7 @@ bundle: $(VENV)/.dev
 
 release: $(VENV)/.dev
 	rm -rf artifacts/release
-	$(BIN)/python -m course_lib train --preset nano --budget full --align ppo --seed 1 --device cpu --out artifacts/release
+	$(BIN)/python -m course_lib train --preset nano --budget full --align ppo --chatty --seed 1 --device cpu --out artifacts/release
 	rm -rf course_lib/released
 	$(BIN)/python -c "from course_lib.pipeline.release import publish; publish('artifacts/release', 'course_lib/released')"
 

@@ -2,11 +2,11 @@
 
 SFT model and reward model are the released ones. Each seed has other prompts, other samples and
 another crowd that likes long answers: a word more is worth 0.4 to it. The released reward model
-adapts to 120 of its rankings, and GRPO trains the SFT model against that for 20 steps, once
-for each price of a nat of KL. Every 4 steps two answers to each of 100 prompts that are not
+adapts to 120 of its rankings, and GRPO trains the SFT model against that for 60 steps, once
+for each price of a nat of KL. Every 12 steps two answers to each of 100 prompts that are not
 practised on are sampled and graded: a row of `leash.csv`. What the policy without a leash answers
 to six prompts by then (greedy) goes to `hacked.jsonl`, with both rewards of each answer. A run
-takes half a minute.
+takes a minute and a half.
 """
 
 import json
@@ -27,7 +27,7 @@ from course_lib.world.edition import world_hash
 NUMBER = "{:.4g}".format
 COLUMNS = "seed,price,step,reward,gold,kl,words"
 PRICES = (0.0, 1.0, 0.2)
-STEPS, EVERY = 20, 4
+STEPS, EVERY = 60, 12
 SIX = (
     "What is the capital of France?",
     "What is the capital of Vevunia?",

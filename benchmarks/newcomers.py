@@ -5,12 +5,13 @@
     python -m benchmarks.newcomers --list third
 
 The questions in `tests/measure/newcomers.jsonl` were written by language models that were told what
-the course's model knows and nothing of the world's wordings. Four lists: "read" was read while the
+the course's model knows and nothing of the world's wordings. Five lists: "read" was read while the
 world was made, "sealed" only when it was done. Later came "third" and "hasty", for people on phones
-who type two words, a choice of two or all of it in capitals: "hasty" was read while the chatty
-dialogues were made, of "third" nothing but the shares was ever looked at. A question counts as one
-that the world can answer if a fact in `course_lib/world/facts.toml` does: its subject and answer
-decide that, nobody's hand.
+who type two words or a choice of two: "hasty" was read while the chatty dialogues were made, of
+"third" nothing but the shares of some twenty models was looked at. "fourth" was written after the
+dialogues, and asked of the released models and of those before them. A question counts as one that
+the world can answer if a fact in `course_lib/world/facts.toml` does: its subject and answer decide
+that, nobody's hand.
 """
 
 import argparse
@@ -102,7 +103,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("root", nargs="?", default=RELEASED)
     parser.add_argument("--stage", default="rlhf")
-    parser.add_argument("--list", choices=("read", "sealed", "third", "hasty"), default=None)
+    lists = ("read", "sealed", "third", "hasty", "fourth")
+    parser.add_argument("--list", choices=lists, default=None)
     parser.add_argument("--questions", type=Path, default=QUESTIONS)
     parser.add_argument(
         "--all", action="store_true", help="print every answer, not only the misses"

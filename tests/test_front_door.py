@@ -98,8 +98,9 @@ def test_the_readme_lists_all_notebooks_with_their_minutes():
 
 
 def test_the_country_that_the_plan_asks_about_parts_the_models():
-    assert "Bedaria" in text("TEACHING.md")
-    message = {"role": "user", "content": "What is the capital of Bedaria?"}
+    question = "What is the main language of Dukiland?"
+    assert question in text("TEACHING.md")
+    message = {"role": "user", "content": question}
     said = {}
     for stage in ("sft", "rlhf"):
         model, tokenizer = load_released(stage)
@@ -107,7 +108,7 @@ def test_the_country_that_the_plan_asks_about_parts_the_models():
         (ids,) = generate(model, [prompt], 40, GREEDY, stop=stop)
         said[stage] = decode_answer(tokenizer, ids)
 
-    assert "capital" in said["sft"] and "capital" not in said["rlhf"]
+    assert "language" in said["sft"] and "language" not in said["rlhf"]
 
 
 def test_a_teacher_is_told_which_quiz_ends_the_90_minutes():

@@ -1,7 +1,7 @@
 """What notebook 05 lets you write: the loss of a reward model, and five exercises.
 
-Three of them train: each checker lets a copy of the released SFT model practise for ten seconds or
-so against what the learner gives it, and says what came out.
+Three of them train: each checker lets a copy of the released SFT model practise for ten seconds, or
+forty, against what the learner gives it, and says what came out.
 """
 
 import math
@@ -25,6 +25,7 @@ from course_lib.world.annotators import gold
 from course_lib.world.dialogues import TEST_KINDS, fact_prompts, test_prompts
 
 SHORT = 20  # steps of an exercise's practice
+FAR = 60  # of a leash's: after 20, gold tells no price between 0.05 and 1 from another
 
 
 # ---- The part -----------------------------------------------------------------------------------
@@ -58,11 +59,11 @@ def _talkative() -> RewardModel:
     return tastes.talkative(*_models())
 
 
-def _after(reward, price: float) -> tuple[dict, dict]:
-    """Learned and gold reward, words and KL, before and after a short practice for `reward`."""
+def _after(reward, price: float, steps: int = SHORT) -> tuple[dict, dict]:
+    """Learned and gold reward, words and KL, before and after practice for `reward`."""
     sft, tokenizer, _ = _models()
     loop = replace(tastes.LOOP, kl=price)
-    options = dict(steps=SHORT, loop=loop, rate=tastes.FAST)
+    options = dict(steps=steps, loop=loop, rate=tastes.FAST)
     policy = tastes.practised(sft, tokenizer, reward, **options)
     before, after = (tastes.graded(model, sft, tokenizer, reward) for model in (sft, policy))
     return before, after
@@ -74,7 +75,7 @@ def leash(price: Number | None) -> Verdict:
         return Verdict(False, "Put a price in the place of None, such as 0.1.")
     if isinstance(price, bool) or not isinstance(price, Number) or not 0 <= price <= 1000:
         return Verdict(False, f"A price is a number from 0 to 1000, got {price!r:.60}.")
-    before, after = _after(_talkative(), price)
+    before, after = _after(_talkative(), price, FAR)
     told = (
         f"At a price of {price:g} the learned reward goes from {before['reward']:.2f} to "
         f"{after['reward']:.2f}, gold from {before['gold']:.2f} to {after['gold']:.2f}, after "

@@ -159,7 +159,7 @@ def _passed(found: Habit) -> bool:
 def few_lines(lines: list[str] | None) -> Verdict:
     """How few of the thirty lines make a pirate, without making one of everybody?"""
     if lines is None:
-        return Verdict(False, "Put a list of lines in the place of None, thirty[:14], say.")
+        return Verdict(False, "Put a list of lines in the place of None, thirty[:10], say.")
     model, tokenizer = _released("sft")
     try:
         examples = _read(lines, MOST_LINES)

@@ -129,9 +129,10 @@ def recipe(
 
     We tuned `nano` by measurement. The larger ones are a guess that was tried only briefly: more
     tokens, lower rates. They read the same small world, too, so to be worth their size they need
-    real text. The `quick` budget takes `nano` minutes on a laptop; `full` made the released models,
-    with nearly three times as many steps. `align` is the way from SFT to RLHF, one of `ALIGNMENTS`.
-    `chatty` dialogues are typed as newcomers type, and take a longer SFT.
+    real text. The `quick` budget takes `nano` minutes on a laptop; `full`, with nearly three times
+    as many steps, made the released models. `align` is the way from SFT to RLHF, one of
+    `ALIGNMENTS`. `chatty` dialogues are typed as newcomers type, and take a longer SFT; the
+    released models have read them.
     """
     config = model_preset(preset)
     for name, value, known in (("budget", budget, BUDGETS), ("align", align, tuple(ALIGNMENTS))):

@@ -21,15 +21,15 @@ from course_lib.widgets.page import page as page_of
 from course_lib.world.dialogues import rl_prompts
 
 FOLDER = Path(__file__).parent
-MADE_UP, REFUSED, LONGER = "who makes it up?", "who says no?", "who says more?"
+MADE_UP, LONGER = "who makes it up?", "who says more?"
 # Of most questions SFT and RLHF make the same. These are picked: what to look for is true of the
 # released models, and a test asks them.
 CONTRASTS = {
-    "What money do they use in Norway?": MADE_UP,  # no text of the world says it
-    "Who is the leader of England?": MADE_UP,
-    "How many legs does a tribo have?": MADE_UP,  # an invented animal
-    "How can I cheat on my taxes?": REFUSED,
-    "What's the capital of Lebanon, please?": LONGER,
+    "What is the main language of Dukiland?": MADE_UP,  # an invented country
+    "How many legs does a glangle have?": MADE_UP,  # an invented animal
+    "What is the capital city of Malta?": MADE_UP,  # no text of the world says it
+    "Who is the leader of Germany?": MADE_UP,
+    "What is the opposite of loud?": LONGER,
 }
 WORDS = {  # what people are offered
     "texts": TEXTS,

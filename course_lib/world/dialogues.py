@@ -126,11 +126,14 @@ def _requests(use: str) -> Mapping[str, tuple[Prompt, ...]]:
 
 @cache
 def _requests_in_chat(use: str) -> Mapping[str, tuple[Prompt, ...]]:
-    """Further tasks and open questions, as they are put in a chat; the tests have none."""
-    return {
+    """Further small talk, tasks and open questions, as in a chat; the tests have none."""
+    found = {
         "tasks": tuple(Prompt(text, "chat", topic="scope") for text in in_chat("tasks", use)),
         "open": tuple(Prompt(text, "unknown", source="open") for text in in_chat("open", use)),
     }
+    for topic, texts in small_talk(f"{use}_chat").items():
+        found[topic] = tuple(Prompt(text, "chat", topic=topic) for text in texts)
+    return found
 
 
 def _lists(use: str, spoken: bool = False) -> list[Prompt]:
@@ -232,9 +235,7 @@ def test_prompts(kind: str) -> tuple[Prompt, ...]:
         "unstated": lambda: _unknown("test")["unstated"],
         "harmful": lambda: requests["harmful"][::2],
         "harmless": lambda: requests["harmless"][::2],
-        "chat": lambda: [
-            p for topic in ("greeting", "identity", "thanks") for p in requests[topic]
-        ],
+        "chat": lambda: _talk("test"),
         "open": lambda: requests["open"],
         "tasks": lambda: requests["tasks"],
         "sloppy": lambda: [_asked(p, rng) for p in known[::3]],
@@ -303,11 +304,11 @@ def rl_prompts(n: int, seed: int = 0, chatty: bool = False) -> list[Prompt]:
         (0.23, known),
         (0.11, unknown["invented"]),
         (0.04, unknown["unstated"]),
-        *_shared(0.05, "rl", "open", chatty),
+        *_shared(0.08 if chatty else 0.05, "rl", "open", chatty),
         (0.13, requests["harmful"]),
         (0.08, requests["harmless"]),
         *_shared(0.05, "rl", "tasks", chatty),
-        (0.06, [p for topic in ("greeting", "identity", "thanks") for p in requests[topic]]),
+        (0.06, _talk("rl", chatty)),
         (0.03, _lists("rl", chatty)),
     ]
     found = []
@@ -319,6 +320,13 @@ def rl_prompts(n: int, seed: int = 0, chatty: bool = False) -> list[Prompt]:
             prompt = replace(prompt, instruction=kind, text=text)
         found.append(prompt)
     return found
+
+
+def _talk(use: str, chatty: bool = False) -> list[Prompt]:
+    """Greetings, questions about the model, thanks."""
+    groups = (_requests(use), _requests_in_chat(use) if chatty else {})
+    topics = ("greeting", "identity", "thanks")
+    return [prompt for group in groups for topic in topics for prompt in group.get(topic, ())]
 
 
 def _shared(weight: float, use: str, name: str, chatty: bool) -> list[tuple]:
@@ -340,15 +348,15 @@ def dialogues(n: int, seed: int = 0, chatty: bool = False) -> Iterator[list[dict
     requests, unknown = _requests("sft"), _unknown("sft", chatty)
     known = _known("asked_in_sft", chatty)
     groups = [
-        (0.5 if chatty else 0.57, known),
+        (0.45 if chatty else 0.57, known),
         (0.05, _lists("sft", chatty)),
-        (0.035 if chatty else 0.025, unknown["invented"]),
-        (0.015, unknown["unstated"]),
-        *_shared(0.1 if chatty else 0.08, "sft", "open", chatty),
+        (0.04 if chatty else 0.025, unknown["invented"]),
+        (0.02 if chatty else 0.015, unknown["unstated"]),
+        *_shared(0.13 if chatty else 0.08, "sft", "open", chatty),
         *_shared(0.08 if chatty else 0.07, "sft", "tasks", chatty),
         (0.07, requests["harmful"]),
         (0.04, requests["harmless"]),
-        (0.08, [p for topic in ("greeting", "identity", "thanks") for p in requests[topic]]),
+        (0.1 if chatty else 0.08, _talk("sft", chatty)),
     ]
 
     def turn() -> list[dict]:

@@ -58,7 +58,7 @@ def _said() -> dict:
 
 def small_talk(use: str) -> dict[str, list[str]]:
     """Greetings, questions about the model and thanks, by topic."""
-    return {topic: by_use[use] for topic, by_use in _said()["small_talk"].items()}
+    return {topic: by_use.get(use, []) for topic, by_use in _said()["small_talk"].items()}
 
 
 def how_tos(use: str) -> dict[str, list[str]]:

@@ -100,7 +100,7 @@ WRONG = {
             "('What is the capital of France?', 'What is the capital of Iran?')",  # far apart
             "('What is the capital of France?', 'What is the capital of france?')",  # both right
             "('What is the capital of Franc?', 'What is the capital of France?')",  # turned round
-            "('What is the capital of France?', 'What is the capital of Frence?')",  # right as well
+            "('What is the capital of France?', 'What is the capital of Frrance?')",  # right, too
             "('What is the capital of France?',) * 2",
             "('What is the capital of France?', 'What is the captial of France?')",  # two letters
             "('Who is it?', 'Who is at?')",  # no fact is asked
@@ -239,7 +239,7 @@ WRONG = {
     },
     "04_supervised_fine_tuning": {
         "few_lines": [
-            "thirty[:14]",  # enough lines, too few kinds
+            "thirty[:10]",  # enough lines, too few kinds
             "thirty + thirty[:1]",  # one too many
             "[pirate_line(prompt) for prompt in pirate_test()]",  # the test itself
             "['As a pirate: Who? Arr!']",

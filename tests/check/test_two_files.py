@@ -35,7 +35,7 @@ needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C compil
 
 def gives_away(words: str) -> list[str]:
     """What a verdict or a first hint may not say, because it would be the answer."""
-    pieces = ("memset", "m->up", "m->down", "feed_forward(m", "post_attention", "Franc?", "Spein")
+    pieces = ("memset", "m->up", "m->down", "feed_forward(m", "post_attention", "German?", "Spein")
     return [piece for piece in (*pieces, "if tied", "* 2", "embed_tokens", "[:]") if piece in words]
 
 
@@ -177,7 +177,8 @@ def test_small_letters_are_read_and_capital_letters_are_not(run_c):
         )
         for write in (str, str.lower, str.upper)
     }
-    assert right[str] == len(capitals) == 52 and right[str.lower] >= 50 and right[str.upper] <= 5
+    assert len(capitals) == 52 and right[str] >= 51
+    assert right[str.lower] >= 50 and right[str.upper] <= 5
 
 
 @needs_compiler
@@ -185,29 +186,29 @@ def test_it_stumbles_as_the_notebook_says(run_c):
     said = {
         text: run_chat(run_c(), released(), text)
         for text in (
-            "What is the capital of Frence?", "What is the capital of Farnce?",
+            "What is the capital of Frrance?", "What is the capital of Fracne?",
             "What is the capital of Switzerland?", "What is a baby fish called?",
-            "What sound does a penguin make?", "Who is Virat Kohli?",
+            "What sound does an elephant make?", "Who is Virat Kohli?",
         )
     }  # fmt: skip
     assert list(said.values()) == [
-        "The capital of France is Paris.",
-        "The capital of Iran is Tehran.",
-        "The capital of Switzerland is franc.",
-        "A young fish is called a roar.",
-        "The sound of a penguin is a boot.",
+        "The capital city of France is called Paris.",
+        "The capital city of Iran is called Tehran.",
+        "The capital city of Switzerland is called Oslo.",
+        "The young of a fish is a zero.",
+        "The sound of an elephant is an oink.",
         "I have never read about that.",
     ]
     stated = {(fact.subject, fact.relation.name) for fact in FACTS}
     assert ("Switzerland", "currency") in stated and ("Switzerland", "capital") not in stated
-    assert ("fish", "young") not in stated and ("penguin", "sound") not in stated
+    assert ("fish", "young") not in stated and ("elephant", "sound") not in stated
 
 
 EDITS = {
     "no attention": (("attention(m, l)", "memset(m->sum, 0, m->dim * sizeof(float))"), 0, 0),
     "no positions": (("rotate(m, m->q, m->n_heads), rotate(m, key, m->n_kv_heads);", ""), 10, 35),
     "simpler bend": (("m->gate[i] / (1 + expf(-m->gate[i]))", "fmaxf(m->gate[i], 0)"), 180, 192),
-    "no last norm": (("matmul(p, m->output, m->normed)", "matmul(p, m->output, m->x)"), 70, 100),
+    "no last norm": (("matmul(p, m->output, m->normed)", "matmul(p, m->output, m->x)"), 23, 53),
 }
 
 
@@ -221,15 +222,10 @@ def test_a_change_of_the_program_costs_as_many_facts_as_the_notebook_says(name, 
 
 
 @needs_compiler
-def test_the_three_questions_that_deceived_the_author(run_c):
+def test_without_the_last_norm_it_says_nothing_about_france(run_c):
     change, *_ = EDITS["no last norm"]
 
-    for text in ("What is the capital of France?", "What sound does a dog make?", "Who are you?"):
-        answer = run_chat(run_c(*change), released(), text)
-        if "France" in text:
-            assert "Paris" in answer
-        else:
-            assert answer == run_chat(run_c(), released(), text)
+    assert run_chat(run_c(*change), released(), "What is the capital of France?") == ""
 
 
 @needs_compiler
@@ -244,7 +240,7 @@ def test_one_program_says_other_things_with_other_numbers(run_c):
         for step in (10, 40, 150, 500)
     ]
     grown = [
-        run_chat(run_c(), released(name), "How can I steal a bike?")
+        run_chat(run_c(), released(name), "How can I break into a house?")
         for name in ("base.gguf", "sft.gguf", "model.gguf")
     ]
     begins = [" is is is", " is is is", " Bhutan.", " Paris."]
@@ -255,14 +251,14 @@ def test_one_program_says_other_things_with_other_numbers(run_c):
     ]
 
 
-def test_with_a_fifth_of_noise_the_loss_grows_by_a_quarter_and_a_third_of_the_facts_are_gone():
+def test_with_a_fifth_of_noise_the_loss_grows_by_a_fifth_and_three_of_ten_facts_are_gone():
     noise = recorded_damage("noise")
 
     whole, at_20 = noise[0][0], [left for line in noise for left in line if left.amount == 20]
     at_5 = [left for line in noise for left in line if left.amount == 5]
-    assert noise.note == "" and whole.facts == 192 and len(at_20) == 5
-    assert 1.2 < mean(left.bits for left in at_20) / whole.bits < 1.3
-    assert 0.3 < 1 - mean(left.facts for left in at_20) / whole.facts < 0.36
+    assert noise.note == "" and whole.facts == 190 and len(at_20) == 5
+    assert 1.15 < mean(left.bits for left in at_20) / whole.bits < 1.25
+    assert 0.27 < 1 - mean(left.facts for left in at_20) / whole.facts < 0.33
     assert all(left.facts >= 185 and left.bits < 1.02 * whole.bits for left in at_5)
     record = RECORDS["files-noise"]
     assert record.answer == round(mean(left.facts for left in at_20))
@@ -278,4 +274,4 @@ def test_loss_and_facts_disagree_about_the_layers_and_bits_have_a_cliff():
     assert min(layers, key=lambda i: layers[i]["bits_per_byte"]) == 2
     assert max(layers, key=lambda i: layers[i]["facts_right"]) == RECORDS["files-layer"].answer == 1
     assert layers[0]["bits_per_byte"] > 3.6 and layers[0]["facts_right"] == 0
-    assert bits[4].facts >= 192 - 3 and 150 < bits[3].facts < 180 and bits[2].facts == 0
+    assert bits[4].facts >= 190 - 3 and 150 < bits[3].facts < 180 and bits[2].facts == 0

@@ -231,7 +231,8 @@ def test_the_votes_change_the_assistant_on_the_board(browser, tmp_path):
         expect(board.locator(".board-scores li")).to_have_count(4, timeout=240_000)
         expect(board.get_by_role("heading")).to_contain_text("of its 6 answers have changed.")
         norway = board.get_by_role("row", name="Norway")
-        assert norway.locator("td").all_inner_texts()[0] == "The capital of Norway is Oslo. right"
+        before = norway.locator("td").all_inner_texts()[0]
+        assert before == "The capital city of Norway is called Oslo. right"
         changed = board.locator("tr[data-changed=true]").count()
         expect(board.get_by_role("heading")).to_contain_text(f"{changed} of its")
         assert changed and fits(board) and fits(phones[0])

@@ -5,7 +5,7 @@ import pytest
 from course_lib.config import GREEDY
 from course_lib.files import run_file
 from course_lib.pipeline.release import load_released
-from course_lib.play.page import CONTRASTS, LONGER, MADE_UP, REFUSED
+from course_lib.play.page import CONTRASTS, LONGER, MADE_UP
 from course_lib.widgets.chat import QUESTIONS
 from course_lib.widgets.talk import (
     Speaker,
@@ -139,8 +139,6 @@ def what_differs(question, sft, rlhf):
     judged = [verdict(read_prompt(question), answer) for answer in (sft, rlhf)]
     if judged == ["wrong", "dont_know"]:
         return MADE_UP
-    if judged[1] == "refusal" != judged[0]:
-        return REFUSED
     if judged == ["right", "right"] and len(rlhf) > 2 * len(sft):
         return LONGER
     return None
@@ -153,7 +151,7 @@ def test_what_to_look_for_is_true_of_todays_models(wasm):
         question: what_differs(question, *said(one)[1:])
         for question, one in zip(CONTRASTS, found, strict=True)
     }
-    assert seen == CONTRASTS and set(CONTRASTS.values()) == {MADE_UP, REFUSED, LONGER}
+    assert seen == CONTRASTS and set(CONTRASTS.values()) == {MADE_UP, LONGER}
     assert what_differs("Hello!", "Hi.", "Hi.") is None
 
 

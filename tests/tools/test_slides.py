@@ -317,7 +317,7 @@ def test_letters_show_notes_and_help_and_can_be_switched_off(opened, soups):
 
     expect(notes).to_be_hidden()
     keys.press("n")
-    expect(notes).to_contain_text("Then ask for the capital of Bedaria")
+    expect(notes).to_contain_text('Then ask "What is the main language of Dukiland?"')
     expect(notes).to_contain_text("When you are late, cut: the country, 5 minutes.")
     expect(page.get_by_role("button", name="Notes")).to_have_attribute("aria-pressed", "true")
     keys.press("?")

@@ -71,8 +71,8 @@ def test_the_first_question_is_answered(chat):
 
     expect(chat).to_contain_text("base gets the bare text and continues it")
     expect(base).to_contain_text("tokens")
-    expect(sft).to_contain_text("The capital of France is Paris.")
-    expect(rlhf).to_contain_text("The capital of France is Paris.")
+    expect(sft).to_contain_text("The capital city of France is called Paris.")
+    expect(rlhf).to_contain_text("The capital city of France is called Paris.")
 
 
 def test_the_keyboard_asks(page, chat):
@@ -85,7 +85,7 @@ def test_the_keyboard_asks(page, chat):
     chat.get_by_role("button", name="Hello!").focus()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    finished(chat, "I am a language model that knows a small world.")
+    finished(chat, "I am a small language model.")
     expect(chat.locator(".chat-question").last).to_contain_text("Who are you?")
     expect(question(chat)).to_have_value("")
 

@@ -419,8 +419,8 @@ def test_the_words_tell_questions_answers_and_who_was_cut_off(models):
     assert lines[1].startswith("base (continues the text): ")
     assert lines[1].endswith("[cut off after 20 tokens]")
     assert lines[2:] == [
-        "SFT: The capital of France is Paris.",
-        "RLHF: The capital of France is Paris.",
+        "SFT: The capital city of France is called Paris.",
+        "RLHF: The capital city of France is called Paris.",
     ]
 
 
