@@ -28,7 +28,7 @@ help:
 	@echo "make play       build the pages that run our models without Python, in build/play"
 	@echo "make slides     build the slides of each plan of a class, with the play page; build/slides"
 	@echo "make bundle     fill build/bundle, for a USB stick in a room without a network"
-	@echo "make release    train the models that come with the course anew (under an hour)"
+	@echo "make release    train the models that come with the course anew (about an hour)"
 	@echo "make format     bring the Python and C files and the notebooks into shape"
 	@echo "make clean      remove the virtual environment and everything else that was made"
 	@echo "Choose a Python with PYTHON=python3.12, another notebook with NOTEBOOK=03"
