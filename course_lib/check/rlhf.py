@@ -1,7 +1,7 @@
 """What notebook 05 lets you write: the loss of a reward model, and five exercises.
 
-Three of them train: each checker lets a copy of the released SFT model practise for ten seconds, or
-forty, against what the learner gives it, and says what came out.
+Three of them train: each checker lets a copy of the released SFT model practise for ten seconds to
+two minutes against what the learner gives it, and says what came out.
 """
 
 import math

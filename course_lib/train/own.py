@@ -30,11 +30,8 @@ def own_batches(
     `usual=0` there is nothing else.
     """
     rows = pack_dialogues(examples, tokenizer, context_length)
-    others = (
-        pack_dialogues(dialogues(usual, seed=0, chatty=True), tokenizer, context_length)
-        if usual
-        else None
-    )
+    talks = dialogues(usual, seed=0, chatty=True)  # as the released model has read
+    others = pack_dialogues(talks, tokenizer, context_length) if usual else None
     n_wanted = max(len(rows), config.batch_rows if others is None else len(others))
     rows = np.tile(rows, (-(-n_wanted // len(rows)), 1, 1))[:n_wanted]
     rows = rows if others is None else np.concatenate((rows, others))
