@@ -31,13 +31,14 @@ from course_lib.text.rows import (
     segments_of,
     targets_of,
 )
+from course_lib.text.tokenizer import Tokenizer
 from course_lib.train.loop import train
 from course_lib.train.losses import masked_mean, token_log_probs
 from course_lib.world.dialogues import dialogues, fact_prompts, test_prompts
 from course_lib.world.documents import documents
-from course_lib.world.facts import SPLITS
-from course_lib.world.judge import follows, verdict
-from course_lib.world.labels import mislabelled
+from course_lib.world.facts import SPLITS, Fact
+from course_lib.world.judge import follows, sentences, verdict
+from course_lib.world.labels import mislabelled, myth
 
 COLUMNS = (
     "seed,run,step,asked_in_sft,asked_in_pretraining,stated_only,declined,obeyed,made_up,refused"
@@ -151,8 +152,8 @@ def loss_with(weights: tuple[float, float] | None):
     return loss_of
 
 
-def run(trial: Trial, seed: int) -> dict[str, float]:
-    """One run: what is measured at its end."""
+def trained(trial: Trial, seed: int) -> tuple[Transformer, Tokenizer]:
+    """One run: the model at its end, and its tokenizer."""
     model, tokenizer = load_released("base")
     if not trial.pretrained:
         torch.manual_seed(seed)
@@ -161,20 +162,46 @@ def run(trial: Trial, seed: int) -> dict[str, float]:
     batch_at = batches(trial, tokenizer, model.config.context_length, seed)
     for _ in train(model, batch_at, loss_with(trial.weights), config):
         pass
-    return measured(model, tokenizer)
+    return model.eval(), tokenizer
+
+
+def tells(fact: Fact, answer: str) -> bool:
+    """Whether an answer, whatever else it says, states this fact or gives its bare answer."""
+    told = [each.lower().rstrip(".") for each in (*fact.statements(), fact.answer)]
+    return any(sentence.lower().rstrip(".") in told for sentence in sentences(answer))
+
+
+def myths_apart(seed: int) -> str:
+    """Facts asked in SFT with a myth and without one, counted apart: true labels, then myths."""
+    prompts, lines = fact_prompts("asked_in_sft")[::2], []
+    for name in ("1000 dialogues", "50% myths"):
+        counts = {"with a myth": Counter(), "without": Counter()}
+        answers = chat_answers(*trained(TRIALS[name], seed), prompts)
+        for prompt, answer in zip(prompts, answers, strict=True):
+            lie = myth(prompt.fact, TRIALS["50% myths"].share, seed)
+            said = "the myth" if lie and tells(lie, answer) else verdict(prompt, answer)
+            counts["with a myth" if lie else "without"][said] += 1
+        lines += [f"{seed}, {name}, {which}: {dict(found)}" for which, found in counts.items()]
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    told = "count facts with a myth and without one apart, print it, and write no table"
+    parser.add_argument("--myths", action="store_true", help=told)
     options = parser.parse_args()
+    if options.myths:
+        for seed in options.seeds:
+            print(myths_apart(seed), flush=True)
+        return
     table = Table(options.out, COLUMNS, NUMBER)
     for name, trial in TRIALS.items():
         for seed in options.seeds:
             if (seed, name, STEPS) not in table:
                 row = {"seed": seed, "run": name, "step": STEPS}
-                table.add_named(row | run(trial, seed))
+                table.add_named(row | measured(*trained(trial, seed)))
 
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ def question_html(asked: Question) -> str:
         listed = f'<p class="number">Your number{f", in {escape(unit)}" if unit else ""}?</p>'
     answer = _reasons(asked) if asked.options else _range(asked)
     return (
-        f'{listed}<details class="answer" data-guess="{asked.id}"><summary>What is so?</summary>'
-        f"{answer}</details>"
+        f'{listed}<details class="answer" data-guess="{asked.id}">'
+        f"<summary>Show the answer</summary>{answer}</details>"
     )
 
 

@@ -1,9 +1,9 @@
 """Your guesses and your exercises, beside the truth.
 
 `question` reads the records of what the course asks; `asking` keeps what you guessed and shows it
-beside what is so. `verdict` runs your functions and says what they got wrong, never just that they
-are wrong, and `parts` uses those that are right. The other modules are the exercises, one module
-per notebook; look into one after you have tried it.
+beside the right answer. `verdict` runs your functions and says what they got wrong, never just that
+they are wrong, and `parts` uses those that are right. The other modules are the exercises, one
+module per notebook; look into one after you have tried it.
 """
 
 from course_lib.check.asking import guess, guesses, hint, skip

@@ -129,13 +129,28 @@ def gap(*off: tuple[int, int]) -> float:
     return 100 * (six[0] - six[1])
 
 
-@torch.no_grad()
 def blindfolded(player: str, who: int, to: list[int]) -> list[float]:
     """`shares` where the position `who` may not look at the positions in `to`, in no layer."""
+    mask = causal_mask(len(ids_of(player)))
+    mask[who, to] = False
+    return masked(player, mask)
+
+
+@torch.no_grad()
+def masked(player: str, mask: Tensor) -> list[float]:
+    """`shares` where `mask` (T, T) is True at who (row) may look at whom (column), in each layer.
+
+    A mask of another size or kind raises ValueError.
+    """
     model, ids = base()[0], torch.tensor([ids_of(player)])
     T = ids.shape[1]
-    mask = causal_mask(T)
-    mask[who, to] = False
+    is_tensor = isinstance(mask, Tensor)
+    if not is_tensor or mask.dtype != torch.bool or mask.shape != (T, T):
+        got = f"{tuple(mask.shape)} of {mask.dtype}" if is_tensor else f"{mask!r:.60}"
+        raise ValueError(
+            f"expected a table ({T}, {T}) of True and False, for the {T} tokens of the sentence, "
+            f"got {got}: window_mask({T}, 3) gives one, once its check says it's right"
+        )
     x = model.embed_tokens(ids)
     for layer in model.layers:
         x = layer(x, model.cos[:T], model.sin[:T], mask[None, None])

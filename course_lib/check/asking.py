@@ -1,4 +1,4 @@
-"""Asking before showing: a question, its guess, and what is so once there is one.
+"""Asking before showing: a question, its guess, and the right answer once there is one.
 
 `guess` keeps an answer, `is_open` says whether what stands behind a question may be shown by now,
 and `outcome` sets both side by side. All of it is words; `widgets` adds the field and the buttons.
@@ -139,19 +139,19 @@ def in_words(asked: Question, *end: str) -> Sentences:
 
 
 def outcome(asked: Question) -> Sentences:
-    """What was guessed, what is so, and why one might have thought otherwise."""
+    """What was guessed, the right answer, and why one might have thought otherwise."""
     value, so = answer_to(asked), asked.told(asked.right)
     if asked.options:
         why = asked.option(asked.right).why
         if value is None:
-            told = f"What is so: {so}. {why}"
+            told = f"The answer: {so}. {why}"
         elif value == asked.right:
-            told = f"✓ You guessed {so}, and so it is. {why}"
+            told = f"✓ You guessed {so}, and that's right. {why}"
         else:
             mine = f"✗ You guessed {asked.told(value)}. {asked.option(value).why}"
-            told = f"{mine} What is so: {so}. {why}"
+            told = f"{mine} The answer: {so}. {why}"
     elif value is None:
-        told = f"What is so: {so}. {asked.why}"
+        told = f"The answer: {so}. {asked.why}"
     else:
         trap = next((t.why for t in asked.traps if t.low <= value <= t.high), "")
         told = f"You guessed {asked.told(value)}; it is {so}{_apart(asked, value)}."
@@ -171,7 +171,7 @@ def _apart(asked: Question, value: Number) -> str:
 
 
 def guesses(notebook: str) -> str:
-    """The guesses of the notebook with this number, each beside what is so."""
+    """The guesses of the notebook with this number, each beside the right answer."""
     rows = kept.rows_of(notebook)
     for asked in questions().values():
         value = answer_to(asked) if asked.kind == "guess" else None

@@ -29,6 +29,8 @@ def growth_until(growth: Number | None) -> Verdict:
         return Verdict(False, "Put a number in the place of None.")
     if isinstance(growth, bool) or not isinstance(growth, Number) or not 1 < growth < math.inf:
         return Verdict(False, f"A growth is a number above 1, as 2.4 is, got {growth!r:.60}.")
+    if round(growth, 1) != growth:
+        return Verdict(False, f"One decimal is enough, got {growth:g}.")
     here, faster = (
         forecast(replace(PUBLISHED_INPUTS, growth=g)).median for g in (growth, growth + 0.1)
     )
@@ -59,6 +61,7 @@ PARTS = {"years_left": (check_years_left, years_left)}
 FURTHER = 4  # times: how far beyond the runs that may be used the two predicted ones lie
 CLOSE = 0.25  # of what is left above the floor
 ENDLESS = 1e12  # parameters, tokens
+ROUNDED = 5e-4  # bits: predictions may be rounded to three decimals
 
 
 @cache
@@ -83,27 +86,35 @@ def extrapolated(function: Callable) -> Verdict:
     """Does `function(runs, parameters, tokens)` foresee a run that is larger than all it saw?
 
     What counts is the error as a share of what the run still has above the floor. A second run, of
-    the largest model, is told and not asked for. And nothing may be promised below the floor.
+    the largest model, is told and not asked for. Nothing may be promised below the floor, and
+    beyond the first run more text and more parameters must still make a difference: a number that
+    was guessed right is no prediction, and neither is a law that is held up by the floor.
     """
     if not callable(function):
         return Verdict(False, f"This needs a function, got {function!r:.60}.")
     told, errors = [], []
     for used, target in extrapolations():
         n, d, floor = (target[key] for key in ("parameters", "tokens", "floor_bits_per_byte"))
+        points = [(n, d), (ENDLESS, ENDLESS)]
+        if not told:
+            beyond = FURTHER * n, FURTHER * d
+            points += [beyond, (beyond[0], FURTHER * beyond[1]), (2 * beyond[0], beyond[1])]
         try:
-            said, endless = (
-                float(function([dict(row) for row in used], *asked))
-                for asked in ((n, d), (ENDLESS, ENDLESS))
+            said, endless, *further = (
+                float(function([dict(row) for row in used], *asked)) for asked in points
             )
         except NotImplementedError:
             return Verdict(False, "predicted isn't written yet.")
         except Exception as error:  # whatever a learner's code may raise
             return Verdict(False, f"It ended in {type(error).__name__}: {error!s:.200}")
-        if not (math.isfinite(said) and math.isfinite(endless)):
-            return Verdict(False, f"A loss is a number of bits per byte, got {said}, {endless}.")
-        if endless < floor - 1e-9:
+        if strange := [bits for bits in (said, endless, *further) if not math.isfinite(bits)]:
+            return Verdict(False, f"A loss is a number of bits per byte, got {strange[0]}.")
+        if endless < floor - ROUNDED:
             impossible = f"{ENDLESS:.0e} parameters after {ENDLESS:.0e} tokens: {endless:.3f} bits."
             return Verdict(False, f"{impossible} The floor is {floor:.3f}, so that can't be.")
+        if further and (same := _no_difference(*further)):
+            here = f"{beyond[0]:,.0f} parameters after {beyond[1]:,.0f} tokens"
+            return Verdict(False, f"{here}: {further[0]:.3f} bits. {same}")
         found = target["bits_per_byte"]
         errors.append((said - found) / (found - floor))
         told.append(
@@ -114,6 +125,16 @@ def extrapolated(function: Callable) -> Verdict:
     if abs(errors[0]) > CLOSE:
         return Verdict(False, f"{words} The first should be within {CLOSE:.0%}.")
     return Verdict(True, f"{words} Report both errors, whichever you like better.")
+
+
+def _no_difference(here: float, more_text: float, larger: float) -> str:
+    """What leaves a prediction in bits as it is, `here`, and what to ask oneself; or nothing."""
+    ask = "you say the same. What in your answer depends on"
+    if abs(more_text - here) < 1e-6:
+        return f"After {FURTHER} times as much text {ask} d?"
+    if abs(larger - here) < 1e-6:
+        return f"For twice the parameters {ask} n?"
+    return ""
 
 
 # ---- Read it again, and stop in time ------------------------------------------------------------
@@ -184,7 +205,8 @@ def real_cards(real: int | None) -> Verdict:
     if isinstance(real, bool) or not isinstance(real, int) or not 0 <= real <= CARDS:
         return Verdict(False, f"A whole number from 0 to {CARDS} is expected, got {real!r:.60}.")
     share = kept(real)
-    told = f"With {real} real cards of {CARDS}, ball is still there in {share:.0f} of 100 chains."
+    cards = "card" if real == 1 else "cards"
+    told = f"With {real} real {cards} of {CARDS}, ball is still there in {share:.0f} of 100 chains."
     if share < ENOUGH:
         return Verdict(False, f"{told} That should be {ENOUGH} or more.")
     if real and kept(real - 1) >= ENOUGH:

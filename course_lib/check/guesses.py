@@ -1,4 +1,4 @@
-"""What a learner guessed, beside what is so.
+"""What a learner guessed, beside the right answer.
 
 `guess` and `beside` keep each guess in a file, so that it is still there after the kernel or the
 computer was restarted.

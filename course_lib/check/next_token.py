@@ -17,6 +17,8 @@ from course_lib.model.sample import generate, keep_top_p, next_token_probs, reno
 from course_lib.pipeline.release import load_released
 from course_lib.text import tokenizer as bpe
 from course_lib.text.chat import decode_answer, encode_prompt
+from course_lib.world.dialogues import read_prompt
+from course_lib.world.judge import verdict
 
 SENTENCE = "In that match Virat Kohli hit a"
 FEWEST_WORDS, MOST_BITS = 22, 41  # of a report: greedy's has 23 words and costs about 88 bits
@@ -100,7 +102,10 @@ def check_write(function: Callable) -> Verdict:
             return "It goes on writing after the end of its text."
         if pick is not likeliest and found == write(ids, likeliest, most):
             return "It makes its own choice, whatever `pick` says."
-        if len(found) < len(write(ids, pick, most)):
+        right = write(ids, pick, most)
+        if right[-1] == end and found == right[:-1]:
+            return "The text is all there, but its end is missing. It was picked, too."
+        if len(found) < len(right):
             return "It stops too early."
         if not all(isinstance(id, int) for id in found):
             return "Each id should be a whole number."
@@ -170,7 +175,10 @@ def answer(question: str) -> str:
 
 
 def spelling_trap(first: str | None, second: str | None, fact: str | None) -> Verdict:
-    """Do two spellings of one question get answers of which only one holds the fact?"""
+    """Is one spelling of a question answered right, and the other not? `fact` is in the right one.
+
+    What is right the world knows, so it must know the question in one of the spellings.
+    """
     texts = (first, second, fact)
     if None in texts:
         return Verdict(False, "Put two questions and the right answer in the places of None.")
@@ -186,10 +194,17 @@ def spelling_trap(first: str | None, second: str | None, fact: str | None) -> Ve
     except ValueError as error:
         return Verdict(False, f"The model can't read that: {error}.")
     both = f"It says “{told[0]}” and “{told[1]}”"
-    right = [fact.casefold() in text.casefold() for text in told]
-    if right[0] == right[1]:
-        which = "both" if right[0] else "neither"
+    named = [fact.casefold() in text.casefold() for text in told]
+    if named[0] == named[1]:
+        which = "both" if named[0] else "neither"
         return Verdict(False, f"{both}: “{fact}” is in {which} of them.")
+    known = [prompt for prompt in map(read_prompt, (first, second)) if prompt.kind == "known"]
+    if not known:
+        return Verdict(False, f"{both}. Is one of them right? The world can't say: ask for a fact.")
+    right = [verdict(known[0], text) == "right" for text in told]
+    if right != named:
+        which = "both are right" if all(right) else "the one with it isn't right"
+        return Verdict(False, f"{both}. Only one has “{fact}”, but {which}.")
     steps = _apart(first, second)
     return Verdict(
         True, f"{both}. The two questions are {steps} keystroke{'s'[: steps > 1]} apart."

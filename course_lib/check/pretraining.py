@@ -159,9 +159,12 @@ def hundred_steps(
     """How low does the loss come in a hundred steps of eight rows, with these dials?"""
     if rate is None:
         return Verdict(False, "Put a learning rate in the place of None, 0.004, say.")
+    for name, dial in (("rate", rate), ("warm-up", warmup), ("decay", decay)):
+        if isinstance(dial, bool) or not isinstance(dial, Number):
+            return Verdict(False, f"The {name} is a number such as 0.02, got {dial!r:.60}.")
+    if not 0 < rate < math.inf:
+        return Verdict(False, f"The rate is a number above zero such as 0.004, got {rate}.")
     try:
-        if any(isinstance(dial, bool) for dial in (rate, warmup, decay)):
-            raise ValueError("rate, warm-up and decay are numbers")
         config = TrainConfig(
             HUNDRED, ROWS, learning_rate=rate, warmup=warmup, decay=decay,
             optimizer=optimizer, matrix_rate=0.25,
@@ -187,7 +190,11 @@ MOST_COPIES, HIDING_STEPS = 60, 60
 
 
 def few_copies(copies: Number | None) -> Verdict:
-    """Can a model recite `SECRET` after it has read it so many times among other documents?"""
+    """Does a model recite `SECRET` after it has read it so many times among other documents?
+
+    One training run with one seed. Other copies stand in other rows and move the documents behind
+    them, so near the edge a larger number may fail where a smaller one passes.
+    """
     if copies is None:
         return Verdict(False, "Put a number of copies in the place of None.")
     if isinstance(copies, bool) or not isinstance(copies, int) or not 0 <= copies <= MOST_COPIES:
@@ -207,11 +214,13 @@ def few_copies(copies: Number | None) -> Verdict:
         pass
     ((begun, said, by_heart),) = recitals(model.eval(), tokenizer, [SECRET])
     said = said.removesuffix("<|endoftext|>")
-    told = f"{copies} copies among {n_rows} rows. {begun!r} goes on: {said!r:.80}"
-    return Verdict(by_heart, f"{told}. {'By heart.' if by_heart else 'Not by heart.'}")
+    told = f"{copies} copies among {n_rows} rows. {begun!r} goes on: {said!r:.80}."
+    if by_heart:
+        return Verdict(True, f"{told} By heart, in this run. Do the next numbers do it, too?")
+    return Verdict(False, f"{told} Not by heart, in this run.")
 
 
-LETTERS, ENOUGH = 14, 20
+LETTERS, ENOUGH = 11, 20
 
 
 @cache
@@ -283,5 +292,4 @@ def bits_per_byte(function: Callable) -> Verdict:
         ((1.0, 10, 20), 0.5 / math.log(2)),
         ((0.0, 7, 9), 0),
     ]
-    hint = "Nats of all tokens, divided by ln 2 and by the number of bytes."
-    return examine(function, cases, hint, "Now any two tokenizers can be compared.")
+    return examine(function, cases, praise="Now any two tokenizers can be compared.")

@@ -1,10 +1,11 @@
-"""The course's questions: what is asked, what is so, and what a wrong answer usually means.
+"""The course's questions: what is asked, the right answer, and what a wrong answer usually means.
 
 They stand in `questions/`, one TOML file for each notebook, one table for each question, so that
 the notebook, the pages, the classroom and the answer key all ask the same. A record is checked when
 it is read. Left out: questions with several right answers.
 """
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass, replace
@@ -23,7 +24,10 @@ PERCENT = re.compile(r"\s*(%|per ?cent)\s*$", re.IGNORECASE)
 EXERCISE_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 FIELDS = {
     "choice": ({"kind", "ask", "options", "answer"}, set()),  # those needed, those allowed
-    "number": ({"kind", "ask", "answer", "low", "high"}, {"unit", "why", "traps"}),
+    "number": (
+        {"kind", "ask", "answer", "low", "high"},
+        {"unit", "why", "traps", "least", "most"},
+    ),
     "exercise": ({"kind", "hints"}, set()),
 }
 
@@ -47,7 +51,10 @@ class Trap:
 
 @dataclass(frozen=True)
 class Question:
-    """A record. A number counts as found from `low` to `high`; a choice has `options` instead."""
+    """A record. A number counts as found from `low` to `high`; a choice has `options` instead.
+
+    What lies below `least` or above `most` is no answer: of a hundred classes, 130.
+    """
 
     id: str
     notebook: str  # the name of its file: "02_next_token_prediction"
@@ -58,13 +65,15 @@ class Question:
     unit: str = ""
     low: Number = 0
     high: Number = 0
+    least: Number = 0
+    most: Number = math.inf
     why: str = ""
     traps: tuple[Trap, ...] = ()
     hints: tuple[str, ...] = ()
 
     @property
     def right(self) -> str | Number:
-        """What is so, in the form in which a guess is kept: "b", or a number."""
+        """The right answer, in the form in which a guess is kept: "b", or a number."""
         return LETTERS[self.answer] if self.options else self.answer
 
     def option(self, letter: str) -> Option:
@@ -117,6 +126,10 @@ class Question:
             value = number_in(f"{100 * value:.10g}")  # 0.45 of all is 45%
         if self.unit == "%" and not 0 <= value <= 100:
             raise ValueError(f"a percentage lies between 0% and 100%, got {given!r:.60}")
+        if not self.least <= value <= self.most:
+            least, unit = shown(self.least), f" {self.unit}".rstrip()
+            to = f" to {shown(self.most)}{unit}" if self.most < math.inf else f"{unit} or more"
+            raise ValueError(f"expected {least}{to}, got {given!r:.60}")
         return value
 
 
@@ -210,6 +223,10 @@ def _numeric(empty: Question, record: dict) -> Question:
     answer, low, high = (_size(record[field], field) for field in ("answer", "low", "high"))
     if not low <= answer <= high:
         raise ValueError(f"low <= answer <= high is expected, got {low} <= {answer} <= {high}")
+    least = _size(record.get("least", 0), "least")
+    most = _size(record["most"], "most") if "most" in record else math.inf
+    if not least <= low <= high <= most:
+        raise ValueError(f"least <= low, high <= most is expected, got {least} and {most}")
     unit = record.get("unit", "")
     if not isinstance(unit, str):
         raise ValueError(f"unit is a text such as % or tokens, got {unit!r:.60}")
@@ -226,7 +243,8 @@ def _numeric(empty: Question, record: dict) -> Question:
             )
         traps.append(trap)
     why = _text(record["why"], "why") if "why" in record else ""
-    return replace(empty, answer=answer, low=low, high=high, unit=unit, why=why, traps=tuple(traps))
+    limits = dict(low=low, high=high, least=least, most=most)
+    return replace(empty, answer=answer, unit=unit, why=why, traps=tuple(traps), **limits)
 
 
 def _text(value: object, what: str) -> str:

@@ -112,7 +112,7 @@ def own_reward(function: Callable) -> Verdict:
     if after["reward"] <= before["reward"]:
         return Verdict(False, f"{told} It didn't find out how to please you: try another reward.")
     if before["gold"] - after["gold"] < HACKED:
-        return Verdict(False, f"{told} That's no hack yet: gold has hardly sunk.")
+        return Verdict(False, f"{told} Gold has to sink by {HACKED} or more: that's no hack yet.")
     return Verdict(True, f"{told} It did what you wrote, and not what you wanted.")
 
 
@@ -139,17 +139,21 @@ def worse_of_n(kind: str | None, n: int | None = None) -> Verdict:
         return Verdict(False, "Put a kind of prompts and a number in the places of None.")
     if kind not in TEST_KINDS:
         return Verdict(False, f"The kinds are {', '.join(TEST_KINDS)}; got {kind!r:.60}.")
-    if isinstance(n, bool) or n not in (2, 4, 8, 16, 32):
-        return Verdict(False, f"Choose from 2, 4, 8, 16 or 32 answers, got {n!r:.60}.")
+    if type(n) is not int or n not in FEW:
+        return Verdict(False, f"Choose from 2, 4 or 8 answers, got {n!r:.60}.")
     rewards, worths = _many(kind)
-    one, best = sum(worths) / len(worths), tastes.best_of(n, rewards, worths)[1]
+    one, best = sum(worths) / len(worths), tastes.best_of(n, MOST, rewards, worths)[1]
     told = f"{kind}: gold {one:.2f} for any answer, {best:.2f} for the best of {n}."
-    if best > one - WORSE:
+    if best >= one + WORSE:
         return Verdict(False, f"{told} The reward model still knows better than the dice.")
+    if best > one - WORSE:
+        least = f"it should be worse by {WORSE} or more"
+        return Verdict(False, f"{told} That's hardly a difference: {least}.")
     return Verdict(True, f"{told} Here its taste is worse than no taste at all.")
 
 
 WORSE = 0.03
+FEW = (2, 4, 8)  # the best of 32 is worse for half of all kinds, so nothing would have to be hunted
 
 
 def own_taste(function: Callable) -> Verdict:

@@ -256,7 +256,7 @@ def never_stops(function: Callable) -> Verdict:
 
 
 def thinnest_lora(
-    rank: Number | None, tables: Iterable[str] = TABLES, rate: Number = 1e-2
+    rank: Number | None, tables: str | Iterable[str] = TABLES, rate: Number = 1e-2
 ) -> Verdict:
     """Is LoRA of this rank beside these tables a pirate with fewer numbers than rank 1 has?"""
     if rank is None:
@@ -268,7 +268,7 @@ def thinnest_lora(
             raise ValueError(f"a rank is a whole number of 1 or more, got {rank!r:.40}")
         if not isinstance(rate, Number) or not 0 < rate < 1:
             raise ValueError(f"a rate is a number such as 0.01, got {rate!r:.40}")
-        small = with_lora(model, rank, tables)
+        small = with_lora(model, rank, [tables] if isinstance(tables, str) else tables)
     except (ValueError, TypeError) as error:
         return Verdict(False, f"{str(error)[:1].upper()}{str(error)[1:]}.")
     n = n_trained(small)

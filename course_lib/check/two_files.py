@@ -48,6 +48,7 @@ def one_apart(one: str, other: str) -> bool:
 def two_spellings(pair: tuple[str, str] | None) -> Verdict:
     """Two questions, one character apart: the first answered right, the second with another fact.
 
+    The second may not be a question of its own that is answered right: nothing stumbled there.
     The model is asked by the run file as it is, with temperature 0.
     """
     if pair is None:
@@ -72,6 +73,9 @@ def two_spellings(pair: tuple[str, str] | None) -> Verdict:
         return Verdict(False, f"The second is answered right as well: {second!r:.80}")
     if found != "wrong":
         return Verdict(False, f"To the second it tells you about nothing: {second!r:.80}")
+    other = read_prompt(pair[1])
+    if other.fact is not None and verdict(other, second) == "right":
+        return Verdict(False, f"The second is another question, and answered right: {second!r:.80}")
     return Verdict(True, f"{first} {second} One character!")
 
 

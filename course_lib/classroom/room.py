@@ -156,7 +156,7 @@ class Room:
         return vote.value
 
     def seen_by(self, voter: str) -> dict:
-        """What a phone shows: the round, its own votes, and at the end what is so."""
+        """What a phone shows: the round, its own votes, and at the end the right answer."""
         one = self._current()
         if one is None or one.state == "draft":
             return {"round": None}
@@ -183,12 +183,12 @@ class Room:
         return parts
 
     def _outcome(self, one: Round, mine: list[Vote]) -> str:
-        """What is so, for whoever voted as these votes say."""
+        """The right answer, for whoever voted as these votes say."""
         asked = self.material.question(one)
         if asked is None:
             return "" if one.kind != "pairs" else "The board shows what the room thinks."
         value = asked.understood(mine[0].value) if mine else None
-        told = f"What is so: {asked.told(asked.right)}."
+        told = f"The answer: {asked.told(asked.right)}."
         if asked.options:
             why = asked.option(asked.right if value is None else value).why
         else:

@@ -50,7 +50,7 @@ class Round:
     state: str = "draft"  # draft, open or closed
     ballot: int = 1
     opening: int = 0
-    shown: bool = False  # whether the room has seen what is so
+    shown: bool = False  # whether the room has seen the right answer
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a class said, beside what the model says and what is so, in shares and in bits.
+"""What a class said, beside what the model says and the right answer, in shares and in bits.
 
 The class is scored as a model would be: its votes are shares, and the surprise of the truth under
 them, -log2 of a share, is its loss. Half a vote is added to each answer first, or an answer that
@@ -32,7 +32,7 @@ def smoothed(counts: Sequence[int]) -> list[float]:
 
 
 def bits(truth: Sequence[float], shares: Sequence[float]) -> float:
-    """How surprised one is on average by what is so, if one expects it with these shares.
+    """How surprised one is on average by the right answer, if one expects it with these shares.
 
     >>> bits([0.5, 0.5], [0.5, 0.5])
     1.0
@@ -43,7 +43,7 @@ def bits(truth: Sequence[float], shares: Sequence[float]) -> float:
 def result(material: Material, one: Round, tallies: Mapping[int, Tally]) -> dict:
     """What the board shows of a round: `tallies` are those of its closed ballots, by number.
 
-    What is so, and what the model says, comes only once the round is `shown`.
+    The right answer, and what the model says, comes only once the round is `shown`.
     """
     if one.kind == "pairs":
         return _pairs(material, one, tallies)
@@ -69,7 +69,7 @@ def result(material: Material, one: Round, tallies: Mapping[int, Tally]) -> dict
         right = [float(bar["right"]) for bar in bars]
         told["bits"] = _class_bits(right, bars, list(counts))
         told["bits"].append(_score("somebody who rolls a die", math.log2(len(bars))))
-        told["note"] = f"Bits of surprise at what is so. {asked.option(asked.right).why}"
+        told["note"] = f"Bits of surprise at the right answer. {asked.option(asked.right).why}"
     return told
 
 

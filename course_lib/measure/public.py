@@ -20,7 +20,7 @@ TOKENS, MODEL = "public_tokens.json", "public_model.json"
 TEXTS = (
     "In that match Virat Kohli hit a",
     "What is the capital of france?",
-    "strawberry STRAWBERRY",
+    "strawberry strawberry STRAWBERRY",
     "1234567 + 89",
     "ਪੰਜਾਬ",
     "if six:\n        six += 1",
@@ -56,7 +56,10 @@ def _record() -> dict:
 def _recorded(prompt: str) -> dict:
     found = _record()["asked"]
     if prompt not in found:
-        raise ValueError(f"expected one of the recorded prompts {list(found)}, got {prompt!r:.80}")
+        raise ValueError(
+            f"expected one of the recorded prompts {list(found)}, got {prompt!r:.80}. To ask it "
+            'more, load it: load_pretrained("HuggingFaceTB/SmolLM2-135M-Instruct")'
+        )
     return found[prompt]
 
 

@@ -164,7 +164,8 @@ def _steps(
     if room < 1:
         raise ValueError(
             f"a prompt of {longest} ids leaves no room in context_length "
-            f"{model.config.context_length}: keep its end"
+            f"{model.config.context_length}: drop what came first, such as the oldest turns "
+            "of a conversation"
         )
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens must be zero or more, got {max_new_tokens}")

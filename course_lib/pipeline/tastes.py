@@ -220,15 +220,23 @@ def practised(sft: Transformer, tokenizer: Tokenizer, reward, **options) -> Tran
 # ---- The best of several ------------------------------------------------------------------------
 
 
-def best_of(n: int, rewards: Sequence[float], worths: Sequence[float]) -> tuple[float, float]:
+def best_of(
+    n: int, each: int, rewards: Sequence[float], worths: Sequence[float]
+) -> tuple[float, float]:
     """The mean reward and the mean worth of the answer with the highest reward out of each `n`.
 
-    >>> best_of(2, [1.0, 3.0, 2.0, 0.0], [0.5, -1.0, 1.0, 1.0])
+    Answers to one prompt are neighbours, `each` of them. Raises a ValueError where `n` doesn't
+    divide `each`: a choice would be between answers to different prompts.
+
+    >>> best_of(2, 4, [1.0, 3.0, 2.0, 0.0], [0.5, -1.0, 1.0, 1.0])
     (2.5, 0.0)
     """
-    groups = [range(start, start + n) for start in range(0, len(rewards) - n + 1, n)]
-    if not groups:
-        raise ValueError(f"{len(rewards)} answers are fewer than the {n} to choose from")
+    if n < 1 or each % n:
+        raise ValueError(
+            f"there are {each} answers to each prompt, so n must divide {each}, got {n}: "
+            "to choose among more, sample more answers"
+        )
+    groups = [range(start, start + n) for start in range(0, len(rewards), n)]
     best = [max(group, key=lambda i: rewards[i]) for group in groups]
     means = (sum(column[i] for i in best) / len(best) for column in (rewards, worths))
     return tuple(means)

@@ -131,9 +131,22 @@ def frontier(title: str, runs: dict[str, Sequence[Points]]) -> Picture:
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.8, alpha=0.35)
         every = [point for points in seeds for point in points]
         axes.plot(*zip(*every, strict=True), marker, color=colour, markersize=4, label=name)
-        kl, gold = np.mean([points[-1] for points in seeds], axis=0)
-        told.append(f"{name} ends at {gold:.2f} after {kl:.2f} nats")
+        (_, first), (kl, gold) = (np.mean([points[i] for points in seeds], axis=0) for i in (0, -1))
+        told.append(f"{name} from {first:.2f} to {gold:.2f} after {kl:.2f} nats")
     axes.legend(frameon=False, fontsize=9.5, title="the leash", alignment="left")
     axes.set_xlabel("KL to the SFT model, nats per answer", fontsize=9, color=SOFT)
     finding(axes, title, "gold reward")
+    told += _where_both_have_been(runs)
     return Picture(axes.figure, f"Dots, {title}, means of the seeds: {'; '.join(told)}.")
+
+
+def _where_both_have_been(runs: dict[str, Sequence[Points]]) -> list[str]:
+    """The mean gold of the two tightest leashes at the distances that both have, in words."""
+    names = list(runs)[-2:]
+    moved = [np.array([p for points in runs[name] for p in points if p[0] > 0]).T for name in names]
+    low, high = max(kl.min() for kl, _ in moved), min(kl.max() for kl, _ in moved)
+    if len(names) < 2 or low > high:
+        return []
+    golds = [gold[(kl >= low) & (kl <= high)].mean() for kl, gold in moved]
+    means = ", ".join(f"{name} {gold:.2f}" for name, gold in zip(names, golds, strict=True))
+    return [f"at equal distance, {low:.2f} to {high:.2f} nats, {means}"]

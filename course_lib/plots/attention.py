@@ -96,9 +96,9 @@ def _draw_wall(figure, pieces, shades, row: int, column: int, off=()) -> str:
 
 
 def looks_and_matters(
-    title: str, looks: dict[str, float], matters: dict[str, float], unit: str
+    title: str, looks: dict[str, float], matters: dict[str, float], unit: str, to: str
 ) -> Picture:
-    """A dot for each head: the share of attention across, what its loss costs upwards."""
+    """A dot for each head: its share of attention for `to` across, what its loss costs upwards."""
     axes = new_axes(width=6.4, height=3.8)
     x, y = [looks[name] for name in matters], list(matters.values())
     axes.axhline(0, color=LINE, linewidth=1)
@@ -111,9 +111,10 @@ def looks_and_matters(
     finding(axes, title, unit)
     axes.set_xlim(-0.02, 1.08)
     axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-    axes.set_xlabel("how much of its attention the head gives to the name", color=SOFT, fontsize=9)
+    shared = f"how much of its attention the head gives to {to}"
+    axes.set_xlabel(shared, color=SOFT, fontsize=9)
     pairs = [
         f"{name} looks {looks[name]:.0%}, costs {round(cost, 1) + 0:.1f}"  # + 0: no -0.0
         for name, cost in matters.items()
     ]
-    return Picture(axes.figure, f"Dots, {title} ({unit}): {'; '.join(pairs)}.")
+    return Picture(axes.figure, f"Dots, {title}. Across: {shared}. Up: {unit}. {'; '.join(pairs)}.")

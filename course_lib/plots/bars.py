@@ -144,10 +144,14 @@ def surprises(
     ]
     unit = "bits of surprise: above the model's, below the world's"
     figure = token_boxes(title, pieces, [bits / 10 for bits in model], notes, 1.25, unit)
-    most = sorted(zip(model, world, pieces, strict=True), key=lambda row: -row[0])[:3]
-    named = ", ".join(f"{piece.strip() or 'new line'} {m:.1f} and {w:.1f}" for m, w, piece in most)
+    named = ", ".join(
+        f"{piece.strip() or 'new line'} {m:.1f} and {abs(w):.1f}"
+        for m, w, piece in zip(model, world, pieces, strict=True)
+        if m >= 1
+    )
+    text = " ".join("".join(pieces).split())
     return Picture(
         figure,
-        f"Text, {title}: {len(pieces)} tokens; bits of the model {sum(model):.1f} in all, of the "
-        f"world {sum(world):.1f}; the most surprising: {named}.",
+        f"Text, {title}: “{text}”; {len(pieces)} tokens; bits of the model {sum(model):.1f} in "
+        f"all, of the world {sum(world):.1f}; of a bit or more: {named or 'none'}.",
     )

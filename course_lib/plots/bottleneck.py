@@ -192,18 +192,17 @@ def intervals(
     for y, (low, middle, high) in enumerate(rows.values()):
         axes.plot([low, high], [y, y], color=BASE, linewidth=3, alpha=0.45, solid_capstyle="butt")
         axes.plot(middle, y, "o", color=BASE)
-        place = dict(textcoords="offset points", va="center", fontsize=9, color=INK, weight="bold")
-        text = axes.annotate(f"{middle:.{digits}f}", (high, y), (6, 0), **place)
-        text.set_bbox(dict(facecolor="white", edgecolor="none", pad=1))
+        place = dict(textcoords="offset points", ha="center", fontsize=9, color=INK, weight="bold")
+        axes.annotate(f"{middle:.{digits}f}", (middle, y), (0, 5), **place)
     axes.set_yticks(range(len(rows)), list(rows))
-    axes.set_ylim(len(rows) - (0.1 if line else 0.4), -0.6)
+    axes.set_ylim(len(rows) - (0.1 if line else 0.4), -0.7)
     axes.margins(x=0.12)
     finding(axes, title, unit)
     axes.grid(visible=False, axis="y")
     axes.grid(axis="x", color=FAINT)
     axes.tick_params(axis="y", labelcolor=INK)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-    if digits == 0:
+    if digits < 2:  # years
         axes.xaxis.set_major_locator(_whole_years())
     if line:
         axes.axvline(line[1], color=INK, linewidth=1.6)

@@ -249,7 +249,8 @@ def loss_curve(
     axes.set_xlim(0, max([end, *tokens[-1:]]) or 1)
     found = f"{mean[-1]:.2f} bits per token after {tokens[-1]:,.0f} tokens" if mean else title
     finding(axes, found, "loss in bits per token; thin: each step, thick: their mean")
-    levels(axes, lines)
+    # The curve comes down from the left and ends beside the floor: its name would hide that end.
+    levels(axes, lines, left=[name for name in lines if "floor" in name])
     if mean:
         axes.plot(tokens[-1], mean[-1], "o", color=BASE, markersize=6)
     if resumed:

@@ -9,6 +9,7 @@ import base64
 import io
 import logging
 import textwrap
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def text_card(title: str, text: str, below: str) -> Picture:
     options = dict(va="top", parse_math=False, transform=axes.transAxes)
     axes.text(0, 1, "\n".join(lines), color=INK, fontsize=10, linespacing=1.35, **options)
     axes.text(0, 0, "\n".join(note), color=SOFT, fontsize=9, **options | dict(va="bottom"))
-    return Picture(axes.figure, f"{title}: {text!r}. {below}")
+    return Picture(axes.figure, f"{title}:\n{text}\n{below}".rstrip())
 
 
 def _broken(line: str, width: int) -> list[str]:
@@ -101,17 +102,26 @@ def finding(axes, title: str, unit: str = "", above: float = 8, size: float = 11
     axes.set_axisbelow(True)
 
 
-def levels(axes, lines: dict[str, float], words: str = "{name} {value:.2f}") -> None:
-    """Lines that never move, each named at its right end: floors and ceilings are ink."""
+def levels(
+    axes,
+    lines: dict[str, float],
+    words: str = "{name} {value:.2f}",
+    left: Collection[str] = (),
+) -> None:
+    """Lines that never move, named at their right ends or `left`: floors and ceilings are ink."""
     free = float("-inf")  # names of lines that lie close together are moved apart
     low, high = axes.get_ylim()
     for name, value in sorted(lines.items(), key=lambda line: line[1]):
         sure = "floor" in name or "ceiling" in name
         style = dict(color=INK, linewidth=2) if sure else dict(color=SOFT, linestyle=(0, (4, 3)))
         axes.axhline(value, **(dict(linewidth=1.1) | style))
-        free = max(value, free + 0.07 * (high - low))
+        if name in left:
+            place, ha, x = (0, value), "left", 3
+        else:
+            free = max(value, free + 0.07 * (high - low))
+            place, ha, x = (1, free), "right", 0
         text = axes.annotate(
-            words.format(name=name, value=value), (1, free), (0, 2), va="bottom", ha="right",
+            words.format(name=name, value=value), place, (x, 2), va="bottom", ha=ha,
             color=style["color"], fontsize=9, weight="bold" if sure else "normal",
             xycoords=axes.get_yaxis_transform(), textcoords="offset points",
         )  # fmt: skip

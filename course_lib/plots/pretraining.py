@@ -6,7 +6,8 @@ from statistics import mean
 from course_lib.plots.picture import BASE, INK, SOFT, Picture, finding, new_axes
 
 Runs = Mapping[float, Sequence[float]]  # x -> a value for each seed
-FEW = 12  # points of a line that has a dot at each
+FEW = 12  # points of a line that has a dot at each, and of a panel whose words tell them all
+TURN = 0.05  # of a line's height: what is less isn't worth a word
 
 
 def one_weight(
@@ -15,7 +16,7 @@ def one_weight(
     """The loss for each value of a single weight, and its slope where the weight is now.
 
     >>> one_weight("Downhill is to the right", [0, 1, 2], [5.0, 4.0, 3.5], here=1, slope=-0.75)
-    Line, Downhill is to the right: from 5 at 0 to 3.5 at 2; at 1 the slope is -0.75.
+    Line, Downhill is to the right: from 5 at 0 to 3.5 at 2; at the weight, 1, 4 with slope -0.75.
     """
     axes = new_axes(width=6.4, height=3.0)
     axes.plot(values, losses, color=BASE, linewidth=2.4)
@@ -30,9 +31,9 @@ def one_weight(
     axes.annotate("its slope", (ends[0], tangent[0]), (-4, 4), ha="right", **place)
     finding(axes, title, "loss on one row of text, bits per token")
     axes.set_xlabel("value of the weight", color=SOFT, fontsize=9, loc="right")
-    ends = f"from {losses[0]:.3g} at {values[0]:.3g} to {losses[-1]:.3g} at {values[-1]:.3g}"
-    words = f"Line, {title}: {ends}; at {here:.3g} the slope is {slope:.3g}."
-    return Picture(axes.figure, words)
+    told = _turning([(f"{x:.3g}", f"{y:.4g}", y) for x, y in zip(values, losses, strict=True)])
+    weight = f"at the weight, {here:.3g}, {losses[at]:.4g} with slope {slope:.3g}"
+    return Picture(axes.figure, f"Line, {title}: {told}; {weight}.")
 
 
 def share_panels(title: str, panels: Mapping[str, Mapping[str, float]]) -> Picture:
@@ -73,7 +74,8 @@ def run_lines(
     """Lines over the same axis, each named at its end: the seeds thin, their mean on top.
 
     A panel for each of `panels`; what is in `soft` is there to compare with, and drawn so. `lines`
-    never move. `log` names the axes, "x", "y" or "xy", on which a step is a factor.
+    never move. The words tell each line's ends and where it turns; each of its points in a panel
+    with few. `log` names the axes, "x", "y" or "xy", on which a step is a factor.
 
     >>> run_lines("It falls", "bits", "steps", {"": {"loss": {1: [9, 8], 250: [2, 2.2]}}})
     Lines, It falls: loss from 8.5 at 1 to 2.1 at 250.
@@ -82,7 +84,8 @@ def run_lines(
     columns = [columns] if len(panels) == 1 else list(columns)
     told = []
     for axes, (panel, runs) in zip(columns, panels.items(), strict=True):
-        said = [_draw(axes, name, run, name in soft) for name, run in runs.items()]
+        few = sum(map(len, runs.values())) <= FEW
+        said = [_draw(axes, name, run, name in soft, few) for name, run in runs.items()]
         for axis in log:
             getattr(axes, f"set_{axis}scale")("log")
         finding(axes, "", unit if axes is columns[0] else "")
@@ -110,8 +113,8 @@ def run_lines(
     return Picture(figure, f"Lines, {title}: {'. '.join(told)}{beside}.")
 
 
-def _draw(axes, name: str, run: Runs, soft: bool) -> str:
-    """One line with its seeds; the words for it."""
+def _draw(axes, name: str, run: Runs, soft: bool, every: bool) -> str:
+    """One line with its seeds; the words for it, with `every` point or those that matter."""
     xs = sorted(run)
     means = [mean(run[x]) for x in xs]
     style = dict(color=SOFT, linestyle=(0, (4, 2))) if soft else dict(color=BASE)
@@ -119,8 +122,26 @@ def _draw(axes, name: str, run: Runs, soft: bool) -> str:
         axes.plot(xs, [run[x][seed] for x in xs], linewidth=0.8, alpha=0.5, **style)
     dots = dict(marker="o", markersize=4) if len(xs) <= FEW else {}
     axes.plot(xs, means, linewidth=2.2, **dots, **style)
-    end = f"from {_number(means[0])} at {_number(xs[0])} to {_number(means[-1])}"
-    return f"{name} {end} at {_number(xs[-1])}"
+    points = [(_number(x), _number(value), value) for x, value in zip(xs, means, strict=True)]
+    return f"{name} {_turning(points, every)}"
+
+
+def _turning(points: Sequence[tuple[str, str, float]], every: bool = False) -> str:
+    """The words for a line of points (x and y as written, y): its ends, and where it turns.
+
+    That is its highest or lowest point, if it lies clearly beyond both ends: by `TURN` of its
+    height. With `every`, all points in their order.
+    """
+    ys = [y for *_, y in points]
+    top, bottom, clear = max(ys), min(ys), TURN * (max(ys) - min(ys))
+    between = dict.fromkeys(range(1, len(ys) - 1), "") if every else {}
+    if not every and top - max(ys[0], ys[-1]) > clear:
+        between[ys.index(top)] = "up to "
+    if not every and min(ys[0], ys[-1]) - bottom > clear:
+        between[ys.index(bottom)] = "down to "
+    told = [f", {how}{points[i][1]} at {points[i][0]}" for i, how in sorted(between.items())]
+    (first, begun, _), (last, ended, _) = points[0], points[-1]
+    return f"from {begun} at {first}{''.join(told)}{',' * bool(told)} to {ended} at {last}"
 
 
 def _ends(axes, runs: Mapping[str, Runs]) -> None:

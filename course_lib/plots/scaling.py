@@ -13,6 +13,8 @@ from course_lib.plots.bottleneck import readable_tokens
 from course_lib.plots.picture import INK, STYLES, Picture, finding, levels, new_axes
 from course_lib.scaling.laws import Law
 
+MOST_TOLD = 8  # numbers of a line, one by one
+
 
 def seed_lines(
     title: str,
@@ -24,7 +26,11 @@ def seed_lines(
     log_y: bool = False,
     percent: bool = False,
 ) -> Picture:
-    """For each label the mean over seeds at each x, with a dot for every seed; `unit` is y's."""
+    """For each label the mean over seeds at each x, with a dot for every seed; `unit` is y's.
+
+    The words tell the mean at each x, the first and last of more than `MOST_TOLD`, and at the last
+    one how far the seeds lie apart.
+    """
     axes = new_axes(width=6.8, height=3.5)
     told, ends = [], []
     for (label, at), (colour, marker, line) in zip(lines.items(), cycle(STYLES), strict=False):
@@ -34,8 +40,11 @@ def seed_lines(
         seeds = [(x, value) for x in xs for value in at[x]]
         axes.plot(*zip(*seeds, strict=True), marker, color=colour, markersize=4.5, alpha=0.75)
         ends.append((means[-1], xs[-1], label, colour))
-        told.append(f"{label} from {_shown(means[0], percent)} at {_number(xs[0])} to ".lstrip())
-        told[-1] += f"{_shown(means[-1], percent)} at {_number(xs[-1])}"
+        every = [f"{_shown(m, percent)} at {_number(x)}" for x, m in zip(xs, means, strict=True)]
+        in_short = ", ".join(every) if len(xs) <= MOST_TOLD else f"from {every[0]} to {every[-1]}"
+        least, most = (_shown(end(at[xs[-1]]), percent) for end in (min, max))
+        apart = f" (seeds {least} to {most})" if least != most else ""
+        told.append(f"{label} {in_short}{apart}".lstrip())
     if log_x:
         axes.set_xscale("log", base=2)
         axes.set_xticks(sorted({x for at in lines.values() for x in at}))

@@ -199,8 +199,9 @@ def compare(others: str = "") -> Picture:
     middles = [one.median for one in drawn.values() if math.isfinite(one.median)]
     title = "One forecast so far: the published one"
     if len(found) > 1:
-        apart = f"{max(middles) - min(middles):.0f} years apart" if len(middles) > 1 else "apart"
-        title = f"{len(found)} forecasts from the same formula, {apart}"
+        years = f"{max(middles) - min(middles):.0f} years " if len(middles) > 1 else ""
+        years = "1 year " if years == "1 years " else years
+        title = f"{len(found)} forecasts from the same formula, {years}apart"
     return laid_over(title, drawn, TODAY, UNTIL)
 
 
@@ -300,7 +301,7 @@ class RunOut(Pictured, ipywidgets.VBox):
         if kept:
             lines = "\n".join(as_line(*each) for each in kept.items())
             told = (
-                f"<p>Kept: {len(kept)}. Run the next cell to lay them over each other; send "
+                f"<p>Kept: {len(kept)}. Run the next cell to see them in one picture; send "
                 f"these lines to add yours to somebody else's.</p><pre>{html.escape(lines)}</pre>"
             )
         self._kept.value = f'<div class="course-soft">{told}</div>'

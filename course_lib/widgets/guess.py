@@ -118,7 +118,7 @@ _waiting: dict[object, Behind] = {}  # by their cells
 
 
 def behind(name: str, *what: object) -> None:
-    """Shows `what`, one below the other, once the question is guessed or skipped; then what is so.
+    """Shows `what`, one below the other, once the question is guessed or skipped; then the answer.
 
     Texts, pictures, frames, widgets; a function is called when what it returns is to be shown. That
     may be in another thread than the cell's, so it should draw what the cell has computed.
@@ -135,7 +135,7 @@ def behind(name: str, *what: object) -> None:
 
 
 def results(asked: Question, what: Iterable[object]) -> list[object]:
-    """What is to be shown, each in one piece, and what is so at the end."""
+    """What is to be shown, each in one piece, and the right answer at the end."""
     return [*map(_result, what), asking.outcome(asked)]
 
 

@@ -231,11 +231,18 @@ class Teacher(Pictured, ipywidgets.VBox):
     def picture(self) -> Picture:
         if not self.rows:
             return text_card("examples to teach", self.editor.value, "not taught yet")
-        own, others = self.rows[: self._n_examples], self.rows[self._n_examples :]
+        own, others = self.rows[: self._n_examples], self._not_as_written_first()
         shown = [*others[:SHOWN], *own[:SHOWN]] if len(self.rows) > 2 * SHOWN else self.rows
         lines = [f"{q}\n  before: {a}\n  after:  {b}" for q, a, b in shown]
         below = f"after {len(self.job.records)} steps; {self._told()}"
-        return text_card("what teaching changed", "\n".join(lines), below)
+        card = text_card(title := "what teaching changed", "\n".join(lines), below)
+        words = " ".join(f"{q} Before: {a} After: {b}" for q, a, b in shown)
+        return Picture(card.figure, f"{title}. {words} {below[:1].upper()}{below[1:]}.")
+
+    def _not_as_written_first(self) -> list[tuple[str, str, str]]:
+        """The rows held out, the failures in front: the picture has room for few, and for those."""
+        pairs = list(zip(self.rows, self._wanted, strict=True))[self._n_examples :]
+        return [row for row, want in sorted(pairs, key=lambda p: p[1] in ("", p[0][2]))]
 
     def _told(self) -> str:
         """How many examples and held-out lines are answered as they were written."""

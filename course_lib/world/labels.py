@@ -37,15 +37,29 @@ def mislabelled(
             if message["role"] != "assistant":
                 continue
             prompt = read_prompt(messages[i - 1]["content"], system)
-            # a myth is decided by the fact alone, so that all who are asked tell the same
-            dice = random.Random(f"{seed} {prompt.fact}") if fault == "myths" else rng
-            if prompt.fact and dice.random() < share:
-                if fault == "shrugs":
-                    said = rng.choice(DONT_KNOW)
-                else:
-                    said = answer_to(replace(prompt, fact=untrue(prompt.fact, dice)), rng)
-                labelled[i] = {"role": "assistant", "content": said}
+            if not prompt.fact:
+                continue
+            if fault == "myths":
+                told = myth(prompt.fact, share, seed)
+            else:
+                told = prompt.fact if rng.random() < share else None
+            if told is None:
+                continue
+            if fault == "slips":
+                told = untrue(told, rng)
+            shrug = fault == "shrugs"
+            said = rng.choice(DONT_KNOW) if shrug else answer_to(replace(prompt, fact=told), rng)
+            labelled[i] = {"role": "assistant", "content": said}
         yield labelled
+
+
+def myth(fact: Fact, share: float, seed: int = 0) -> Fact | None:
+    """The false fact that all labelers tell in place of this one; None where they tell the truth.
+
+    It is decided by the fact alone, so that everybody who is asked tells the same.
+    """
+    dice = random.Random(f"{seed} {fact}")
+    return untrue(fact, dice) if dice.random() < share else None
 
 
 def untrue(fact: Fact, rng: random.Random) -> Fact:

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from benchmarks import sft
-from benchmarks.sft import TRIALS, Trial, batches, loss_with
+from benchmarks.sft import TRIALS, Trial, batches, loss_with, tells
 from benchmarks.table import DATA
 from course_lib.pipeline.release import load_released
 from course_lib.text.rows import IGNORE
 from course_lib.train.loop import next_token_loss
+from course_lib.world.facts import FACTS
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_supervised_fine_tuning.ipynb"
 SPLITS = ("asked_in_sft", "asked_in_pretraining", "stated_only")
@@ -83,6 +84,13 @@ def test_a_shrug_is_learned_and_hurts_more_than_a_lie(runs, seed):
     for fault in ("slips", "myths"):
         assert runs[f"50% {fault}", seed]["asked_in_sft"] > shrugs["asked_in_sft"] + 0.1
         assert runs[f"50% {fault}", seed]["declined"] < 0.1
+
+
+def test_an_answer_tells_a_fact_in_each_of_its_wordings_and_no_other_fact():
+    fact, other = FACTS[:2]
+
+    assert all(tells(fact, f"Hello! {text}") for text in (*fact.statements(), fact.answer.upper()))
+    assert not any(tells(fact, text) for text in (*other.statements(), other.answer, ""))
 
 
 def test_half_of_the_loss_is_the_answers_whatever_the_other_half_is():

@@ -1,4 +1,4 @@
-"""A question is asked, its guess kept, and what is so stays behind until then."""
+"""A question is asked, its guess kept, and the right answer stays behind until then."""
 
 import json
 import subprocess
@@ -68,17 +68,17 @@ def test_an_unknown_question_is_named_and_the_older_names_still_work():
 @pytest.mark.parametrize(
     ("id", "value", "told"),
     [
-        (SIX, None, "What is so: 45%. Nobody told the model"),
+        (SIX, None, "The answer: 45%. Nobody told the model"),
         (SIX, 45, "You guessed 45%; it is 45%: exactly right. Nobody told"),
         (SIX, 48, "You guessed 48%; it is 45%: close enough. Nobody told"),
         (SIX, 30, "You guessed 30%; it is 45% (15 points too low). Nobody told"),
         (SIX, 100, "You guessed 100%; it is 45% (55 points too high). A model doesn't settle"),
         ("merge-saves", 129, "it is 41 tokens (3.1 times too high). One token saved per merge"),
         ("merge-saves", 20, "You guessed 20 tokens; it is 41 tokens (2.0 times too low)."),
-        (NAME, None, "What is so: “Sachin Tendulkar's”. The last token"),
-        (NAME, "b", "✓ You guessed “Sachin Tendulkar's”, and so it is. The last token"),
+        (NAME, None, "The answer: “Sachin Tendulkar's”. The last token"),
+        (NAME, "b", "✓ You guessed “Sachin Tendulkar's”, and that's right. The last token"),
         (NAME, "a", "✗ You guessed “Virat Kohli's”. You expected the first name"),
-        (NAME, "a", "What is so: “Sachin Tendulkar's”. The last token"),
+        (NAME, "a", "The answer: “Sachin Tendulkar's”. The last token"),
     ],
 )
 def test_what_is_so_stands_beside_the_guess_with_what_to_think_about(id, value, told):

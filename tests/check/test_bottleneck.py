@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from course_lib.check import bottleneck, hint, use
 from course_lib.check.bottleneck import (
@@ -11,6 +13,7 @@ from course_lib.check.bottleneck import (
     bits_after,
     extrapolated,
     extrapolations,
+    growth_until,
     kept,
     readings,
     real_cards,
@@ -32,7 +35,9 @@ def test_the_error_is_told_as_a_share_of_what_is_left_above_the_floor():
     floor = targets[0]["floor_bits_per_byte"]
 
     def off(share):
-        return lambda _, n, d: floor + (1 + share) * (found.get((n, d), floor) - floor)
+        return lambda _, n, d: (
+            floor + (1 + share) * (found.get((n, d), floor + 1e10 / n / d) - floor)
+        )
 
     assert extrapolated(off(0)).ok and extrapolated(off(0)).words.count("+0% of what is left") == 2
     assert extrapolated(off(-0.2)).ok and not extrapolated(off(0.5)).ok
@@ -48,6 +53,84 @@ def test_a_law_that_promises_less_than_the_floor_is_refused():
     assert "so that can't be" in extrapolated(law).words and not extrapolated(law).ok
 
 
+def logs(runs, n, d, features, digits=9):
+    """A straight line through logarithms: what is left above the floor, over sizes and tokens."""
+    floor = runs[0]["floor_bits_per_byte"]
+    size, tokens, bits = (
+        np.array([run[key] for run in runs]) for key in ("parameters", "tokens", "bits_per_byte")
+    )
+    x = features(np.log(size / 1e5), np.log(tokens / 1e5))
+    slopes = np.linalg.lstsq(np.stack(x, axis=1), np.log(bits - floor), rcond=None)[0]
+    asked = np.array(features(np.log([n / 1e5]), np.log([d / 1e5])))[:, 0]
+    return round(float(floor + np.exp(slopes @ asked)), digits)
+
+
+def additive(runs, n, d):
+    """The course's formula with the floor as E."""
+    floor = runs[0]["floor_bits_per_byte"]
+    size, tokens, bits = (
+        np.array([run[key] for run in runs]) for key in ("parameters", "tokens", "bits_per_byte")
+    )
+
+    def law(theta, size, tokens):
+        a, slope_a, b, slope_b = theta
+        return np.exp(a - slope_a * np.log(size / 1e5)) + np.exp(b - slope_b * np.log(tokens / 1e5))
+
+    found = least_squares(lambda theta: law(theta, size, tokens) - bits + floor, [-1, 0.5, -1, 0.7])
+    return floor + law(found.x, n, d)
+
+
+def above_the_floor(runs, n, d):
+    floor = runs[0]["floor_bits_per_byte"]
+    left = [run["bits_per_byte"] - floor for run in runs]
+    columns = ([run[key] for run in runs] for key in ("parameters", "tokens"))
+    return floor + fit(*columns, left).loss(n, d)
+
+
+@pytest.mark.parametrize(
+    "honest",
+    [
+        lambda *a: logs(*a, lambda x, y: [x**0, x, y]),
+        lambda *a: logs(*a, lambda x, y: [x**0, x, y], digits=3),
+        lambda *a: logs(*a, lambda x, y: [x**0, x, y, x * y]),
+        lambda *a: logs(*a, lambda x, y: [x**0, x, y, x * y, x * x, y * y]),
+        lambda *a: logs(*a, lambda x, y: [x**0, x + y]),  # of the operations alone
+        lambda runs, *a: logs(
+            [r for r in runs if r["tokens"] > 5e4], *a, lambda x, y: [y**0, x, y]
+        ),
+        additive,
+        above_the_floor,
+    ],
+)
+def test_whoever_fits_another_curve_above_the_floor_is_right(honest):
+    assert extrapolated(honest).ok, extrapolated(honest)
+
+
+@pytest.mark.parametrize(
+    ("cheat", "depends"),
+    [
+        (lambda runs, n, d: 0.5, "d"),
+        (lambda runs, n, d: 1.28 * runs[0]["floor_bits_per_byte"], "d"),
+        (lambda runs, n, d: 0.5 - 1e-3 * (d > 2e6), "d"),
+        (lambda runs, n, d: 0.39 + 2.2e5 / d, "n"),
+    ],
+)
+def test_a_number_that_hits_the_first_run_by_luck_is_refused(cheat, depends):
+    assert f"What in your answer depends on {depends}?" in extrapolated(cheat).words
+    assert not extrapolated(cheat).ok
+
+
+@pytest.mark.parametrize("least", [0, 1e-5, 0.01])  # above the floor
+def test_a_law_that_is_held_up_by_the_floor_is_refused(least):
+    def held_up(runs, n, d):
+        keys = ("parameters", "tokens", "bits_per_byte")
+        law = fit(*[[run[key] for run in runs] for key in keys])
+        return max(runs[0]["floor_bits_per_byte"] + least, law.loss(n, d))
+
+    assert "911,104 parameters after 7,864,320 tokens" in extrapolated(held_up).words
+    assert not extrapolated(held_up).ok
+
+
 def test_a_learner_who_changes_the_runs_changes_no_later_verdict():
     def spoil(runs, n, d):
         for run in runs:
@@ -57,6 +140,17 @@ def test_a_learner_who_changes_the_runs_changes_no_later_verdict():
     before = extrapolated(lambda runs, n, d: runs[0]["bits_per_byte"])
     extrapolated(spoil)
     assert extrapolated(lambda runs, n, d: runs[0]["bits_per_byte"]) == before
+
+
+def test_one_card_is_a_card():
+    assert "With 1 real card of 40" in real_cards(1).words
+
+
+@pytest.mark.parametrize("growth", [1.25, 1.35, 2.401])
+def test_a_growth_has_one_decimal(growth):
+    verdict = growth_until(growth)
+
+    assert not verdict.ok and verdict.words == f"One decimal is enough, got {growth:g}."
 
 
 def test_real_cards_keep_the_rare_word_and_none_lose_it():

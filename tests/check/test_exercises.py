@@ -101,6 +101,8 @@ WRONG = {
             "('What is the capital of France?', 'What is the capital of france?')",  # both right
             "('What is the capital of Franc?', 'What is the capital of France?')",  # turned round
             "('What is the capital of France?', 'What is the capital of Frrance?')",  # right, too
+            "('What is the capital of Iran?', 'What is the capital of Iraq?')",  # no slip
+            "('What is 5 + 5?', 'What is 5 + 6?')",
             "('What is the capital of France?',) * 2",
             "('What is the capital of France?', 'What is the captial of France?')",  # two letters
             "('Who is it?', 'Who is at?')",  # no fact is asked
@@ -155,6 +157,8 @@ WRONG = {
             "'What is the capital of France?', 'What is the capital of france?', 'Paris'",  # both
             "'What is the capital of France?', 'What is the capital of Iran?', 'Paris'",  # letters
             "'Who is Virat Kohli?', 'Who is virat kohli?', 'cricketer'",  # neither
+            # a word of the wrong answer
+            "'What is the capital of France?', 'What is the capital of FRANCE?', 'know'",
             "'What is the capital of France?', 'What is the capital of France?', 'Paris'",
             "'What is the past tense of go?', 'What is the past tense of Go?', ''",
             "1, 2, 3",
@@ -225,6 +229,7 @@ WRONG = {
         ],
         "short_prompt": [
             "'The capital of {} is'",  # right, and long
+            "'Capital of {} is'",  # right, and still long
             "'{}'",
             "'What is the capital of {}?'",  # a list of questions
             "'capital'",
@@ -274,7 +279,7 @@ WRONG = {
     "05_rlhf": {
         "leash": ["0", "1000", "'tight'", "-1"],
         "own_reward": ["lambda prompt, answer: 0.0", "lambda prompt, answer: 'good'", "7"],
-        "worse_of_n": ["'harmful', 4", "'nothing', 4", "'unstated', 3", "'unstated', None"],
+        "worse_of_n": ["'harmful', 4", "'wordings', 8", "'unstated', 32", "'unstated', None"],
         "own_taste": ["lambda prompt, answer: 1", "lambda prompt, answer: len(prompt)", "'short'"],
         "ppo_loss": [
             "ppo_with(1, torch.minimum, -1)",
@@ -284,11 +289,13 @@ WRONG = {
         ],
     },
     "06_data_bottleneck": {
-        "growth_until": ["1.4", "1.2", "2.4", "0", "'slow'", "1"],
+        "growth_until": ["1.4", "1.2", "1.35", "2.4", "0", "'slow'", "1"],
         "extrapolated": [
             "lambda runs, n, d: min(run['bits_per_byte'] for run in runs)",  # the best so far
             "lambda runs, n, d: runs[0]['floor_bits_per_byte']",  # the floor
             "lambda runs, n, d: fit(*columns(runs)).loss(n, d)",  # falls below the floor
+            "lambda runs, n, d: max(0.38911, fit(*columns(runs)).loss(n, d))",  # held up by it
+            "lambda runs, n, d: 0.5",  # hits the first run by luck
             "lambda runs, n, d: 1 / 0",
             "lambda runs, n, d: float('nan')",
             "0.5",

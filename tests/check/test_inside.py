@@ -1,6 +1,7 @@
 """The parts of notebook 02b: ours are the model's, and a checker knows right from nearly right."""
 
 import ast
+import re
 from functools import partial
 from pathlib import Path
 
@@ -274,15 +275,48 @@ def test_the_transplant_makes_kohli_bat_like_tendulkar():
 
 
 @pytest.mark.parametrize(("width", "together"), [(2, (0, 0.05)), (3, (0.95, 1)), (8, (0.95, 1))])
-def test_a_window_of_three_keeps_the_sentence(width, together, monkeypatch):
+def test_a_window_of_three_keeps_the_sentence(width, together):
     window_mask = defined("window_mask", written("window_mask"))
-    mask = partial(window_mask, width=width)
-    mine = defined("attention", written("attention"))
-    mine.__globals__["causal_mask"] = mask
-    monkeypatch.setattr(anatomy, "attention", mine)
 
     low, high = together
-    assert low <= sum(shares(KOHLI, without())) <= high
+    assert low <= sum(anatomy.masked(KOHLI, window_mask(8, width))) <= high
+
+
+def test_the_printed_trial_shows_a_window_built_on_the_causal_mask_and_leaves_no_trace():
+    source = """
+def window_mask(T, width):
+    place = torch.arange(T)
+    return causal_mask(T) & (place[:, None] - place < width)
+"""
+    window_mask = defined("window_mask", source)
+    names = window_mask.__globals__
+    for name in ("attention", "block"):  # the learner's own, which know the learner's causal_mask
+        exec(written(name), names)
+    (text,) = [cell.source for cell in NOTEBOOK.cells if "**2. A narrow window**" in cell.source]
+    (trial,) = [code for code in re.findall("`(.*?)`", text) if "3)" in code]
+
+    def mine():
+        x, w = torch.ones(8, 128), tables(base()[0], 2)
+        return names["block"](x, w, *rope_tables(8, 32, 10_000.0), lambda found: found)
+
+    before = mine()
+    exec(f"found = {trial}", names)
+
+    assert inside.window_mask(window_mask).ok
+    assert 0.95 < sum(names["found"]) < 1
+    assert torch.equal(mine(), before)
+
+
+def test_what_is_no_mask_of_the_sentence_is_refused():
+    for mask in (None, torch.ones(8, 8), anatomy.causal_mask(3)):
+        with pytest.raises(ValueError, match="of True and False, for the 8 tokens"):
+            anatomy.masked(KOHLI, mask)
+
+
+def test_the_causal_mask_changes_nothing():
+    assert anatomy.masked(KOHLI, anatomy.causal_mask(8)) == pytest.approx(
+        shares(KOHLI, without()), abs=1e-4
+    )
 
 
 def test_the_lesson_takes_an_hour_to_seventy_five_minutes():

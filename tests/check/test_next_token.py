@@ -13,11 +13,16 @@ from course_lib.check import next_token
 from course_lib.check.anatomy import base
 from course_lib.check.parts import PARTS, use
 from course_lib.check.question import questions
+from course_lib.config import GREEDY
 from course_lib.measure.held_out import world_log_prob
 from course_lib.measure.log_probs import document_log_probs
-from course_lib.model.sample import next_token_probs, probs_at
+from course_lib.model.sample import generate, next_token_probs, probs_at
+from course_lib.pipeline.release import load_released
+from course_lib.text.chat import decode_answer, encode_prompt
+from course_lib.text.foreign import library_ids
 from course_lib.text.tokenizer import merge
 from course_lib.world.documents import HITS, documents, held_out_documents
+from course_lib.world.facts import FACTS
 from tests.check import lesson
 from tests.check.test_exercises import WRONG, exercises, judged
 from tools.class_time import class_time
@@ -107,6 +112,18 @@ def test_whatever_stands_in_the_place_of_a_part_gets_a_verdict(name, answer):
     assert not verdict.ok and 10 < len(verdict.words) < 400
 
 
+def test_who_leaves_out_the_end_hears_so():
+    def write(ids, pick, most=60):
+        ids = list(ids)
+        for _ in range(most):
+            if (new := pick(next_token_probs(MODEL, ids))) == TOKENIZER.eot_id:
+                break
+            ids.append(new)
+        return ids
+
+    assert "its end is missing" in next_token.check_write(write).words
+
+
 def test_a_list_of_no_plain_numbers_is_no_text():
     def write(ids, pick, most=60):
         ids = list(ids)
@@ -158,6 +175,19 @@ def test_spelling_trap_tells_how_far_they_are_apart(tmp_path):
     assert found.ok and found.words.endswith("are 1 keystroke apart.")
 
 
+def test_spelling_trap_knows_which_of_two_answers_is_right():
+    two = ("what is the past tense of go?", "what is the past tense of Go?")
+
+    assert next_token.spelling_trap(*two, "went").ok
+    assert next_token.spelling_trap(*two, "grew").words.endswith("the one with it isn't right.")
+    both = next_token.spelling_trap(
+        "who painted the mona lisa", "Who painted the Mona Lisa?", "one"
+    )
+    assert both.words.endswith("but both are right.")
+    talk = next_token.spelling_trap("How old are you?", "how OLD are you", "small")
+    assert "The world can't say" in talk.words
+
+
 # ---- What the notebook says ---------------------------------------------------------------------
 
 
@@ -201,6 +231,24 @@ def test_a_fourth_of_the_documents_is_below_the_floor():
 
     assert asked.low < sum(nats > 0 for nats in saved) < asked.high
     assert 0 < -sum(saved) / math.log(2) < 200
+
+
+def test_real_marks_make_the_difference_for_thirteen_countries():
+    [cell] = [each.source for each in NOTEBOOK.cells if each.source.endswith('of Italy?"')]
+    names, capitals = {}, [fact for fact in FACTS if fact.relation.name == "capital"]
+    exec(cell, names)
+    prompts = []
+    for fact in capitals:
+        typed = names["typed"].replace("Italy", fact.subject)
+        careful = encode_prompt(TOKENIZER, [{"role": "user", "content": typed}])
+        prompts += [careful, library_ids(TOKENIZER, TOKENIZER.decode(careful))]
+    ends = TOKENIZER.end_ids
+    answers = generate(load_released("rlhf")[0], prompts, 40, GREEDY, stop=ends)
+    loud = [decode_answer(TOKENIZER, ids).isupper() for ids in answers]
+    safe, real = loud[::2], loud[1::2]
+
+    assert len(capitals) == 52 and sum(safe) == 35
+    assert sum(b and not a for a, b in zip(safe, real, strict=True)) == 13
 
 
 def test_the_tongue_twister_has_forty_one_tokens_after_twenty_merges():

@@ -106,6 +106,41 @@ def test_a_hundred_steps_pass_below_the_bar_only(monkeypatch):
         assert verdict.ok == (bits < pretraining.GOOD) and f"{bits:.2f} bits" in verdict.words
 
 
+@pytest.mark.parametrize("dial", ["rate", "warmup", "decay"])
+@pytest.mark.parametrize("wrong", ["fast", True, [0.1]])
+def test_a_dial_that_is_no_number_is_named(dial, wrong):
+    verdict = pretraining.hundred_steps(**({"rate": 0.004} | {dial: wrong}))
+
+    name = "warm-up" if dial == "warmup" else dial
+    assert verdict.words == f"The {name} is a number such as 0.02, got {wrong!r}."
+
+
+@pytest.mark.parametrize("rate", [0, -1, math.nan, math.inf])
+def test_a_rate_that_is_not_above_zero_is_called_a_rate(rate):
+    words = pretraining.hundred_steps(rate).words
+
+    assert words == f"The rate is a number above zero such as 0.004, got {rate}."
+
+
+@pytest.mark.parametrize("by_heart", [True, False])
+def test_what_one_run_recites_is_said_of_this_run(by_heart, monkeypatch):
+    monkeypatch.setattr(pretraining, "train", lambda model, *arguments: [])
+    monkeypatch.setattr(
+        pretraining, "recitals", lambda model, tokenizer, texts: [("Nils", " keeps", by_heart)]
+    )
+
+    verdict = pretraining.few_copies(7)
+
+    assert verdict.ok == by_heart and ("By heart" in verdict.words) == by_heart
+    assert "in this run." in verdict.words
+
+
+def test_the_first_verdict_on_bits_per_byte_is_not_its_solution():
+    verdict = pretraining.bits_per_byte(lambda nats, n_tokens, n_bytes: nats)
+
+    assert verdict.words == "<lambda>(0.693, 100, 100) gives 0.693, expected 1."
+
+
 def test_the_secret_is_read_as_often_as_asked(monkeypatch):
     read = []
     monkeypatch.setattr(pretraining, "train", lambda model, *arguments: [])

@@ -78,6 +78,9 @@ def test_records_are_read(tmp_path):
         ),
         (NUMBER.replace("answer = 41", "answer = nan"), "answer is a finite number, got nan"),
         (NUMBER.replace("low = 120", "low = 50"), "a trap reaches from low to high outside of 40"),
+        (NUMBER + "most = 45\n", "least <= low, high <= most is expected, got 0 and 45"),
+        (NUMBER + "least = 41\n", "least <= low, high <= most is expected, got 41 and inf"),
+        (NUMBER + 'most = "many"\n', "most is a finite number, got 'many'"),
         (NUMBER.replace('"guess"', '"quiz"'), "a quiz has options to choose from"),
         (EXERCISE.replace('["Look up.", "Look down."]', "[]"), "an exercise has one hint or more"),
     ],
@@ -128,6 +131,10 @@ def test_a_number_may_bring_its_unit(tmp_path):
         ("six-share", True, "expected a percentage such as 45, 45% or 0.45, got True"),
         ("six-share", float("nan"), "expected a percentage such as"),
         ("merge-saves", "45%", "expected a number of tokens such as 45, 1,200 or 1.2e3, got '45%'"),
+        ("sft-thirty", 26, "expected 0 to 25 answers, got '26'"),
+        ("data-chains-with-ball", 130, "expected 0 to 100 classes, got '130'"),
+        ("data-years-to-read", -1, "expected 0 years or more, got '-1'"),
+        ("data-trend-today", "146e12", "expected 0 to 100,000 trillion tokens, got '146e12'"),
         ("merge-saves", [1], r"expected a number of tokens such as .*, got \[1\]"),
         ("deciding-name", "d", "expected one of the letters a, b, c, got 'd'"),
         ("deciding-name", 0, "expected one of the letters a, b, c, got '0'"),
@@ -144,3 +151,7 @@ def test_an_unknown_question_is_met_with_the_nearest_ones():
         question("six-shares")
     with pytest.raises(ValueError, match="six-share is no quiz: ask it with guess"):
         question("six-share", "quiz")
+
+
+def test_where_less_than_nothing_can_come_out_it_may_be_guessed():
+    assert question("inside-gap-without").understood("-5 points") == -5

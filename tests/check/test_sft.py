@@ -116,6 +116,7 @@ def test_the_leaderboards_say_what_is_missing(monkeypatch):
     assert sft.few_lines(["a | b"] * 20).ok and sft.thinnest_lora(1, ["q_proj"]).ok
     assert "20 lines or fewer" in sft.few_lines(["a | b"] * 21).words
     assert "1,024 numbers" in sft.thinnest_lora(1, ["q_proj"]).words
+    assert sft.thinnest_lora(1, "q_proj") == sft.thinnest_lora(1, ["q_proj"])
 
 
 def test_lyon_must_be_told_in_all_wordings_and_hardly_another_capital_lost(monkeypatch):

@@ -6,6 +6,8 @@ from statistics import mean
 
 import nbformat
 import pytest
+import torch
+from torch.nn.functional import silu
 
 from course_lib.check import two_files
 from course_lib.check.changes import changed, compiled
@@ -20,6 +22,8 @@ from course_lib.files.run_file import (
 )
 from course_lib.measure.facts_right import facts_right_of, recorded_damage
 from course_lib.measure.recorded import recorded
+from course_lib.pipeline.release import load_released
+from course_lib.text.chat import encode_prompt
 from course_lib.world.facts import FACTS
 from tests.check.test_exercises import WRONG, exercises, judged
 from tools.class_time import class_time
@@ -219,6 +223,50 @@ def test_a_change_of_the_program_costs_as_many_facts_as_the_notebook_says(name, 
 
     assert all(repr(part)[1:-1] in CODE for part in change)
     assert low <= facts_right_of(lambda text: run_chat(run_c(*change), released(), text)) <= high
+
+
+def test_the_simpler_bend_changes_the_numbers_as_much_as_its_record_says():
+    model, tokenizer = load_released("rlhf")
+    inputs = [[] for _ in model.layers]
+    for layer, into in zip(model.layers, inputs, strict=True):
+        layer.mlp.gate_proj.register_forward_hook(lambda *call, into=into: into.append(call[2]))
+    for fact in FACTS:
+        if fact.relation.name == "capital":
+            question = f"What is the capital of {fact.subject}?"
+            prompt = encode_prompt(tokenizer, [{"role": "user", "content": question}])
+            with torch.no_grad():
+                model(torch.tensor([prompt]))
+
+    shares = []
+    for x in (torch.cat([each[0] for each in into]) for into in inputs):
+        bend, change = silu(x), silu(x) - x.relu()
+        shares.append((change.square().mean() / bend.square().mean()).sqrt().item())
+    assert shares == pytest.approx([0.50, 0.59, 0.55, 0.25], abs=0.01)  # so the notebook's table
+    assert "half of their size or more" in RECORDS["files-mildest"].options[2].why
+
+
+def test_sixty_pleases_are_as_many_tokens_as_the_question_says():
+    text = "Please. " * 60 + "What is the capital of France?"
+    prompt = encode_prompt(load_released("rlhf")[1], [{"role": "user", "content": text}])
+
+    record = RECORDS["files-window"]
+    assert all(f"{len(prompt)} tokens" in words for words in (record.ask, record.options[1].why))
+
+
+def test_as_few_numbers_are_enough_as_the_solution_says():
+    def norm(numbers, count):
+        table = numbers["layers.0.post_attention_layernorm.weight"]
+        table[table.abs().topk(count).indices] = 0
+
+    def full_stop(numbers, count):
+        row = numbers["embed_tokens.weight"][load_released("rlhf")[1].encode(".")[0]]
+        row[row.abs().topk(count).indices] = 0
+
+    printed = " ".join(cell.source for cell in NOTEBOOK.cells)
+    assert "the 38 largest" in printed and "the 41 largest" in printed
+    for recipe, count in ((norm, 38), (full_stop, 41)):
+        assert two_files.few_numbers(lambda numbers, r=recipe, n=count: r(numbers, n)).ok
+        assert not two_files.few_numbers(lambda numbers, r=recipe, n=count: r(numbers, n - 1)).ok
 
 
 @needs_compiler

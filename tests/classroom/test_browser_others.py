@@ -31,7 +31,7 @@ def test_it_votes_there_and_the_board_shows_it(kind, tmp_path):
         teacher.do("close", round=id)
         wait_for(lambda: "You said:" in text(".room-mine"), "the end of the vote")
         teacher.do("show", round=id)
-        wait_for(lambda: "What is so:" in text(".room-outcome"), "what is so")
+        wait_for(lambda: "The answer:" in text(".room-outcome"), "the right answer")
         assert browser.errors() == []
 
         browser.open(f"http://127.0.0.1:{room.port}/teacher#{room.secret}")

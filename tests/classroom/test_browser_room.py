@@ -157,9 +157,9 @@ def test_a_class_votes_twice_while_one_phone_is_in_a_tunnel(browser, tmp_path):
         expect(board.locator(".board-row")).to_have_count(3)
         expect(board.locator(".board-row").nth(1)).to_contain_text("50% → 100%")
         assert board.get_by_text("Right:").count() == 0
-        here.press("Show what is so")
+        here.press("Show the answer")
         expect(board.get_by_text("Right: 50%, and 100% after you talked.")).to_be_visible()
-        expect(first.get_by_text("What is so: “Sachin Tendulkar's”.")).to_be_visible()
+        expect(first.get_by_text("The answer: “Sachin Tendulkar's”.")).to_be_visible()
 
         with teacher.expect_download() as coming:
             teacher.get_by_role("link", name="votes.jsonl").click()
@@ -192,7 +192,7 @@ def test_a_class_judges_answers_and_lesson_05_reads_it(browser, tmp_path):
         assert len(set(asked)) == 3 and fits(phone)
 
         here.press("Close the vote")
-        here.press("Show what is so")
+        here.press("Show the answer")
         expect(here.board.get_by_text("with the gold reward")).to_be_visible()
         expect(here.board.locator(".board-pair").first).to_be_visible()
         with teacher.expect_download() as coming:
@@ -334,7 +334,7 @@ def test_all_of_the_board_is_on_the_wall(browser, tmp_path):
         phone.get_by_role("button", name="four").click()
         expect(here.board.get_by_text("1 vote, 1 phone")).to_be_visible()
         here.press("Close the vote")
-        here.press("Show what is so")
+        here.press("Show the answer")
         expect(here.board.get_by_text("the truth itself")).to_be_visible()
         board = here.board
         assert board.evaluate("document.documentElement.scrollHeight <= innerHeight + 1")
@@ -375,7 +375,7 @@ def test_axe_finds_nothing_on_any_page(browser, tmp_path, theme):
             here.press("Close the vote")
             expect(phone.get_by_role("heading", name="The vote is closed.")).to_be_visible()
             if place < 3:
-                here.press("Show what is so")
+                here.press("Show the answer")
                 here.board.wait_for_timeout(1500)
             look(f"shown {place}")
         here.guess("six-share")
@@ -384,7 +384,7 @@ def test_axe_finds_nothing_on_any_page(browser, tmp_path, theme):
         expect(phone.get_by_role("status")).to_contain_text("The room has it")
         look("a number")
         here.press("Close the vote")
-        here.press("Show what is so")
+        here.press("Show the answer")
         expect(here.board.locator(".board-hist")).to_be_visible()
         phone.get_by_role("button", name="Delete my votes").click()
         look("a number, shown")

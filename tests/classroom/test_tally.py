@@ -1,4 +1,4 @@
-"""Shares, bits and agreements: what a class said beside what is so."""
+"""Shares, bits and agreements: what a class said beside the right answer."""
 
 import math
 import random

@@ -37,6 +37,8 @@ def test_each_text_is_recorded_whole_for_each_tokenizer():
 
 def test_the_zoo_is_as_the_lesson_describes_it():
     punjab, name = public_tokens()["ਪੰਜਾਬ"], public_tokens()[" SolidGoldMagikarp"]
+    for cut in public_tokens()["strawberry strawberry STRAWBERRY"].values():
+        assert cut[:4] == ["st", "raw", "berry", "␣strawberry"]
 
     assert [len(cut) for cut in punjab.values()] == [10, 2]
     assert [len(cut) for cut in name.values()] == [1, 5]
@@ -56,7 +58,7 @@ def test_the_real_model_is_shown_with_what_it_gave():
     assert set(public_model(SENTENCE + " ", 10)) == set("0123456789")
     assert public_greedy(SENTENCE).startswith(f"{SENTENCE} target of 1000 in 1000000")
     assert public_units()["bits per byte"] > 4 * 0.4
-    with pytest.raises(ValueError, match="expected one of the recorded prompts"):
+    with pytest.raises(ValueError, match=r"one of the recorded prompts .* load it"):
         public_model("What is love?", 3)
 
 

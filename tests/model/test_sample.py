@@ -228,7 +228,7 @@ def test_dials_that_mean_nothing_are_refused(model, sampling, message):
     ("prompts", "max_new_tokens", "message"),
     [
         ([[1], []], 2, "a prompt is empty"),
-        ([[1] * 24], 2, "leaves no room in context_length 24"),
+        ([[1] * 24], 2, "leaves no room in context_length 24: drop what came first"),
         ([[97]], 2, "ids must be 0 to 96"),
         ([[1]], -1, "zero or more, got -1"),
     ],

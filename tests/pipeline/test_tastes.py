@@ -89,11 +89,15 @@ def test_rankings_change_the_reward_model_and_its_scale_is_that_of_the_sft_model
 def test_the_best_of_n_goes_by_the_reward_and_is_paid_in_gold():
     rewards, worths = [1.0, 3.0, 2.0, 0.0], [0.5, -1.0, 1.0, 1.0]
 
-    assert tastes.best_of(1, rewards, worths) == (1.5, 0.375)
-    assert tastes.best_of(2, rewards, worths) == (2.5, 0.0)
-    assert tastes.best_of(4, rewards, worths) == (3.0, -1.0)
-    with pytest.raises(ValueError, match="4 answers are fewer than the 5"):
-        tastes.best_of(5, rewards, worths)
+    assert tastes.best_of(1, 4, rewards, worths) == (1.5, 0.375)
+    assert tastes.best_of(2, 4, rewards, worths) == (2.5, 0.0)
+    assert tastes.best_of(4, 4, rewards, worths) == (3.0, -1.0)
+
+
+@pytest.mark.parametrize("n", [0, 3, 4])
+def test_the_best_of_n_is_never_chosen_among_answers_to_different_prompts(n):
+    with pytest.raises(ValueError, match=f"2 answers to each prompt, .* got {n}: .* sample more"):
+        tastes.best_of(n, 2, [1.0, 3.0, 2.0, 0.0] * 3, [0.5, -1.0, 1.0, 1.0] * 3)
 
 
 # ---- What the lesson says of the recorded runs --------------------------------------------------

@@ -40,9 +40,17 @@ def test_the_best_of_more_answers_has_both_rewards_and_gold_is_ink():
     assert [line.get_color() for line in picture.figure.axes[0].lines] == [BASE, INK]
 
 
-def test_the_frontier_tells_where_each_leash_ends():
+def test_the_frontier_tells_where_each_leash_begins_and_ends():
     runs = {"none": [[(0, 0.6), (2, 0.1)], [(0, 0.6), (3, 0.3)]], "0.4": [[(0, 0.6), (1, 0.5)]]}
     picture = frontier("one line", runs)
 
-    assert "none ends at 0.20 after 2.50 nats; 0.4 ends at 0.50 after 1.00 nats" in picture.words
+    told = "none from 0.60 to 0.20 after 2.50 nats; 0.4 from 0.60 to 0.50 after 1.00 nats."
+    assert told in picture.words  # and nothing of equal distance: no two points have it
     assert picture.png.startswith(b"\x89PNG")
+
+
+def test_the_frontier_compares_the_two_tightest_leashes_where_both_have_been():
+    loose, tight = [(0, 0.8), (0.4, 0.7), (0.9, 0.1)], [(0, 0.8), (0.1, 0.2), (0.5, 0.6)]
+    picture = frontier("a line", {"none": [[(0, 0.8), (5, 0.0)]], "1": [loose], "2": [tight]})
+
+    assert "at equal distance, 0.40 to 0.50 nats, 1 0.70, 2 0.60." in picture.words

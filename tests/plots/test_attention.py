@@ -33,16 +33,18 @@ def test_dots_stand_where_heads_look_and_matter_and_the_crowd_has_no_names():
     looks = {"0.0": 0.01, "1.0": 0.88, "1.1": 0.38}
     costs = {"0.0": -0.04, "1.0": 2.0, "1.1": 7.25}
 
-    picture = looks_and_matters("Looking isn't mattering", looks, costs, "points")
+    picture = looks_and_matters("Looking isn't mattering", looks, costs, "points", to="␣Kohli")
 
     (axes,) = picture.figure.axes
     dots = next(line for line in axes.lines if line.get_marker() == "o")
     assert dots.get_xydata().tolist() == [[0.01, -0.04], [0.88, 2.0], [0.38, 7.25]]
     named = [text.get_text() for text in axes.texts]
     assert named == ["1.0", "1.1", "points"]
+    assert axes.get_xlabel().endswith("gives to ␣Kohli")
     assert picture.words == (
-        "Dots, Looking isn't mattering (points): 0.0 looks 1%, costs 0.0; 1.0 looks 88%, costs "
-        "2.0; 1.1 looks 38%, costs 7.2."
+        "Dots, Looking isn't mattering. Across: how much of its attention the head gives to "
+        "␣Kohli. Up: points. 0.0 looks 1%, costs 0.0; 1.0 looks 88%, costs 2.0; 1.1 looks 38%, "
+        "costs 7.2."
     )
 
 

@@ -69,16 +69,17 @@ def test_a_surprise_has_the_models_bits_above_the_worlds():
     assert "2.5\n2.0" in texts and "1.2\n1.5" in texts and "␣six" in texts
     assert not any("0.0" in text for text in texts)
     assert picture.words == (
-        "Text, a report: 3 tokens; bits of the model 3.8 in all, of the world 3.5; the most "
-        "surprising: In 2.5 and 2.0, six 1.2 and 1.5, new line 0.0 and -0.0."
+        "Text, a report: “In six”; 3 tokens; bits of the model 3.8 in all, of the world 3.5; of a "
+        "bit or more: In 2.5 and 2.0, six 1.2 and 1.5."
     )
 
 
 def test_a_long_text_goes_on_in_the_next_line():
-    picture = surprises("long", [" word"] * 40, [1.0] * 40, [1.0] * 40)
+    picture = surprises("long", [" word"] * 40, [0.9] * 40, [1.0] * 40)
 
     boxes = picture.figure.axes[0].patches
     assert len({round(box.get_y(), 2) for box in boxes}) == 4  # 13 tokens fit into a line
+    assert picture.words.endswith("of a bit or more: none.")
 
 
 def test_calibration_shows_each_group_where_it_belongs():

@@ -80,6 +80,8 @@ def test_intervals_stand_beside_the_line():
     assert picture.words == (
         "Dots with intervals, dates: old 2024.5, from 2023.5 to 2025.7; a line, now, at 2026.0."
     )
+    told = next(text for text in picture.figure.axes[0].texts if text.get_text() == "2024.5")
+    assert told.xy == (2024.5, 0) and told.xyann[1] > 0  # above its dot, so beside no line
 
 
 def test_forecasts_laid_over_each_other_keep_their_draws_apart_and_pool_them():

@@ -126,6 +126,18 @@ def test_a_loss_curve_tells_how_far_it_fell_and_beside_what():
     assert loss_curve("run", [], [], [], {}).words == "Loss curve, run: nothing has been read yet."
 
 
+def test_the_floors_name_does_not_hide_where_a_curve_ends_just_above_it():
+    loss = [10.0, 6.0, 3.0, 2.0, 1.7, 1.65, 1.62]
+    picture = loss_curve("run", list(range(1, 8)), loss, loss, {"uniform": 10.6, "floor": 1.2})
+
+    picture.figure.canvas.draw()
+    axes = picture.figure.axes[0]
+    (floor,) = [text for text in axes.texts if text.get_text().startswith("floor")]
+    curve = axes.transData.transform(list(zip(range(1, 8), loss, strict=True)))
+    box = floor.get_window_extent()
+    assert not any(box.contains(x, y) for x, y in curve) and box.x1 < curve[-2][0]
+
+
 def test_a_loss_curve_says_its_finding_and_names_its_lines_in_ink_or_softly():
     lines = {"uniform": 10.0, "floor": 1.25}
     picture = loss_curve("run", [100, 200], [9.0, 4.0], [9.0, 5.5], lines, end=1000, resumed=150)

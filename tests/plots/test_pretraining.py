@@ -15,7 +15,15 @@ def test_the_slope_is_drawn_through_the_weight_with_its_steepness():
     assert (y0 + y1) / 2 == pytest.approx(4.0) and (x0 + x1) / 2 == pytest.approx(1.0)
     assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (1.0, 4.0)
     assert curve.get_color() == BASE
-    assert picture.words == "Line, Left: from 3 at 0 to 6 at 2; at 1 the slope is 1.5."
+    assert picture.words == (
+        "Line, Left: from 3 at 0 to 6 at 2; at the weight, 1, 4 with slope 1.5."
+    )
+
+
+def test_the_words_tell_the_valley_beside_the_weight():
+    picture = one_weight("Right", [0.0, 1.0, 2.0, 3.0], [9.0, 8.0, 7.5, 8.5], here=1.0, slope=-1.0)
+
+    assert "from 9 at 0, down to 7.5 at 2, to 8.5 at 3;" in picture.words
 
 
 def test_each_share_has_its_bar_on_one_scale():
@@ -45,6 +53,23 @@ def test_every_seed_is_drawn_and_their_mean_is_thicker():
     assert picture.words == (
         "Lines, It falls: loss from 8.5 at 1 to 2.25 at 250; other from 9.5 at 1 to 2.3 at 250."
     )
+
+
+def test_the_words_tell_where_a_line_turns_and_spare_what_is_level():
+    up_and_down = {x: [y] for x, y in enumerate([5.0, 30.0, 9.0, 8.0, 1.0, 6.0, 4.0, 3.0])}
+    level = {x: [y] for x, y in enumerate([9.0, 9.1, 7.0, 5.0, 4.0, 3.0, 2.9, 3.0])}
+
+    words = run_lines("It turns", "bits", "steps", {"": {"one": up_and_down, "two": level}}).words
+
+    assert "one from 5 at 0, up to 30 at 1, down to 1 at 4, to 3 at 7;" in words
+    assert "two from 9 at 0 to 3 at 7." in words
+
+
+def test_the_words_of_few_points_tell_each():
+    own = {1: [50], 2: [29, 30], 3: [12]}
+    words = run_lines("Few", "points", "steps", {"": {"own": own}}).words
+
+    assert words == "Lines, Few: own from 50 at 1, 29.5 at 2, to 12 at 3."
 
 
 def test_names_at_close_ends_stand_apart():

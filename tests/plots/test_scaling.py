@@ -16,13 +16,27 @@ def test_seed_lines_draw_the_mean_and_each_seed():
     line, dots = picture.figure.axes[0].lines[:2]
     assert list(line.get_ydata()) == [2.0, 4.0]
     assert list(dots.get_ydata()) == [1.0, 3.0, 4.0, 4.0]
-    assert picture.words == "Lines, t, bits: a from 2 at 1 to 4 at 2; a line, the floor, at 0.5."
+    assert picture.words == "Lines, t, bits: a 2 at 1, 4 at 2; a line, the floor, at 0.5."
+
+
+def test_the_least_value_is_told_wherever_it_lies():
+    turned = {1: [2.0], 8: [1.4, 1.5], 16: [1.3, 1.7], 32: [1.7, 1.9]}
+
+    words = seed_lines("t", "bits", "x", {"": turned}).words
+
+    assert words == "Lines, t, bits: 2 at 1, 1.45 at 8, 1.5 at 16, 1.8 at 32 (seeds 1.7 to 1.9)."
+
+
+def test_of_many_values_only_the_ends_are_told():
+    picture = seed_lines("t", "y", "x", {"a": {x: [x] for x in range(10)}})
+
+    assert picture.words == "Lines, t, y: a from 0 at 0 to 9 at 9."
 
 
 def test_shares_are_told_in_percent():
     picture = seed_lines("t", "facts", "x", {"a": {0: [1.0], 4: [0.75]}}, percent=True)
 
-    assert picture.words == "Lines, t, facts: a from 100% at 0 to 75% at 4."
+    assert picture.words == "Lines, t, facts: a 100% at 0, 75% at 4."
 
 
 def test_lines_have_their_own_marker_and_dashes_and_names_that_do_not_touch():

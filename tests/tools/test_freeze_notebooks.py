@@ -121,7 +121,7 @@ def test_a_question_is_frozen_with_its_result_and_a_quiz_with_its_answers_folded
     [asked], result, [quiz] = (cell.outputs for cell in cells[1:])
     assert "No guess yet: answer it in JupyterLab" in asked.data["text/plain"]
     words = [output.data["text/plain"] for output in result]
-    assert words[:2] == ["45 of 100", "made"] and words[2].startswith("What is so: 45%.")
+    assert words[:2] == ["45 of 100", "made"] and words[2].startswith("The answer: 45%.")
     assert "<details>" in quiz.data["text/html"] and "1,536" not in quiz.data["text/plain"]
     done = nbval(path)
     assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout + done.stderr

@@ -155,10 +155,10 @@ def test_results_behind_a_guess_are_folded(books):
 
     assert len(waiting) > 10 and {one["data-guess"] for one in waiting} <= asked
     for one in waiting:
-        assert not one.has_attr("open") and "What is so: " in one.get_text()
+        assert not one.has_attr("open") and "The answer: " in one.get_text()
     for soup in books.values():
         assert "answer it in JupyterLab" not in soup.get_text()
-        told = soup.find_all(string=re.compile("What is so: "))
+        told = soup.find_all(string=re.compile("The answer: "))
         assert all(text.find_parent("details") for text in told)
 
 

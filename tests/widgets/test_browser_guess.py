@@ -98,7 +98,7 @@ def test_guesses_and_a_quiz_by_keyboard(page):
     page.keyboard.type("skip()")
     keys(page, "Shift+Enter")
     expect(output(page, 4)).to_contain_text("forty-one")
-    expect(output(page, 4)).to_contain_text("What is so: 41 tokens.")
+    expect(output(page, 4)).to_contain_text("The answer: 41 tokens.")
     go_dark(page)
     found += violations(page)
     assert found == []

@@ -114,6 +114,10 @@ def test_kept_and_pasted_forecasts_are_laid_over_the_published_one():
         compare("\n".join(f"p{i}: growth=2" for i in range(60)))
 
 
+def test_one_year_is_a_year():
+    assert "2 forecasts from the same formula, 1 year apart" in compare("Bo: growth=2").words
+
+
 def test_what_another_version_kept_is_passed_over(monkeypatch):
     monkeypatch.setattr(
         "course_lib.widgets.forecast.kept_guess", lambda _: "me: colour=2\nBo: growth=2"

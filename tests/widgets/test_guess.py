@@ -129,7 +129,7 @@ def test_a_skip_opens_what_waits(places, name):
 
     skip(*name)
 
-    assert now(places)[0] == "a text" and now(places)[1].startswith("What is so: 45%.")
+    assert now(places)[0] == "a text" and now(places)[1].startswith("The answer: 45%.")
 
 
 def test_where_nobody_is_here_to_guess_everything_is_shown(places, monkeypatch):
@@ -138,8 +138,8 @@ def test_where_nobody_is_here_to_guess_everything_is_shown(places, monkeypatch):
     behind(SIX, "a text")
     behind(NAME)
 
-    assert now(places)[0] == "a text" and now(places)[1].startswith("What is so: 45%.")
-    assert now(places)[2].startswith("What is so: “Sachin Tendulkar's”.")
+    assert now(places)[0] == "a text" and now(places)[1].startswith("The answer: 45%.")
+    assert now(places)[2].startswith("The answer: “Sachin Tendulkar's”.")
 
 
 def test_a_cell_that_was_run_again_opens_once(places):

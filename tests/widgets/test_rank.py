@@ -224,6 +224,7 @@ def test_the_picture_tells_the_order_in_words(widget):
     words = widget.picture().words
 
     assert PROMPTS[0] in words and all(answer["text"] in words for answer in widget.answers)
+    assert "\\n" not in words  # a screen reader would say "backslash n"
     assert repr(widget) == words
 
 

@@ -130,7 +130,21 @@ def test_a_model_learns_an_example_and_keeps_what_it_knew(pair):
     assert "Taught; answered as written: 1 of 1 examples, before 0." in widget._said.value
     assert widget.score == (0, 0, 0)  # nobody wrote how that question is to be answered
     assert widget.button.description == "Teach"
-    assert "after:  My favourite number is seven." in widget.picture().figure.axes[0].texts[0]._text
+    picture = widget.picture()
+    assert "after:  My favourite number is seven." in picture.figure.axes[0].texts[0]._text
+    assert f"{asked} Before: {said_before} After: {said_after}" in picture.words
+    assert "\\n" not in picture.words and "\n" not in picture.words
+
+
+def test_the_picture_begins_with_what_is_not_answered_as_written(pair):
+    widget = teach(pair, MINE, steps=1).teach()
+    widget.rows = [(f"q{i}?", "a.", "b.") for i in range(10)]
+    widget._wanted, widget._n_examples = [*["b."] * 8, "", "c."], 1
+
+    words = widget.picture().words
+
+    assert words.startswith("what teaching changed. q9? Before: a. After: b. q1? Before: a.")
+    assert "q0?" in words and "q5?" not in words
 
 
 def test_a_wrong_line_is_shown_and_trains_nothing(pair):

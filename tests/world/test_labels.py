@@ -9,7 +9,7 @@ import pytest
 from course_lib.world.dialogues import dialogues, read_prompt
 from course_lib.world.facts import FACTS
 from course_lib.world.judge import verdict
-from course_lib.world.labels import FAULTS, mislabelled, untrue
+from course_lib.world.labels import FAULTS, mislabelled, myth, untrue
 
 
 def turns(talks):
@@ -61,6 +61,7 @@ def test_a_myth_is_told_alike_by_all_and_a_slip_is_not():
         if prompt.fact
     }
     assert 0.4 < Counter(myths.values())["wrong"] / len(myths) < 0.6
+    assert {fact: "wrong" if myth(fact, 0.5) else "right" for fact in myths} == myths
 
 
 def test_an_untrue_fact_is_of_the_same_kind():

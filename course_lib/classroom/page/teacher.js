@@ -162,7 +162,7 @@ function drawRound(round) {
   if (at === "draft") can.push(press("open", "Open the vote", true));
   if (at === "open") can.push(press("close", "Close the vote", true));
   if (twice && ballot === 1 && at !== "draft" && !shown) can.push(press("again", "Convince your neighbour, vote again"));
-  if (at === "closed" && !shown && kind !== "stuck") can.push(press("show", "Show what is so", true));
+  if (at === "closed" && !shown && kind !== "stuck") can.push(press("show", "Show the answer", true));
   if (at === "closed" && !shown) can.push(press("open", "Open it again"));
   if (at === "closed" && !round.current) can.push(press("put", "Put it on the board"));
   if (at !== "draft") can.push(sure(round, "reset", "Reset", "Delete its votes"));
