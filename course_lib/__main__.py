@@ -6,6 +6,7 @@ them return data or yield records, so that a notebook can do with those what it 
 
 import argparse
 import importlib
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -54,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         _tell(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        _tell("\nStopped. What was done is kept: the same command continues from there.")
+        kept = " What was done is kept: the same command continues from there."
+        _tell(f"\nStopped.{kept if options.command == 'train' else ''}")
         return 130
 
 
@@ -67,8 +69,10 @@ def _run(options: argparse.Namespace) -> int:
         return _classroom(options)
     if options.command == "plan":
         return _plan(options)
-    if options.command == "chat" and options.engine != "python" and _chat_in_c(options):
-        return 0
+    if options.command == "chat":
+        _check_dials(options)
+        if options.engine != "python" and _chat_in_c(options):
+            return 0
     try:
         from course_lib import commands  # loads torch, which all above do without
     except (ImportError, OSError) as error:  # OSError: a library of torch's own is missing
@@ -77,6 +81,14 @@ def _run(options: argparse.Namespace) -> int:
             "`python -m course_lib doctor` says what to do"
         ) from error
     return getattr(commands, options.command)(options)
+
+
+def _check_dials(options: argparse.Namespace) -> None:
+    """Before any engine starts: run.c would answer in the names of its own options."""
+    if not 0 <= options.temperature < math.inf:
+        raise ValueError(f"--temperature must be 0 or more, such as 0.7, got {options.temperature}")
+    if options.seed < 0:
+        raise ValueError(f"--seed must be 0 or more, got {options.seed}")
 
 
 def _chat_in_c(options: argparse.Namespace) -> bool:
@@ -95,6 +107,9 @@ def _chat_in_c(options: argparse.Namespace) -> bool:
         if not own:
             _tell("You have trained no model yet: this is the one of the course.")
             options.root = gguf.parent  # for Python, should it have to go on
+        if options.message is None and sys.stdin.isatty():  # else the terminal would look stuck
+            ends = "Ctrl-Z and Enter" if os.name == "nt" else "Ctrl-D"
+            print(f"Type a question and press Enter; {ends} ends the conversation.", flush=True)
         sampling = Sampling(options.temperature, seed=options.seed)
         chat_in_terminal(program, gguf, options.message, sampling, system=options.system or "")
     except BrokenPipeError:
@@ -118,9 +133,12 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     if arguments[:1] == ["lab"] and "--" in arguments:  # what follows is not for us to read
         cut = arguments.index("--")
         arguments, to_jupyter = arguments[:cut], arguments[cut + 1 :]
-    options, unknown = parser.parse_known_args(arguments)
+    options, unknown = parser.parse_known_args(arguments or ["--help"])
     if unknown:
-        hint = ": write JupyterLab's own options behind --" if options.command == "lab" else ""
+        hints = {"lab": ": write JupyterLab's own options behind --"}
+        if not unknown[0].startswith("-"):  # a sentence without quotes is many arguments
+            hints |= dict.fromkeys(("chat", "probs"), ": put the whole text in quotation marks")
+        hint = hints.get(options.command, "")
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     options.to_jupyter = to_jupyter
     return options

@@ -207,7 +207,12 @@ def probs(options: Namespace) -> int:
     if options.top < 1:
         raise ValueError(f"--top must be 1 or more, got {options.top}")
     model, tokenizer = _load(options)
-    found = next_token_probs(model, [tokenizer.eot_id, *tokenizer.encode(options.text)])
+    ids, most = [tokenizer.eot_id, *tokenizer.encode(options.text)], model.config.context_length
+    if len(ids) > most:
+        raise ValueError(
+            f"this text has {len(ids) - 1:,} tokens, {most - 1:,} are the most: take a shorter one"
+        )
+    found = next_token_probs(model, ids)
     top = found.topk(min(options.top, len(found)))
     print(
         f"After {options.text!r} the {options.stage} model gives:\n\n"

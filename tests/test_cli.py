@@ -262,6 +262,8 @@ def test_probs_shows_the_model_beside_the_world(root, capsys):
     assert "␣six" in out and "45.0%" in out and "30.0%" in out
     status, out, _ = run(capsys, "probs", "--from", root, "Once upon a time 🙂")
     assert status == 0 and "no truth to compare with" in out
+    status, _, err = run(capsys, "probs", "--from", root, "a b " * 2000)
+    assert status == 1 and re.match(r"error: this text has \S+ tokens, 159 are the most", err)
 
 
 @pytest.mark.parametrize("command", ["probs In --top 500", "chat Hello"])
@@ -322,6 +324,42 @@ def test_export_writes_any_stage_as_gguf(root, tmp_path, capsys):
     assert (tmp_path / "my.gguf").read_bytes()[:4] == b"GGUF"
 
 
+def test_without_a_command_the_help_is_shown(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([])
+
+    assert end.value.code == 0 and "doctor" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["chat Who are you?", "probs In that match"])
+def test_a_sentence_without_quotation_marks_is_told_of_them(capsys, command):
+    with pytest.raises(SystemExit):
+        cli.main(command.split())
+
+    assert "put the whole text in quotation marks" in capsys.readouterr().err
+
+
+def test_chat_in_c_says_in_a_terminal_what_to_do(root, capfd, monkeypatch):
+    chat = ["chat", "--from", str(root), "--engine", "c"]
+    monkeypatch.setattr("course_lib.files.run_file.subprocess.call", lambda command: 0)
+
+    assert cli.main(chat) == 0 and capfd.readouterr().out == ""  # lines may come from a file
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert cli.main(chat) == 0 and "ends the conversation" in capfd.readouterr().out
+    assert cli.main([*chat, "Hello"]) == 0 and capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("command", "kept"), [("train", True), ("chat", False)])
+def test_ctrl_c_promises_only_what_is_kept(capsys, monkeypatch, command, kept):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", stop)
+
+    status, _, err = run(capsys, command)
+    assert status == 130 and "Stopped." in err and ("continues from there" in err) == kept
+
+
 def test_mistakes_get_one_line_and_exit_code_one(tmp_path, root, capsys):
     for arguments in (
         ("chat", "--from", tmp_path, "hi"),
@@ -330,6 +368,10 @@ def test_mistakes_get_one_line_and_exit_code_one(tmp_path, root, capsys):
         ("train", "--out", tmp_path, "--device", "abacus"),
         ("probs", "--from", root, "--top", 0, "In"),
         ("chat", "--from", root, "--stage", "sft", "--engine", "c", "hi"),
+        ("chat", "--from", root, "--temperature", -1, "hi"),
+        ("chat", "--from", root, "--temperature", "nan", "hi"),
+        ("chat", "--from", root, "--seed", -1, "hi"),
+        ("classroom", "--port", 99999),
     ):
         status, _, err = run(capsys, *arguments)
         assert status == 1 and err.startswith("error: ") and err.count("\n") == 1, arguments
@@ -378,6 +420,8 @@ def test_mistakes_about_data_get_one_line(tmp_path, capsys):
         (("--data", "no/stories"), "the Hugging Face Hub can't stream it"),
         (("--data", tmp_path / "bad.jsonl"), "bad.jsonl, line 1"),
         (("--data", tmp_path / "a.txt"), "no pair occurs twice"),
+        (("--data", tmp_path / "a.txt"), "--vocab"),
+        (("--data", ""), "file or folder ''"),
         (("--data", tmp_path / "a.txt", "--vocab", 260), "add text"),
         (("--data", "python", "--stage", "sft"), "needs dialogues"),
         (("--data", "python", "--tokens", 0), "1 or more"),

@@ -165,6 +165,8 @@ def teachers(link: str, secret: str) -> str:
 
 def listening(host: str, port: int | None) -> socket.socket:
     """An open socket: at `port`, or at the first of ours that is free."""
+    if port is not None and not 0 <= port <= 65535:
+        raise OSError(f"there is no port {port}: choose one from 1024 to 65535 with --port")
     tries = [port] if port is not None else range(PORT, PORT + PORTS)
     for each in tries:
         try:

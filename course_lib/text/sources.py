@@ -41,7 +41,7 @@ def read_texts(source: str | Path) -> Iterator[str]:
     if path.suffix.lower() in _READERS or not re.fullmatch(
         r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?", str(source)
     ):
-        raise ValueError(f"there is no file or folder {source!s:.200}: check its spelling")
+        raise ValueError(f"there is no file or folder '{source!s:.200}': check its spelling")
     return _hub_texts(name, configuration or None)
 
 

@@ -128,8 +128,10 @@ def learning_merges(words: Counter[bytes], n_merges: int) -> Iterator[Pair]:
             heapq.heappop(queue)
         if not queue or count[queue[0][1]] < 2:
             raise ValueError(
+                "the text is too short, or repeats too little, for this vocabulary: "
                 f"{n_merges} merges were asked for, but after {new_id - N_BYTES} no pair occurs "
-                f"twice: take more text, or vocab_size={new_id + len(SPECIALS)} at most"
+                f"twice: take more text, or vocab_size={new_id + len(SPECIALS)} at most "
+                "(with `train`, that is --vocab)"
             )
         pair = heapq.heappop(queue)[1]
         yield pair

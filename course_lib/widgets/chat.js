@@ -155,6 +155,15 @@ export function render({ model, el }) {
     waiting = setTimeout(() => say(NO_WORD), SILENT_MS);
   }
 
+  let sent = ""; // the question on its way
+  /** A question that was refused comes back into the field: whoever typed it can shorten it. */
+  function giveBack() {
+    if (!model.get("error") || !sent) return;
+    input.value ||= sent;
+    sent = "";
+    problem.scrollIntoView({ block: "nearest" }); // on a phone it may lie below the edge
+  }
+
   /** Ask after the first `keep` turns of the talk. */
   function send(question, keep = followUp.checked ? model.get("talk").length : 0, seedStep = 0) {
     if (model.get("busy")) return say(BUSY);
@@ -163,6 +172,7 @@ export function render({ model, el }) {
       return say("There is no question: type one, or press one of the examples.");
     }
     follows = true;
+    sent = question;
     input.value = ""; // it stands above now
     model.send({
       do: "ask",
@@ -211,6 +221,7 @@ export function render({ model, el }) {
     for (const one of [ask, again, newTalk, surprise, ...examples, ...contrasts]) enable(one, !busy);
     problem.textContent = model.get("error");
     const talk = model.get("talk");
+    if (busy) sent = ""; // taken
     if (busy) say("Writing ... (Esc stops)");
     else if (talk.length) say("");
   }
@@ -260,6 +271,7 @@ export function render({ model, el }) {
     ["change:earlier", drawEarlier],
     ["change:talk", drawTalk],
     ["change:busy change:error", drawState],
+    ["change:error", giveBack],
     ["change:busy", announce],
     ["change:temperature change:seed", drawDials],
     ["change:size", drawSize],

@@ -113,6 +113,8 @@ def test_a_port_that_is_taken_is_named(tmp_path, monkeypatch):
             listening("127.0.0.1", port)
         with pytest.raises(OSError, match=r"did not open: .*can't be used"):
             open_room(port=port)
+        with pytest.raises(OSError, match="choose one from 1024 to 65535"):
+            listening("127.0.0.1", 65536)
         monkeypatch.setattr(opening, "PORT", port)  # of ours, the next one that is free
         with listening("127.0.0.1", None) as found:
             assert port < found.getsockname()[1] < port + opening.PORTS

@@ -152,6 +152,7 @@ def test_a_question_too_long_or_empty_is_told(chat):
     question(chat).press("Enter")
 
     expect(chat.get_by_role("alert")).to_contain_text("too long for base")
+    expect(question(chat)).to_have_value("Hello! " * 200)  # to be shortened
     question(chat).fill(" ")
     question(chat).press("Enter")
     expect(chat.get_by_role("status")).to_contain_text("type one, or press one of the examples")
