@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         kept = " What was done is kept: the same command continues from there."
-        _tell(f"\nStopped.{kept if options.command == 'train' else ''}")
+        _tell(f"\nStopped.{kept if options.command in ('train', 'classroom') else ''}")
         return 130
 
 

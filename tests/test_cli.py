@@ -349,7 +349,9 @@ def test_chat_in_c_says_in_a_terminal_what_to_do(root, capfd, monkeypatch):
     assert cli.main([*chat, "Hello"]) == 0 and capfd.readouterr().out == ""
 
 
-@pytest.mark.parametrize(("command", "kept"), [("train", True), ("chat", False)])
+@pytest.mark.parametrize(
+    ("command", "kept"), [("train", True), ("classroom", True), ("chat", False)]
+)
 def test_ctrl_c_promises_only_what_is_kept(capsys, monkeypatch, command, kept):
     def stop(_):
         raise KeyboardInterrupt
@@ -421,7 +423,7 @@ def test_mistakes_about_data_get_one_line(tmp_path, capsys):
         (("--data", tmp_path / "bad.jsonl"), "bad.jsonl, line 1"),
         (("--data", tmp_path / "a.txt"), "no pair occurs twice"),
         (("--data", tmp_path / "a.txt"), "--vocab"),
-        (("--data", ""), "file or folder ''"),
+        (("--data", ""), "file or folder '': check"),
         (("--data", tmp_path / "a.txt", "--vocab", 260), "add text"),
         (("--data", "python", "--stage", "sft"), "needs dialogues"),
         (("--data", "python", "--tokens", 0), "1 or more"),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from course_lib.classroom.rounds import KINDS, Material
-from course_lib.classroom.store import Round, Store, Vote, hash_of
+from course_lib.classroom.store import ALONE, Round, Store, Vote, hash_of
 from course_lib.classroom.tally import result
 
 LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # of codes: none that are taken for another
@@ -20,7 +20,6 @@ CODE_LENGTH = 5
 MOST_DEVICES, MOST_ROUNDS = 1000, 200
 MOST_HANDS = 1000  # that can be counted for one answer
 LAST_REV = 2**53  # the last whole number that every browser counts to
-ALONE = "hand:"  # what hands in the room are kept under, in place of a phone
 TWICE = ("guess", "word")  # what can be voted on a second time
 PRACTICE = "practice"  # what the board shows in place of a round, and the fact that holds it
 

@@ -8,6 +8,7 @@ the hash of a random token is kept: no name, no address, no time.
 import hashlib
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ create table if not exists vote (
 ) without rowid;
 create index if not exists of_a_voter on vote (voter);
 """
+ALONE = "hand:"  # what hands in the room are kept under, in place of a phone
 # What a voter sent twice, or what an older try of theirs brings late, changes nothing.
 PUT = """
 insert into vote (round, ballot, item, voter, value, rev, count) values (?, ?, ?, ?, ?, ?, ?)
@@ -201,9 +203,16 @@ class Store:
 
     def turnout(self, round: int) -> Mapping[int, int]:
         """How many have voted in each ballot: phones, and hands for the item with the most."""
-        query = """select ballot, max(n) from (select ballot, item, sum(count) as n from vote
-            where round = ? group by ballot, item) group by ballot"""
-        return dict(self.db.execute(query, (round,)).fetchall())
+        # Each phone shows pairs in an order of its own, so no one pair has all that voted.
+        # The hands of another room, brought by an import, have that room's name before them.
+        phones = """select ballot, count(distinct voter) from vote
+            where round = ? and voter not glob ? group by ballot"""
+        hands = """select ballot, max(n) from (select ballot, sum(count) as n from vote
+            where round = ? and voter glob ? group by ballot, item) group by ballot"""
+        found = Counter()
+        for query in (phones, hands):
+            found.update(dict(self.db.execute(query, (round, f"*{ALONE}*")).fetchall()))
+        return dict(sorted(found.items()))
 
 
 def _round(row: tuple) -> Round:

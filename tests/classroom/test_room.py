@@ -251,6 +251,16 @@ def test_pairs_are_blind_and_in_an_order_of_each_phones_own(room):
         vote(room, voters[0], "a", item=pair.id)  # no phone knows which is a
 
 
+def test_who_judged_another_pair_has_voted_too(room):
+    id, voters = opened(room, "pairs", "", n=10), [joined(room) for _ in range(3)]
+    first, second, third, *_ = room.store.round(id).items
+    for voter, item in zip(voters, (first, second, second), strict=True):
+        vote(room, voter, "left", item=item)
+    vote(room, voters[0], "right", item=third)  # who has judged two is one voter still
+
+    assert room.store.turnout(id) == {1: 3}
+
+
 def test_a_round_takes_pairs_that_no_other_has(room):
     one, other = opened(room, "pairs", "", n=20), opened(room, "pairs", "", n=20)
 

@@ -191,10 +191,10 @@ def test_the_hash_of_a_text_is_of_what_is_read(tmp_path, change, other):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("One fish. " * 200_000, "there is no file or folder One fish"),
+        ("One fish. " * 200_000, "there is no file or folder 'One fish"),
         ("fish" * 500_000, "there is no file or folder 'fishfish"),
-        ("One fish,\ntwo fish.\n", "there is no file or folder One fish"),
-        ("nul\0", "there is no file or folder nul"),
+        ("One fish,\ntwo fish.\n", "there is no file or folder 'One fish"),
+        ("nul\0", "there is no file or folder 'nul"),
     ],
     ids=["words", "a word", "lines", "a zero"],
 )
