@@ -38,6 +38,11 @@ export function render({ model, el }) {
     make("p", { className: "course-lead", id: asked, textContent: ask }),
     options.length ? make("div", { className: "guess-options" }, ...buttons) : row,
     status);
+  // JupyterLab's own key for "done" goes on to the next cell, and mustn't leave the guess behind
+  root.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !event.shiftKey || event.target !== field) return;
+    if (field.value.trim()) guess(field.value);
+  }, { capture: true });
   if (options.length) {
     root.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -139,3 +139,14 @@ def test_keys_lead_out_of_a_widget_and_press_nothing_on_their_way(page):
     expect(choice.locator("[aria-pressed=true]")).to_have_text(kept)
     keys(page, "Shift+Enter")  # from the cell itself it runs the cell again, as ever
     page.wait_for_function(f"() => {active} === 3")
+
+
+def test_shift_enter_keeps_a_number_before_it_goes_on(page):
+    number = page.locator(".course-guess").nth(0)
+    page.get_by_label("Your guess").focus()
+    page.keyboard.type("30")
+    keys(page, "Shift+Enter")
+    expect(number.get_by_role("status")).to_contain_text("Your guess is kept: 30%.")
+    expect(output(page, 1)).to_contain_text("You guessed 30%; it is 45%")
+    page.wait_for_function("document.activeElement.matches('.jp-Cell.jp-mod-active')")
+    expect(page.locator(".jp-CodeCell").nth(1)).to_contain_class("jp-mod-active")
