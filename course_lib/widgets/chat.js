@@ -2,7 +2,7 @@
 // Where no kernel is, talk.js in `play` tells and hears the same.
 
 import {
-  button, enable, labelled, make, NO_WORD, SILENT_MS, inItsCell,
+  button, enable, labelled, make, NO_WORD, SILENT_MS, inItsCell, sent,
 } from "./page.js";
 
 const BUSY = "Still writing: press Stop or Esc first.";
@@ -82,11 +82,11 @@ export function render({ model, el }) {
   });
 
   const ask = button("Ask", () => send(input.value), "course-main");
-  const stop = button("Stop", () => model.send({ do: "stop" }));
+  const stop = button("Stop", () => reaches({ do: "stop" }));
   const surprise = button("Surprise me", () => {
     if (model.get("busy")) return say(BUSY);
-    model.send({ do: "surprise", temperature: numberIn(temperature), seed: Math.trunc(numberIn(seed)) });
-    listen();
+    const dials = { temperature: numberIn(temperature), seed: Math.trunc(numberIn(seed)) };
+    if (reaches({ do: "surprise", ...dials })) listen();
   });
   const again = button("Another seed", () => {
     // the last question once more, with the next seed; a follow-up takes its own place again
@@ -97,7 +97,7 @@ export function render({ model, el }) {
   });
   const newTalk = button("New conversation", () => {
     if (model.get("busy")) return say(BUSY);
-    model.send({ do: "new" });
+    if (!reaches({ do: "new" })) return;
     followUp.checked = false;
     input.value = "";
     input.focus();
@@ -144,6 +144,13 @@ export function render({ model, el }) {
   }
   const say = (text) => (status.textContent = text || model.get("hint"));
 
+  /** Send to the kernel; where it is gone, say so, and answer false. */
+  function reaches(message) {
+    const isSent = sent(model, message);
+    if (!isSent) say(NO_WORD);
+    return isSent;
+  }
+
   function tellEnds({ target }) {
     const typed = Number(target.value);
     if (typed !== numberIn(target)) say(`${target.labels[0].textContent} goes from 0 to ${target.max}.`);
@@ -155,12 +162,12 @@ export function render({ model, el }) {
     waiting = setTimeout(() => say(NO_WORD), SILENT_MS);
   }
 
-  let sent = ""; // the question on its way
+  let asked = ""; // the question on its way
   /** A question that was refused comes back into the field: whoever typed it can shorten it. */
   function giveBack() {
-    if (!model.get("error") || !sent) return;
-    input.value ||= sent;
-    sent = "";
+    if (!model.get("error") || !asked) return;
+    input.value ||= asked;
+    asked = "";
     problem.scrollIntoView({ block: "nearest" }); // on a phone it may lie below the edge
   }
 
@@ -172,15 +179,20 @@ export function render({ model, el }) {
       return say("There is no question: type one, or press one of the examples.");
     }
     follows = true;
-    sent = question;
+    const typed = input.value;
+    asked = question;
     input.value = ""; // it stands above now
-    model.send({
+    const isSent = reaches({
       do: "ask",
       question,
       keep,
       temperature: numberIn(temperature),
       seed: Math.trunc(numberIn(seed)) + seedStep,
     });
+    if (!isSent) {
+      input.value = typed;
+      return;
+    }
     listen();
   }
 
@@ -221,7 +233,7 @@ export function render({ model, el }) {
     for (const one of [ask, again, newTalk, surprise, ...examples, ...contrasts]) enable(one, !busy);
     problem.textContent = model.get("error");
     const talk = model.get("talk");
-    if (busy) sent = ""; // taken
+    if (busy) asked = ""; // taken
     if (busy) say("Writing ... (Esc stops)");
     else if (talk.length) say("");
   }
@@ -259,7 +271,7 @@ export function render({ model, el }) {
   root.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !model.get("busy")) return;
     event.preventDefault(); // whoever stops an answer stays here
-    model.send({ do: "stop" });
+    reaches({ do: "stop" });
   });
 
   // a narrower page makes longer answers

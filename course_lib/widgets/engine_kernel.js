@@ -4,7 +4,7 @@
 // logits: the answer to the first question brings the second one's along, since each way to the
 // kernel and back takes longer than computing.
 
-import { NO_WORD, SILENT_MS } from "./page.js";
+import { NO_WORD, sent, SILENT_MS } from "./page.js";
 
 const floats = (data) => {
   // a view into a message may lie at any byte, numbers must lie at every fourth
@@ -76,11 +76,13 @@ export class KernelEngine {
     if (!this.#waiting.length) return;
     const { question } = this.#waiting[0];
     const ahead = question.ask === "encode" ? { ahead: this.#wanted.splice(0) } : {};
-    this.#model.send({ ...question, ...ahead, page: this.#page });
-    this.#timer = setTimeout(() => {
-      const silent = Object.assign(new Error(NO_WORD), { silent: true });
-      for (const { reject } of this.#waiting.splice(0)) reject(silent);
-    }, SILENT_MS);
+    const giveUp = (problem) => {
+      for (const { reject } of this.#waiting.splice(0)) reject(problem);
+    };
+    const isSent = sent(this.#model, { ...question, ...ahead, page: this.#page });
+    if (!isSent) return giveUp(new Error(NO_WORD));
+    const silent = Object.assign(new Error(NO_WORD), { silent: true });
+    this.#timer = setTimeout(() => giveUp(silent), SILENT_MS);
   }
 
   #hear({ page, number, ask, error, version, ahead = [], ...said }, buffers) {

@@ -268,7 +268,12 @@ export function mount({ engine, el, options = {} }) {
       view.chips.every(({ letters }, i) => letters !== null || i < fixed);
     mark(chips, "exp-aligned", isPlain); // each letter lies on that in the text field
     const length = view.text.length + (state.chat ? 71 : 0); // with the template's own words
+    const before = root.dataset.length;
     put(root, "data-length", length > 300 ? "huge" : length > 70 ? "long" : "short");
+    // the browser has scrolled to the end of what was pasted, which was larger before
+    if (before !== root.dataset.length && input.matches(":focus")) {
+      input.parentElement.scrollIntoView({ block: "nearest" });
+    }
     const select = (i) => set({ token: view.state.token === view.cut + i ? null : view.cut + i });
     fill(tokens, view.chips, (i) => {
       const chip = make("span", { className: "exp-chip", role: "button",

@@ -117,14 +117,25 @@ export function inItsCell(root) {
   });
 }
 
+/** Sends to the kernel, and says whether that was possible: once the kernel was restarted, the widgets
+    of its notebook throw an error for each message. */
+export function sent(model, message) {
+  try {
+    model.send(message);
+  } catch {
+    return false;
+  }
+  return true;
+}
+
 /** A function that sends to the kernel, and has `say` wonder where the page doesn't change then: in a
     notebook that was opened again the widget still shows, but nobody answers. */
 export function sender(model, say) {
   let waiting;
   model.on("change", () => clearTimeout(waiting));
   return (message) => {
-    model.send(message);
     clearTimeout(waiting);
+    if (!sent(model, message)) return say(NO_WORD);
     waiting = setTimeout(() => say(NO_WORD), SILENT_MS);
   };
 }

@@ -1,7 +1,7 @@
 // The page's side of quiz.py. A choice is checked when the button is pressed, not when it is made:
 // the arrow keys go through all options, and would give them all away.
 
-import { button, enable, make, newId, inItsCell } from "./page.js";
+import { button, enable, make, newId, NO_WORD, inItsCell, sent } from "./page.js";
 
 function block(question, number, answered) {
   const name = newId();
@@ -56,7 +56,7 @@ export function render({ model, el }) {
   const blocks = questions.map((question, i) => block(
     question,
     questions.length > 1 ? i + 1 : 0,
-    (id, letter) => model.send({ id, letter }),
+    (id, letter) => sent(model, { id, letter }) || (problem.textContent = NO_WORD),
   ));
   const root = make("div", { className: "course-page course-quiet course-quiz", role: "group", "aria-label": "Quiz" },
     ...blocks, problem);
