@@ -146,7 +146,7 @@ export class Talk {
       if (long < 0) return { prompts, gone, note: forgottenInWords(gone, T) };
       throw new Error(
         `this is too long for ${speakers[long].name}: ${prompts[long].length} tokens, where question, ` +
-        `conversation so far and answer together may have ${T}. Ask something shorter, or start a new one`);
+        `conversation so far and answer together may have ${T}. Ask something shorter, or press New conversation.`);
     }
   }
 

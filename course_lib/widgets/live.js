@@ -215,8 +215,8 @@ function board({ model, el }) {
   const stop = button("Stop", () => {
     if (stop.getAttribute("aria-disabled") === "true") return;
     enable(stop, false);
-    status.textContent = "stopping after this step ...";
-    model.send({ do: "stop" });
+    const reached = sent(model, { do: "stop" });
+    status.textContent = reached ? "stopping after this step ..." : NO_WORD;
   });
   const axis = button("Logarithmic axis", () => {
     logarithmic = !logarithmic;

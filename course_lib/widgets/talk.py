@@ -55,7 +55,8 @@ def question_ids(speaker: Speaker, messages: list[Message]) -> list[int]:
     if len(ids) >= room:
         raise ValueError(
             f"this is too long for {speaker.name}: {len(ids)} tokens, where question, conversation "
-            f"so far and answer together may have {room}. Ask something shorter, or start a new one"
+            f"so far and answer together may have {room}. Ask something shorter, or press New "
+            "conversation."
         )
     return ids
 

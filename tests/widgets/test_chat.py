@@ -358,7 +358,7 @@ def test_another_seed_answers_the_last_question_anew(models, send):
 
 def test_a_question_that_is_too_long_is_told_and_the_talk_stays(models, send):
     widget = chat(models, FRANCE)
-    message = "too long for base: .* may have 128. Ask something shorter, or start a new one"
+    message = "too long for base: .* may have 128. Ask something shorter, or press New"
 
     with pytest.raises(ValueError, match=message):
         widget.ask("Hello! " * 200)
