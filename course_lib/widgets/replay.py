@@ -90,13 +90,26 @@ class Replay(Pictured, ipywidgets.VBox):
             for name, key in zip(ENDS, ("reward", "gold"), strict=True)
         )
         here = f"{x(self.at.value):.2f}"
-        last = self._rows[steps[-1]]
-        at = {name: y(last[key]) for name, key in zip(ENDS, ("reward", "gold"), strict=True)}
-        upper, lower = sorted(at, key=at.get)
-        apart = max(0.0, NAME_HEIGHT - (at[lower] - at[upper])) / 2  # two names need two lines
-        at[upper], at[lower] = at[upper] - apart, at[lower] + apart
-        names = "".join(
-            f'<span class="{name}" style="top:{top:.1f}%">{name}</span>' for name, top in at.items()
+
+        def named(step: int, side: str) -> str:
+            """What both rewards are at one end; the right end names the curves, too."""
+            ends = dict(
+                zip(ENDS, (self._rows[step][key] for key in ("reward", "gold")), strict=True)
+            )
+            at = {name: y(value) for name, value in ends.items()}
+            upper, lower = sorted(at, key=at.get)
+            apart = max(0.0, NAME_HEIGHT - (at[lower] - at[upper])) / 2  # two names need two lines
+            at[upper], at[lower] = at[upper] - apart, at[lower] + apart
+            return "".join(
+                f'<span class="{side}" style="top:{top:.1f}%">'
+                f"{f'{name} ' if side == 'last' else ''}{ends[name]:+.2f}</span>"
+                for name, top in at.items()
+            )
+
+        names = named(steps[0], "first") + named(steps[-1], "last")
+        names += "".join(
+            f'<span class="step" style="left:{x(step):.0f}%">step {step}</span>'
+            for step in (steps[0], steps[-1])
         )
         return (
             '<div class="chart" aria-hidden="true"><svg viewBox="0 0 100 100" '

@@ -42,7 +42,14 @@ def test_names_of_curves_that_end_together_stand_apart(gold):
     shown = replay("Both rise", [ROWS[0], row(4, 1.5, gold, "Yes.")])._shown.value
 
     tops = [float(top) for top in re.findall(r'style="top:([-\d.]+)%"', shown)]
-    assert abs(tops[0] - tops[1]) >= 12.9
+    assert len(tops) == 4 and all(abs(tops[i] - tops[i + 1]) >= 12.9 for i in (0, 2))
+
+
+def test_the_chart_says_how_high_both_curves_begin_and_end_and_after_which_step():
+    chart = re.sub("<[^>]+>", "|", replay("It loves long answers", ROWS)._chart())
+
+    told = [part for part in chart.split("|") if part]
+    assert told == ["+0.00", "+0.60", "learned +1.50", "gold -0.80", "step 0", "step 4"]
 
 
 def test_an_empty_run_is_refused():
