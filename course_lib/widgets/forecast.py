@@ -199,9 +199,9 @@ def compare(others: str = "") -> Picture:
     middles = [one.median for one in drawn.values() if math.isfinite(one.median)]
     title = "One forecast so far: the published one"
     if len(found) > 1:
-        years = f"{max(middles) - min(middles):.0f} years " if len(middles) > 1 else ""
-        years = "1 year " if years == "1 years " else years
-        title = f"{len(found)} forecasts from the same formula, {years}apart"
+        years = f"{max(middles) - min(middles):.0f}" if len(middles) > 1 else ""
+        apart = f"{years} year{'' if years == '1' else 's'} apart" if years else "apart"
+        title = f"{len(found)} forecasts from the same formula, {apart}"
     return laid_over(title, drawn, TODAY, UNTIL)
 
 
